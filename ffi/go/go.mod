@@ -1,0 +1,4 @@
+// The module path is provisional: it becomes the place where the package is published.
+module github.com/jeton-oauth/jeton/ffi/go
+
+go 1.21
