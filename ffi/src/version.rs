@@ -18,6 +18,7 @@ const VERSION_NUMBER: u32 = (component(env!("CARGO_PKG_VERSION_MAJOR")) << 16)
 const FEATURES: &[&str] = &["version"];
 
 /// One component of the version; beyond 255 it would run into its neighbour, which fails the build.
+#[expect(clippy::panic, reason = "runs at compile time only: it fails the build, never the program")]
 const fn component(digits: &str) -> u32 {
     match u32::from_str_radix(digits, 10) {
         Ok(number) if number <= 255 => number,
