@@ -1,1 +1,64 @@
-//! Placeholder.
+//! What goes over the wire in OAuth 2.0: requests, answers, errors, PKCE and server metadata.
+//!
+//! This crate does no I/O, is not async and reads no clock but where a function says so; time is an argument.
+//! It is the ground floor of jeton and worth having alone: a server, a proxy or a test can use it without
+//! bringing in an HTTP library.
+//!
+//! Outgoing models know how to become form parameters ([`Parameters`]); incoming ones are read by tolerant
+//! parsers that record each leniency as a [`Warning`] and have a strict switch ([`ParseOptions`]).
+//!
+//! ```
+//! use jeton_models::{Answer, ParseOptions, TokenResponse, Warning};
+//!
+//! // What a real server sends: the lifetime as a string, no token_type.
+//! let answer = Answer::new(200, Some("application/json"), br#"{"access_token":"t0k3n","expires_in":"3600"}"#);
+//! let response = TokenResponse::parse(&answer, &ParseOptions::default())?;
+//! assert_eq!(response.expires_in, Some(3600));
+//! assert_eq!(response.warnings, [Warning::TokenTypeAbsent, Warning::ExpiresInString]);
+//!
+//! // The same answer under the strict switch.
+//! assert!(TokenResponse::parse(&answer, &ParseOptions::strict()).is_err());
+//! # Ok::<(), jeton_models::AnswerError>(())
+//! ```
+
+mod answer;
+mod authorization;
+mod challenge;
+mod device;
+mod error;
+mod extra;
+mod grant_type;
+mod issuer;
+mod metadata;
+mod parameters;
+mod pkce;
+mod random;
+mod request;
+mod scope;
+mod secret;
+mod token;
+mod token_response;
+mod warning;
+
+pub use answer::{Answer, AnswerError, ParseOptions, UnusableAnswer, UnusableReason};
+pub use authorization::{AuthorizationRequest, AuthorizationResponse, AuthorizationResponseError};
+pub use challenge::{Challenge, parse_www_authenticate};
+pub use device::{DeviceAuthorizationRequest, DeviceAuthorizationResponse};
+pub use error::{ErrorResponse, OAuth2Error};
+pub use extra::ExtraMembers;
+pub use grant_type::GrantType;
+pub use issuer::{Issuer, IssuerError, is_loopback_host, is_secure_or_loopback};
+pub use metadata::{AuthorizationServerMetadata, MetadataError};
+pub use parameters::{ParameterError, Parameters};
+pub use pkce::{CodeChallengeMethod, CodeVerifierError, Pkce, create_code_challenge, create_code_verifier};
+pub use random::random_token;
+pub use request::{
+    AccessTokenRequest, AuthorizationCodeAccessTokenRequest, ClientCredentialsAccessTokenRequest,
+    DeviceAccessTokenRequest, RefreshTokenAccessTokenRequest,
+    ResourceOwnerPasswordCredentialsAccessTokenRequest,
+};
+pub use scope::{Scope, ScopeError};
+pub use secret::{Secret, exposed, exposed_option};
+pub use token::{DEFAULT_EARLY_EXPIRY, Token, TokenType, UnsupportedTokenType};
+pub use token_response::TokenResponse;
+pub use warning::Warning;

@@ -1,0 +1,262 @@
+//! An HTTP answer of the authorization server, and the tolerant reading of its body into JSON members.
+//! Everything that came instead of an answer (an HTML page, half a body) becomes an error that names status and
+//! content type, and nothing else of the body than members on an allow-list.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::{ErrorResponse, OAuth2Error, UnsupportedTokenType, Warning};
+
+/// How tolerant a parser is.
+///
+/// The default takes what real servers send and records a [`Warning`] for each leniency; [`ParseOptions::strict`] turns
+/// each of them into an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ParseOptions {
+    /// Whether leniencies are errors.
+    pub strict: bool,
+}
+
+impl ParseOptions {
+    /// Exactly what the RFCs say, or an error.
+    pub fn strict() -> Self {
+        Self { strict: true }
+    }
+
+    /// Records a leniency, or refuses it.
+    pub(crate) fn forgive(
+        &self,
+        answer: &Answer<'_>,
+        warnings: &mut Vec<Warning>,
+        warning: Warning,
+    ) -> Result<(), UnusableAnswer> {
+        if self.strict {
+            return Err(answer.unusable(UnusableReason::Strict(warning)));
+        }
+        if !warnings.contains(&warning) {
+            warnings.push(warning);
+        }
+        Ok(())
+    }
+}
+
+/// The parts of an HTTP answer that a parser needs.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Answer<'a> {
+    /// The HTTP status code.
+    pub status: u16,
+    /// The header `Content-Type`.
+    pub content_type: Option<&'a str>,
+    /// The body, with content encodings undone.
+    pub body: &'a [u8],
+}
+
+impl<'a> Answer<'a> {
+    /// An answer of these parts.
+    pub fn new(status: u16, content_type: Option<&'a str>, body: &'a [u8]) -> Self {
+        Self { status, content_type, body }
+    }
+
+    /// The members of the body's JSON object, or of a form-encoded body.
+    pub(crate) fn members(
+        &self,
+        options: &ParseOptions,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Map<String, Value>, UnusableAnswer> {
+        let mut body = self.body;
+        if let Some(rest) = body.strip_prefix(b"\xef\xbb\xbf") {
+            options.forgive(self, warnings, Warning::ByteOrderMark)?;
+            body = rest;
+        }
+        let body = body.trim_ascii();
+        if body.is_empty() {
+            return Err(self.unusable(UnusableReason::Empty));
+        }
+        match serde_json::from_slice::<Value>(body) {
+            Ok(Value::Object(members)) => {
+                if !self
+                    .media_type()
+                    .is_some_and(|media| media == "application/json" || media.ends_with("+json"))
+                {
+                    options.forgive(self, warnings, Warning::ContentType)?;
+                }
+                Ok(members)
+            }
+            Ok(_) => Err(self.unusable(UnusableReason::NotAnObject)),
+            Err(_) => match form_members(body) {
+                Some(members) => {
+                    options.forgive(self, warnings, Warning::FormEncoded)?;
+                    Ok(members)
+                }
+                None if body.first() == Some(&b'<') => Err(self.unusable(UnusableReason::Markup)),
+                None => Err(self.unusable(UnusableReason::NotJson)),
+            },
+        }
+    }
+
+    /// The media type in lower case, without its parameters.
+    fn media_type(&self) -> Option<String> {
+        let media = self.content_type?.split(';').next()?;
+        Some(media.trim().to_ascii_lowercase())
+    }
+
+    pub(crate) fn unusable(&self, reason: UnusableReason) -> UnusableAnswer {
+        UnusableAnswer {
+            status: self.status,
+            content_type: self
+                .content_type
+                .map(|text| text.chars().filter(|c| !c.is_control()).take(80).collect()),
+            reason,
+            message: None,
+        }
+    }
+
+    /// Like [`unusable`](Self::unusable), with whatever the body says on an allow-list of harmless members.
+    pub(crate) fn unusable_with(
+        &self,
+        reason: UnusableReason,
+        members: &Map<String, Value>,
+    ) -> UnusableAnswer {
+        let message = ["message", "error_message", "error_description", "detail", "title", "errmsg"]
+            .iter()
+            .find_map(|name| members.get(*name).and_then(Value::as_str))
+            .map(|text| text.chars().filter(|c| !c.is_control()).take(400).collect());
+        UnusableAnswer { message, ..self.unusable(reason) }
+    }
+
+    /// Whether the status says success.
+    pub(crate) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The OAuth error of an answer that was not read as anything else, or what is wrong with it.
+    ///
+    /// For endpoints whose success has no body to read, and for answers under an error status.
+    pub fn error(&self, options: &ParseOptions) -> AnswerError {
+        // A leniency does not matter in an error, so that the strict switch must not hide what the server said.
+        let lenient = ParseOptions { strict: false, ..options.clone() };
+        match self.members(&lenient, &mut Vec::new()) {
+            Ok(members) => self.error_of(&members).unwrap_or_else(|| {
+                AnswerError::Unusable(self.unusable_with(UnusableReason::Status, &members))
+            }),
+            Err(unusable) => AnswerError::Unusable(unusable),
+        }
+    }
+
+    pub(crate) fn error_of(&self, members: &Map<String, Value>) -> Option<AnswerError> {
+        ErrorResponse::from_members(members)
+            .map(|response| AnswerError::OAuth(OAuth2Error { response, status: self.status }))
+    }
+}
+
+impl fmt::Debug for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("content_type", &self.content_type)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish()
+    }
+}
+
+/// The pairs of a form-encoded body, if it looks like an OAuth answer at all.
+fn form_members(body: &[u8]) -> Option<Map<String, Value>> {
+    if matches!(body.first(), Some(b'<' | b'{' | b'[' | b'"')) {
+        return None;
+    }
+    let members: Map<String, Value> = url::form_urlencoded::parse(body)
+        .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())))
+        .collect();
+    ["access_token", "error", "device_code"].iter().any(|name| members.contains_key(*name)).then_some(members)
+}
+
+/// Why an answer did not yield what was asked for.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// The server answered an OAuth error.
+    #[error(transparent)]
+    OAuth(#[from] OAuth2Error),
+    /// The answer is not one that a client can use.
+    #[error(transparent)]
+    Unusable(#[from] UnusableAnswer),
+}
+
+/// An answer that is neither what was asked for nor an OAuth error.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct UnusableAnswer {
+    /// The HTTP status code.
+    pub status: u16,
+    /// The header `Content-Type`, shortened.
+    pub content_type: Option<String>,
+    /// What is wrong.
+    pub reason: UnusableReason,
+    /// What the server said in a member such as `message`, shortened. It comes from the server.
+    pub message: Option<String>,
+}
+
+impl UnusableAnswer {
+    /// Replaces each occurrence of a secret in the server's words by `[redacted]`.
+    pub fn redact(&mut self, secret: &str) {
+        if let Some(message) =
+            self.message.as_mut().filter(|message| !secret.is_empty() && message.contains(secret))
+        {
+            *message = message.replace(secret, "[redacted]");
+        }
+    }
+}
+
+impl fmt::Display for UnusableAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [HTTP {}, ", self.reason, self.status)?;
+        match &self.content_type {
+            Some(content_type) => write!(f, "content type {content_type}]")?,
+            None => f.write_str("no content type]")?,
+        }
+        match &self.message {
+            Some(message) => write!(f, "; the server says: {message}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for UnusableAnswer {}
+
+/// What is wrong with an unusable answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnusableReason {
+    /// No body.
+    #[error("the server answered without a body")]
+    Empty,
+    /// An HTML or XML page.
+    #[error(
+        "the server answered with a page of markup instead of JSON; a proxy or a wrong endpoint URL may be the cause"
+    )]
+    Markup,
+    /// Not JSON, or cut off.
+    #[error("the server's answer is not complete JSON; it may have been cut off")]
+    NotJson,
+    /// JSON, but not an object.
+    #[error("the server's answer is JSON but not an object")]
+    NotAnObject,
+    /// An error status without an OAuth error.
+    #[error("the server answered with an error status and without an OAuth error")]
+    Status,
+    /// A required member is absent, empty or of the wrong type.
+    #[error("the server's answer has no usable `{0}`")]
+    Member(&'static str),
+    /// The access token has characters that cannot be sent in a header.
+    #[error("the server's `access_token` has characters that no header can carry (RFC 6749 Appendix A.12)")]
+    AccessTokenCharacters,
+    /// The token type cannot be used.
+    #[error(transparent)]
+    TokenType(UnsupportedTokenType),
+    /// A leniency that strict mode refuses.
+    #[error("strict mode refuses the server's answer: {0}")]
+    Strict(Warning),
+}

@@ -1,0 +1,137 @@
+//! Grant types and their identifiers (RFC 6749 §1.3, RFC 8628 §3.4).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A grant type by its identifier, as it goes into the parameter `grant_type`.
+///
+/// ```
+/// use jeton_models::GrantType;
+///
+/// assert_eq!(GrantType::DeviceCode.as_str(), "urn:ietf:params:oauth:grant-type:device_code");
+/// assert_eq!(GrantType::from("password"), GrantType::ResourceOwnerPasswordCredentials);
+/// assert_eq!(GrantType::from("urn:example:coupon").as_str(), "urn:example:coupon");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GrantType {
+    /// `authorization_code` (RFC 6749 §4.1).
+    AuthorizationCode,
+    /// `client_credentials` (RFC 6749 §4.4).
+    ClientCredentials,
+    /// `urn:ietf:params:oauth:grant-type:device_code` (RFC 8628 §3.4).
+    DeviceCode,
+    /// `refresh_token` (RFC 6749 §6).
+    RefreshToken,
+    /// `password` (RFC 6749 §4.3). RFC 9700 §2.4 says that it must not be used.
+    ResourceOwnerPasswordCredentials,
+    /// An extension grant by its absolute URI (RFC 6749 §4.5).
+    Extension(Cow<'static, str>),
+}
+
+impl GrantType {
+    /// The identifier as it goes over the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::ClientCredentials => "client_credentials",
+            Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
+            Self::RefreshToken => "refresh_token",
+            Self::ResourceOwnerPasswordCredentials => "password",
+            Self::Extension(identifier) => identifier,
+        }
+    }
+
+    /// An extension grant whose identifier is known at compile time; usable in a `const`.
+    pub const fn extension(identifier: &'static str) -> Self {
+        Self::Extension(Cow::Borrowed(identifier))
+    }
+
+    pub(crate) fn authorization_code() -> Self {
+        Self::AuthorizationCode
+    }
+
+    pub(crate) fn client_credentials() -> Self {
+        Self::ClientCredentials
+    }
+
+    pub(crate) fn device_code() -> Self {
+        Self::DeviceCode
+    }
+
+    pub(crate) fn refresh_token() -> Self {
+        Self::RefreshToken
+    }
+
+    pub(crate) fn password() -> Self {
+        Self::ResourceOwnerPasswordCredentials
+    }
+}
+
+impl From<&str> for GrantType {
+    fn from(identifier: &str) -> Self {
+        match identifier {
+            "authorization_code" => Self::AuthorizationCode,
+            "client_credentials" => Self::ClientCredentials,
+            "urn:ietf:params:oauth:grant-type:device_code" => Self::DeviceCode,
+            "refresh_token" => Self::RefreshToken,
+            "password" => Self::ResourceOwnerPasswordCredentials,
+            other => Self::Extension(Cow::Owned(other.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for GrantType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for GrantType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for GrantType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|identifier| Self::from(identifier.as_str()))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for GrantType {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "GrantType".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_round_trip() {
+        for identifier in [
+            "authorization_code",
+            "client_credentials",
+            "urn:ietf:params:oauth:grant-type:device_code",
+            "refresh_token",
+            "password",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+        ] {
+            assert_eq!(GrantType::from(identifier).as_str(), identifier);
+        }
+        assert!(!matches!(GrantType::from("password"), GrantType::Extension(_)));
+    }
+}

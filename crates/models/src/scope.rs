@@ -1,0 +1,188 @@
+//! Scopes (RFC 6749 §3.3): a set of space-separated, case-sensitive names.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A set of scope names. The order in which they were given is kept for the wire; equality ignores it.
+///
+/// ```
+/// use jeton_models::Scope;
+///
+/// let scope: Scope = "openid profile openid".parse()?;
+/// assert_eq!(scope.to_string(), "openid profile");
+/// assert!(scope.contains("profile"));
+/// assert_eq!(scope, "profile openid".parse()?);
+/// # Ok::<(), jeton_models::ScopeError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Scope(Vec<String>);
+
+impl Scope {
+    /// The empty set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A set of single names.
+    ///
+    /// # Errors
+    /// [`ScopeError`] for an empty name or one with characters that RFC 6749 §3.3 forbids, a space among them.
+    pub fn from_names<I>(names: I) -> Result<Self, ScopeError>
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let mut scope = Self::new();
+        for name in names {
+            let name = name.into();
+            if name.is_empty() || !name.bytes().all(is_scope_byte) {
+                return Err(ScopeError { name });
+            }
+            scope.add(name);
+        }
+        Ok(scope)
+    }
+
+    /// What a server sent: split at white space, nothing refused. Servers do send odd characters.
+    pub(crate) fn from_server(text: &str) -> Self {
+        let mut scope = Self::new();
+        text.split_ascii_whitespace().for_each(|name| scope.add(name.to_owned()));
+        scope
+    }
+
+    pub(crate) fn add(&mut self, name: String) {
+        if !self.0.contains(&name) {
+            self.0.push(name);
+        }
+    }
+
+    /// Whether the set has that name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|own| own == name)
+    }
+
+    /// Whether each name of this set is in the other one too.
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.0.iter().all(|name| other.contains(name))
+    }
+
+    /// The names of both.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut union = self.clone();
+        other.0.iter().for_each(|name| union.add(name.clone()));
+        union
+    }
+
+    /// Whether the set is empty. An empty scope is never sent (RFC 6749 §3.3).
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many names the set has.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The names in the order in which they were given.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// The names in alphabetical order, joined by a space: one spelling for each set.
+    pub fn canonical(&self) -> String {
+        let mut names: Vec<&str> = self.iter().collect();
+        names.sort_unstable();
+        names.join(" ")
+    }
+}
+
+/// scope-token = 1*( %x21 / %x23-5B / %x5D-7E ) (RFC 6749 §3.3).
+fn is_scope_byte(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)
+}
+
+impl PartialEq for Scope {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.len() == other.0.len() && self.is_subset(other)
+    }
+}
+
+impl Eq for Scope {}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(" "))
+    }
+}
+
+impl FromStr for Scope {
+    type Err = ScopeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::from_names(text.split_ascii_whitespace())
+    }
+}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self::from_server(&text))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Scope {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Scope".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string" })
+    }
+}
+
+/// A scope name that may not be sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{name:?} is not a scope name: it is empty or has a character that RFC 6749 §3.3 forbids (space, quote, backslash, \
+     anything outside of ASCII); separate several names by a space, or give them one by one"
+)]
+pub struct ScopeError {
+    /// The refused name.
+    pub name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comma_makes_one_odd_scope_and_quotes_are_refused() {
+        let scope: Scope = "a,b".parse().unwrap();
+        assert_eq!(scope.len(), 1);
+        assert!("a\"b".parse::<Scope>().is_err());
+        assert!(Scope::from_names(["a b"]).is_err());
+        assert!(Scope::from_names([""]).is_err());
+    }
+
+    #[test]
+    fn sets_compare_without_order() {
+        let one: Scope = "b a".parse().unwrap();
+        assert_eq!(one, "a b a".parse().unwrap());
+        assert_ne!(one, "a".parse().unwrap());
+        assert_eq!(one.canonical(), "a b");
+        assert!("a".parse::<Scope>().unwrap().is_subset(&one));
+    }
+}

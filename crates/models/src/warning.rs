@@ -1,0 +1,126 @@
+//! What a tolerant parser forgave: strict out, tolerant in, silent never.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+macro_rules! warnings {
+    ($($variant:ident $code:literal $message:literal;)*) => {
+        /// A leniency that was needed to read a server's answer. With [`ParseOptions::strict`](crate::ParseOptions)
+        /// each is an error instead.
+        ///
+        /// Kept with the token; the code is stable and fit for a program, the `Display` text is for people.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Warning {
+            $(#[doc = concat!("`", $code, "`: ", $message, ".")] $variant,)*
+            /// A code that a later version of jeton recorded.
+            Other(Cow<'static, str>),
+        }
+
+        impl Warning {
+            /// The stable code.
+            pub fn code(&self) -> &str {
+                match self {
+                    $(Self::$variant => $code,)*
+                    Self::Other(code) => code,
+                }
+            }
+
+            /// What the server did, in words.
+            pub fn message(&self) -> &str {
+                match self {
+                    $(Self::$variant => $message,)*
+                    Self::Other(_) => "a leniency that this version of jeton has no words for",
+                }
+            }
+
+            /// The warning of that code.
+            pub fn from_code(code: &str) -> Self {
+                match code {
+                    $($code => Self::$variant,)*
+                    other => Self::Other(Cow::Owned(other.to_owned())),
+                }
+            }
+
+            #[cfg(test)]
+            const ALL: &'static [Self] = &[$(Self::$variant,)*];
+        }
+    };
+}
+
+warnings! {
+    ExpiresInString "expires_in_string" "`expires_in` was a string instead of a number (RFC 6749 §5.1)";
+    ExpiresInFraction "expires_in_fraction" "`expires_in` had a fraction, which was cut off (RFC 6749 §5.1)";
+    ExpiresInInvalid "expires_in_invalid" "`expires_in` was not a number; the token's expiry is unknown (RFC 6749 §5.1)";
+    ExpiresInNotPositive "expires_in_not_positive" "`expires_in` was zero or negative; the token's expiry is unknown (RFC 6749 §5.1)";
+    ExpiresInAlias "expires_in_alias" "the lifetime came as `expires` instead of `expires_in` (RFC 6749 §5.1)";
+    ExpiresAtInvalid "expires_at_invalid" "`expires_at` was not a Unix time and was ignored";
+    TokenTypeAbsent "token_type_absent" "`token_type` was absent; Bearer was assumed (RFC 6749 §5.1)";
+    ScopeArray "scope_array" "`scope` was an array instead of a string (RFC 6749 §3.3)";
+    ScopeEmpty "scope_empty" "`scope` was empty: no scope was granted (RFC 6749 §3.3)";
+    ScopeInvalid "scope_invalid" "`scope` was neither a string nor an array and was ignored (RFC 6749 §3.3)";
+    RefreshTokenEmpty "refresh_token_empty" "`refresh_token` was empty; the old one was kept (RFC 6749 §6)";
+    RefreshTokenInvalid "refresh_token_invalid" "`refresh_token` was not a string; the old one was kept (RFC 6749 §6)";
+    FormEncoded "form_encoded" "the body was form-encoded instead of JSON (RFC 6749 §5.1)";
+    ByteOrderMark "byte_order_mark" "the body began with a byte-order mark (RFC 8259 §8.1)";
+    ContentType "content_type" "the body was JSON under another content type (RFC 6749 §5.1)";
+    VerificationUrl "verification_url" "`verification_url` came instead of `verification_uri` (RFC 8628 §3.2)";
+    IntervalString "interval_string" "`interval` was a string instead of a number (RFC 8628 §3.2)";
+    IntervalInvalid "interval_invalid" "`interval` was not a positive number; 5 seconds were taken (RFC 8628 §3.2)";
+    DeviceExpiresInAbsent "device_expires_in_absent" "the device answer had no usable `expires_in`; 600 seconds were taken (RFC 8628 §3.2)";
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Other(code) => write!(f, "{} ({code})", self.message()),
+            _ => f.write_str(self.message()),
+        }
+    }
+}
+
+impl Serialize for Warning {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl<'de> Deserialize<'de> for Warning {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|code| Self::from_code(&code))
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for Warning {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Warning".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_round_trip_and_are_distinct() {
+        let mut codes: Vec<&str> = Warning::ALL.iter().map(Warning::code).collect();
+        for warning in Warning::ALL {
+            assert_eq!(&Warning::from_code(warning.code()), warning);
+        }
+        codes.sort_unstable();
+        codes.dedup();
+        assert_eq!(codes.len(), Warning::ALL.len());
+        assert_eq!(Warning::from_code("from_the_future").code(), "from_the_future");
+    }
+}
