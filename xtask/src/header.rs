@@ -1,0 +1,126 @@
+//! `cargo xtask header`: generates include/jeton.h from the crate ffi with cbindgen, and tells whether the
+//! committed one is still what the sources say.
+
+use crate::outcome::Stop;
+use crate::project::Project;
+
+const PATH: &str = "include/jeton.h";
+
+/// Writes the header, if it is not already as it should be.
+pub(crate) fn write(project: &Project) -> Result<(), Stop> {
+    let fresh = generate(project)?;
+    let path = project.root.join(PATH);
+    if std::fs::read_to_string(&path).is_ok_and(|committed| committed == fresh) {
+        println!("{PATH} is up to date");
+        return Ok(());
+    }
+    std::fs::create_dir_all(project.root.join("include"))
+        .and_then(|()| std::fs::write(&path, fresh))
+        .map_err(|error| Stop::failed(format!("cannot write {PATH}: {error}")))?;
+    println!("{PATH} is written");
+    Ok(())
+}
+
+/// Fails, with the first lines that differ, unless the committed header is what the sources say.
+pub(crate) fn check(project: &Project) -> Result<(), Stop> {
+    // A checkout on Windows may have turned the line ends around.
+    let committed = project.read(PATH)?.replace("\r\n", "\n");
+    let fresh = generate(project)?;
+    match first_difference(&committed, &fresh) {
+        None => {
+            println!("{PATH} is up to date");
+            Ok(())
+        }
+        Some(hint) => Err(Stop::failed(format!(
+            "{PATH} is not what the sources in ffi/src say:\n{hint}run `cargo xtask header` and commit the result"
+        ))),
+    }
+}
+
+fn generate(project: &Project) -> Result<String, Stop> {
+    let folder = project.root.join("ffi");
+    let mut config = cbindgen::Config::from_file(folder.join("cbindgen.toml"))
+        .map_err(|error| Stop::failed(format!("ffi/cbindgen.toml: {error}")))?;
+    let version = project.metadata.member("jeton-ffi").map(|package| package.version.as_str());
+    let macros = version.and_then(version_macros);
+    config.after_includes =
+        Some(macros.ok_or_else(|| Stop::failed("the crate jeton-ffi has no version of the form X.Y.Z"))?);
+    let bindings = cbindgen::Builder::new()
+        .with_crate(folder)
+        .with_config(config)
+        .generate()
+        .map_err(|error| Stop::failed(format!("cbindgen: {error}")))?;
+    let mut header = Vec::new();
+    bindings.write(&mut header);
+    let header =
+        String::from_utf8(header).map_err(|_| Stop::failed("cbindgen made a header that is not UTF-8"))?;
+    // A heading that rustdoc wants; to C programmers its text is one more sentence on the argument.
+    Ok(header.replace("// # Safety\n//\n", ""))
+}
+
+/// The macros that tell which version a header is of; cbindgen does not carry string constants over.
+fn version_macros(version: &str) -> Option<String> {
+    let numbers: Vec<u32> =
+        version.split(['-', '+']).next()?.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+    let &[major, minor, patch] = numbers.as_slice() else { return None };
+    let number = (major << 16) | (minor << 8) | patch;
+    Some(format!(
+        "
+// The version of this header. The version of the library that is loaded: jeton_version().
+#define JETON_VERSION \"{version}\"
+#define JETON_VERSION_MAJOR {major}
+#define JETON_VERSION_MINOR {minor}
+#define JETON_VERSION_PATCH {patch}
+// major << 16 | minor << 8 | patch, for comparisons in the preprocessor too.
+#define JETON_VERSION_NUMBER {number:#08x}
+"
+    ))
+}
+
+/// The first line that differs, in the manner of a diff, with the line before it; `None` if none does.
+fn first_difference(committed: &str, fresh: &str) -> Option<String> {
+    if committed == fresh {
+        return None;
+    }
+    let (old, new): (Vec<_>, Vec<_>) = (committed.lines().collect(), fresh.lines().collect());
+    let at = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+    let mut hint = format!("@@ line {} @@\n", at + 1);
+    if let Some(before) = at.checked_sub(1).and_then(|before| old.get(before)) {
+        hint.push_str(&format!("  {before}\n"));
+    }
+    for (sign, lines) in [("-", &old), ("+", &new)] {
+        match lines.get(at) {
+            Some(line) => hint.push_str(&format!("{sign} {line}\n")),
+            None => hint.push_str(&format!("{sign} (the file ends here)\n")),
+        }
+    }
+    Some(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn macros_carry_the_version_whole_and_in_parts() {
+        let macros = version_macros("1.2.3-rc.1").unwrap();
+        for line in [
+            "#define JETON_VERSION \"1.2.3-rc.1\"",
+            "#define JETON_VERSION_MAJOR 1",
+            "#define JETON_VERSION_NUMBER 0x010203",
+        ] {
+            assert!(macros.lines().any(|found| found == line), "{line} in {macros}");
+        }
+        assert_eq!(version_macros("1.2"), None);
+        assert_eq!(version_macros("one.two.three"), None);
+    }
+
+    #[test]
+    fn a_difference_is_shown_where_it_begins() {
+        assert_eq!(first_difference("a\nb\n", "a\nb\n"), None);
+        assert_eq!(first_difference("a\nb\nc\n", "a\nx\nc\n").unwrap(), "@@ line 2 @@\n  a\n- b\n+ x\n");
+        let longer = first_difference("a\n", "a\nb\n").unwrap();
+        assert!(longer.contains("- (the file ends here)\n+ b"), "{longer}");
+        assert!(first_difference("a\n", "a").is_some(), "a line end at the end of the file counts");
+    }
+}

@@ -1,0 +1,56 @@
+//! Each library crate is worth having alone: with its default features, with none, and with each alone.
+
+use crate::command::{Cmd, is_installed};
+use crate::outcome::Stop;
+use crate::project::Project;
+
+use super::code::NEEDS_MORE_THAN_RUST;
+
+pub(crate) fn clippy(project: &Project) -> Result<(), Stop> {
+    for_each_set(
+        project,
+        |cargo| cargo.args(["clippy", "--quiet", "--all-targets"]),
+        &["--", "-D", "warnings"],
+    )
+}
+
+pub(crate) fn test(project: &Project) -> Result<(), Stop> {
+    for_each_set(project, |cargo| cargo.args(["test", "--quiet"]), &[])
+}
+
+/// `native-tls` alone and beside the default features.
+pub(crate) fn native_tls(project: &Project) -> Result<(), Stop> {
+    let needs_openssl = cfg!(all(unix, not(target_vendor = "apple")));
+    let has_openssl = || std::env::var_os("OPENSSL_DIR").is_some() || openssl_is_known(project).is_ok();
+    if needs_openssl && !(is_installed("pkg-config", "--version") && has_openssl()) {
+        return Err(Stop::without(
+            "OpenSSL headers",
+            "pkg-config and OpenSSL's headers (Debian: libssl-dev)",
+        ));
+    }
+    for package in project.metadata.libraries() {
+        if !package.features.iter().any(|feature| feature == "native-tls") {
+            continue;
+        }
+        for set in
+            [vec!["--no-default-features", "--features", "native-tls"], vec!["--features", "native-tls"]]
+        {
+            let cmd = project.cargo().args(["clippy", "--quiet", "--all-targets", "-p", &package.name]);
+            cmd.args(set).args(["--", "-D", "warnings"]).run()?;
+        }
+    }
+    Ok(())
+}
+
+fn openssl_is_known(project: &Project) -> Result<String, Stop> {
+    project.cmd("pkg-config").args(["--modversion", "openssl"]).output()
+}
+
+fn for_each_set(project: &Project, cargo: fn(Cmd) -> Cmd, last: &[&str]) -> Result<(), Stop> {
+    for package in project.metadata.libraries() {
+        for set in package.feature_sets(NEEDS_MORE_THAN_RUST) {
+            cargo(project.cargo()).args(["-p", &package.name]).args(set).args(last.iter().copied()).run()?;
+        }
+    }
+    Ok(())
+}

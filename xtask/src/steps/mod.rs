@@ -1,0 +1,55 @@
+//! The steps of `cargo xtask test`, quick ones first. Each is a function that passes, fails or is skipped.
+
+mod c_abi;
+mod code;
+mod dependencies;
+mod features;
+mod sources;
+
+use crate::outcome::Stop;
+use crate::project::Project;
+use crate::{header, interop};
+
+/// One thing that the README promises, and how it is tried.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) run: fn(&Project) -> Result<(), Stop>,
+}
+
+const fn step(name: &'static str, what: &'static str, run: fn(&Project) -> Result<(), Stop>) -> Step {
+    Step { name, what, run }
+}
+
+/// All steps in the order in which they run.
+pub(crate) const STEPS: &[Step] = &[
+    step("lock-file", "Cargo.lock fits the manifests", code::lock_file),
+    step("source-scan", "house rules that no compiler checks (needs git)", sources::scan),
+    step("fmt", "the code is formatted", code::fmt),
+    step("msrv", "no dependency wants a newer Rust than ours", dependencies::msrv),
+    step("crate-borders", "which crates may depend on which", dependencies::borders),
+    step(
+        "duplicates",
+        "no dependency is built in two versions, but for known ones",
+        dependencies::duplicates,
+    ),
+    step("header", "include/jeton.h is what the sources say", header::check),
+    step("clippy", "no warnings, with every feature but native-tls", code::clippy),
+    step("doc", "the documentation builds without warnings", code::doc),
+    step("test", "every test and doctest of the workspace", code::test),
+    step("quickstart", "the README's first command", code::quickstart),
+    step("features", "each library alone: clippy with each feature alone and with none", features::clippy),
+    step("features-test", "each library alone: tests with each feature alone and with none", features::test),
+    step("native-tls", "the feature native-tls (on Linux needs OpenSSL's headers)", features::native_tls),
+    step(
+        "header-compiles",
+        "the header alone and twice as C and C++ (needs gcc or clang)",
+        c_abi::header_compiles,
+    ),
+    step("symbols", "the library exports what the header declares, nothing else (needs nm)", c_abi::symbols),
+    step("smoke-c", "a C program uses the library (needs gcc or clang)", c_abi::smoke_c),
+    step("smoke-cpp", "a C++ program uses the library (needs g++ or clang++)", c_abi::smoke_cpp),
+    step("smoke-go", "the Go package uses the library (needs Go and a C compiler)", c_abi::smoke_go),
+    step("interop", "jeton at a real authorization server (needs Node 20 or newer)", interop::step),
+];
