@@ -1,4 +1,4 @@
-//! What cargo checks over the whole workspace: lock file, format, lints, documentation, tests, quickstart.
+//! What cargo checks over the whole workspace: format, lints, documentation, tests, quickstart.
 
 use std::time::Duration;
 
@@ -8,12 +8,6 @@ use crate::project::Project;
 /// `native-tls` wants OpenSSL's headers on Linux and has a step of its own, so that a machine with only Rust
 /// passes all the others.
 pub(crate) const NEEDS_MORE_THAN_RUST: &[&str] = &["native-tls"];
-
-pub(crate) fn lock_file(project: &Project) -> Result<(), Stop> {
-    let cmd = project.cargo().args(["metadata", "--locked", "--format-version", "1"]);
-    println!("$ {}", cmd.line());
-    cmd.output().map(drop)
-}
 
 pub(crate) fn fmt(project: &Project) -> Result<(), Stop> {
     project.cargo().args(["fmt", "--all", "--check"]).run()

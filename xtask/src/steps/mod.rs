@@ -24,7 +24,6 @@ const fn step(name: &'static str, what: &'static str, run: fn(&Project) -> Resul
 
 /// All steps in the order in which they run.
 pub(crate) const STEPS: &[Step] = &[
-    step("lock-file", "Cargo.lock fits the manifests", code::lock_file),
     step("source-scan", "house rules that no compiler checks (needs git)", sources::scan),
     step("fmt", "the code is formatted", code::fmt),
     step("msrv", "no dependency wants a newer Rust than ours", dependencies::msrv),
