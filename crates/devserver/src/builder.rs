@@ -1,0 +1,200 @@
+//! How a devserver is to be: every default in one place.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::clients::{CLIENT_CREDENTIALS, Client, PASSWORD, REFRESH_TOKEN};
+use crate::clock::TimeSource;
+use crate::server::DevServer;
+use crate::tokens::Rotation;
+
+/// Settings of a [`DevServer`]; made by [`DevServer::builder`]. Lifetimes are measured on the server's clock.
+#[derive(Clone)]
+pub struct Builder {
+    pub(crate) clients: Vec<Client>,
+    pub(crate) users: Vec<(String, String)>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) clock: Option<TimeSource>,
+    pub(crate) issuer_path: String,
+    pub(crate) access_token_lifetime: Option<Duration>,
+    pub(crate) access_token_size: usize,
+    pub(crate) issue_refresh_tokens: bool,
+    pub(crate) rotation: Rotation,
+    pub(crate) code_lifetime: Duration,
+    pub(crate) auto_approve: bool,
+    pub(crate) advertise_iss: bool,
+    pub(crate) device_auto_approve_after_polls: Option<u32>,
+    pub(crate) device_interval: Option<u64>,
+    pub(crate) device_code_lifetime: Duration,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let user = |(name, password): (&str, &str)| (name.to_owned(), password.to_owned());
+        Self {
+            clients: predefined_clients(),
+            users: vec![user(DevServer::ALICE), user(DevServer::BOB)],
+            scopes: ["read", "write", "profile", "email", "admin", "offline_access"]
+                .map(str::to_owned)
+                .to_vec(),
+            clock: None,
+            issuer_path: String::new(),
+            access_token_lifetime: Some(Duration::from_secs(3600)),
+            access_token_size: 43,
+            issue_refresh_tokens: true,
+            rotation: Rotation::Strict,
+            code_lifetime: Duration::from_secs(60),
+            auto_approve: true,
+            advertise_iss: true,
+            device_auto_approve_after_polls: None,
+            device_interval: Some(5),
+            device_code_lifetime: Duration::from_secs(600),
+        }
+    }
+}
+
+fn predefined_clients() -> Vec<Client> {
+    let with_redirects = |client: Client| {
+        client
+            .redirect_uri("http://127.0.0.1/callback")
+            .redirect_uri("http://[::1]/callback")
+            .redirect_uri("https://app.example/callback")
+    };
+    let (basic_id, basic_secret) = DevServer::CONFIDENTIAL_CLIENT;
+    let (post_id, post_secret) = DevServer::POST_CLIENT;
+    let (service_id, service_secret) = DevServer::SERVICE_CLIENT;
+    vec![
+        with_redirects(Client::public(DevServer::PUBLIC_CLIENT)).name("Public App"),
+        with_redirects(Client::basic(basic_id, basic_secret)).name("Confidential App"),
+        with_redirects(Client::post(post_id, post_secret)).name("Post App"),
+        Client::basic(service_id, service_secret).name("Nightly Service").grant_types([CLIENT_CREDENTIALS]),
+        Client::public(DevServer::PASSWORD_CLIENT).name("Old App").grant_types([PASSWORD, REFRESH_TOKEN]),
+    ]
+}
+
+impl Builder {
+    /// Starts the server.
+    ///
+    /// # Errors
+    /// When no loopback port, thread or randomness is to be had.
+    pub fn start(self) -> io::Result<DevServer> {
+        DevServer::start_with(self)
+    }
+
+    /// Registers a client. One with the id of a predefined client takes its place.
+    pub fn client(mut self, client: Client) -> Self {
+        self.clients.retain(|known| known.id != client.id);
+        self.clients.push(client);
+        self
+    }
+
+    /// Adds a user, or gives a known one another password.
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        let name = name.into();
+        self.users.retain(|(known, _)| *known != name);
+        self.users.push((name, password.into()));
+        self
+    }
+
+    /// Adds a scope to those that the server knows: `read` (the default of a request without scope), `write`,
+    /// `profile`, `email`, `admin`, `offline_access`.
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scopes.push(scope.into());
+        self
+    }
+
+    /// A clock instead of the system's. [`DevServer::advance`] adds to it.
+    pub fn clock(mut self, clock: Arc<dyn Fn() -> SystemTime + Send + Sync>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// A path for the issuer, such as `/tenant1`. Its metadata is then found by inserting the path
+    /// (RFC 8414 §3.1). A `/` at its end is kept in the issuer's name, and stripped everywhere else.
+    pub fn issuer_path(mut self, path: impl Into<String>) -> Self {
+        self.issuer_path = path.into();
+        self
+    }
+
+    /// How long access tokens live: 3600 s until set. Answers hold whole seconds as `expires_in`.
+    pub fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.access_token_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Access tokens do not expire, and answers hold no `expires_in`.
+    pub fn access_tokens_never_expire(mut self) -> Self {
+        self.access_token_lifetime = None;
+        self
+    }
+
+    /// The length of access tokens in bytes; 43 until set, and never less.
+    pub fn access_token_size(mut self, bytes: usize) -> Self {
+        self.access_token_size = bytes;
+        self
+    }
+
+    /// Whether logins come with a refresh token; yes until set. Client credentials never do (RFC 6749 §4.4.3).
+    pub fn issue_refresh_tokens(mut self, yes: bool) -> Self {
+        self.issue_refresh_tokens = yes;
+        self
+    }
+
+    /// What becomes of a used refresh token; [`Rotation::Strict`] until set.
+    pub fn refresh_token_rotation(mut self, rotation: Rotation) -> Self {
+        self.rotation = rotation;
+        self
+    }
+
+    /// How long an authorization code lives: 60 s until set.
+    pub fn authorization_code_lifetime(mut self, lifetime: Duration) -> Self {
+        self.code_lifetime = lifetime;
+        self
+    }
+
+    /// Whether `/authorize` approves at once (as alice, as the `login_hint` says, or as
+    /// [`DevServer::approve_as`] says) or shows a consent page to a person. It approves until set.
+    pub fn auto_approve(mut self, yes: bool) -> Self {
+        self.auto_approve = yes;
+        self
+    }
+
+    /// Whether authorization answers name their issuer and the metadata says so (RFC 9207); yes until set.
+    pub fn advertise_iss(mut self, yes: bool) -> Self {
+        self.advertise_iss = yes;
+        self
+    }
+
+    /// Approves a device code by itself once so many polls were answered with `authorization_pending`. `None`, the
+    /// default, waits for the page or for [`DevServer::approve_device`].
+    pub fn device_auto_approve_after_polls(mut self, polls: Option<u32>) -> Self {
+        self.device_auto_approve_after_polls = polls;
+        self
+    }
+
+    /// The polling interval in seconds: 5 until set. `None` leaves `interval` out of the answer, which means 5
+    /// (RFC 8628 §3.2).
+    pub fn device_interval(mut self, seconds: Option<u64>) -> Self {
+        self.device_interval = seconds;
+        self
+    }
+
+    /// How long a device code lives: 600 s until set.
+    pub fn device_code_lifetime(mut self, lifetime: Duration) -> Self {
+        self.device_code_lifetime = lifetime;
+        self
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("clients", &self.clients)
+            .field("users", &self.users.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("issuer_path", &self.issuer_path)
+            .field("rotation", &self.rotation)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,126 @@
+//! Who is asking (RFC 6749 §2.3): exactly one method per request, and exactly the registered one.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::answer::Request;
+use crate::clients::{Client, Method};
+use crate::form::{self, Parameters};
+use crate::refusal::Refusal;
+use crate::state::State;
+
+/// What the request shows, before anybody believes it.
+struct Shown {
+    id: String,
+    method: Method,
+    secret: Option<String>,
+}
+
+/// The authenticated client of a request to the token, device authorization, revocation or introspection endpoint.
+pub(crate) fn authenticate(
+    state: &State,
+    request: &Request,
+    parameters: &Parameters,
+) -> Result<Client, Refusal> {
+    let shown = shown(request, parameters)?;
+    let client = state.clients.get(&shown.id).ok_or_else(|| Refusal::invalid_client("no such client"))?;
+    if client.method != shown.method {
+        return Err(Refusal::invalid_client(match client.method {
+            Method::None => "A2: a public client has no secret to show; send client_id alone",
+            Method::Basic => "A2: this client is registered for client_secret_basic and must use that",
+            Method::Post => "A2: this client is registered for client_secret_post and must use that",
+        }));
+    }
+    if client.secret != shown.secret {
+        return Err(Refusal::invalid_client("wrong client secret"));
+    }
+    Ok(client.clone())
+}
+
+fn shown(request: &Request, parameters: &Parameters) -> Result<Shown, Refusal> {
+    if parameters.get("client_assertion").is_some() {
+        return Err(Refusal::invalid_client("client assertions are not supported by this server"));
+    }
+    let mut headers = request.headers.get_all("authorization").iter();
+    let (header, second) = (headers.next(), headers.next());
+    if second.is_some() {
+        return Err(Refusal::invalid_request("A2: two Authorization headers (RFC 6749 section 2.3)"));
+    }
+    let (id, secret) = (parameters.get("client_id"), parameters.get("client_secret"));
+    if let Some(header) = header {
+        if secret.is_some() {
+            return Err(Refusal::invalid_request(
+                "A2: an Authorization header and client_secret at once; use one method (RFC 6749 section 2.3)",
+            ));
+        }
+        let (basic_id, basic_secret) = basic(header.as_bytes())?;
+        if id.is_some_and(|id| id != basic_id) {
+            return Err(Refusal::invalid_request("A2: client_id differs from the Authorization header's"));
+        }
+        return Ok(Shown { id: basic_id, method: Method::Basic, secret: Some(basic_secret) });
+    }
+    let Some(id) = id else {
+        return Err(Refusal::invalid_client(
+            "no client authentication, and no client_id (RFC 6749 section 3.2.1)",
+        ));
+    };
+    let method = if secret.is_some() { Method::Post } else { Method::None };
+    Ok(Shown { id: id.to_owned(), method, secret: secret.map(str::to_owned) })
+}
+
+/// Id and secret of an `Authorization: Basic` header, each form-encoded before they were joined (A1).
+fn basic(header: &[u8]) -> Result<(String, String), Refusal> {
+    let not_basic = || Refusal::invalid_client("the Authorization header is not HTTP Basic with base64");
+    let text = std::str::from_utf8(header).map_err(|_| not_basic())?;
+    let (scheme, credentials) = text.split_once(' ').ok_or_else(not_basic)?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(not_basic());
+    }
+    let joined = STANDARD.decode(credentials).map_err(|_| not_basic())?;
+    let colon = joined.iter().position(|byte| *byte == b':').ok_or_else(not_basic)?;
+    let (id, secret) = (form_encoded(&joined[..colon]), form_encoded(&joined[colon + 1..]));
+    id.zip(secret).ok_or_else(|| {
+        Refusal::invalid_client(
+            "A1: client id and secret must each be form-encoded before they are joined with a colon (RFC 6749 \
+             section 2.3.1)",
+        )
+    })
+}
+
+/// Decodes what form-encoding can have produced, and nothing else: a reserved character left as it is means
+/// that the client did not encode.
+fn form_encoded(input: &[u8]) -> Option<String> {
+    let possible = |byte: &u8| byte.is_ascii_alphanumeric() || b"*-._~+%".contains(byte);
+    if !input.iter().all(possible) { None } else { form::decode(input) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(joined: &str) -> String {
+        format!("Basic {}", STANDARD.encode(joined))
+    }
+
+    #[test]
+    fn a1_vectors() {
+        // The example of RFC 6749 §2.3.1.
+        let read = basic(b"Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3").unwrap();
+        assert_eq!(read, ("s6BhdRkqt3".to_owned(), "7Fjfp0ZBr1KtDRbnfVdmIw".to_owned()));
+        let read =
+            basic(header("confidential+app%3A1%25:p%40ss%3Aw%2Frd+%2B%25%26%C3%A9").as_bytes()).unwrap();
+        assert_eq!(read, ("confidential app:1%".to_owned(), "p@ss:w/rd +%&\u{e9}".to_owned()));
+    }
+
+    #[test]
+    fn a1_what_was_not_form_encoded_is_refused() {
+        for joined in ["app:p@ss", "app:a:b", "app:a b", "app:100%", "app:a/b", "app:\u{e9}", "app:a&b"] {
+            let refusal = basic(header(joined).as_bytes()).unwrap_err();
+            assert!(refusal.description.starts_with("A1: "), "{joined}");
+            assert_eq!((refusal.error, refusal.status.as_u16()), ("invalid_client", 401));
+        }
+        for other in ["Bearer abc", "Basic", "Basic ???", &header("no-colon")] {
+            assert_eq!(basic(other.as_bytes()).unwrap_err().error, "invalid_client", "{other}");
+        }
+    }
+}

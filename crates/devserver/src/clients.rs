@@ -1,0 +1,158 @@
+//! Registered clients: the predefined ones and those that a test registers.
+
+use std::fmt;
+
+use url::Url;
+
+/// The grant types of a client, by their identifiers in token requests.
+pub(crate) const AUTHORIZATION_CODE: &str = "authorization_code";
+pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
+pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+pub(crate) const PASSWORD: &str = "password";
+pub(crate) const REFRESH_TOKEN: &str = "refresh_token";
+
+/// How a client proves who it is: exactly the one way it is registered with (RFC 6749 §2.3, RFC 7591 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    None,
+    Basic,
+    Post,
+}
+
+/// A client as the server knows it.
+///
+/// ```
+/// use jeton_devserver::{Client, DevServer};
+///
+/// let client = Client::basic("my app", "p@ss:w/rd").name("My App").redirect_uri("http://127.0.0.1/signed-in");
+/// let server = DevServer::builder().client(client).start()?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) method: Method,
+    pub(crate) secret: Option<String>,
+    pub(crate) redirect_uris: Vec<String>,
+    pub(crate) grant_types: Vec<String>,
+}
+
+impl Client {
+    /// A public client (RFC 6749 §2.1): no secret, `token_endpoint_auth_method` is `none`. It may use
+    /// authorization code, device code and refresh token until [`grant_types`](Self::grant_types) says otherwise.
+    pub fn public(id: impl Into<String>) -> Self {
+        Self::new(id.into(), Method::None, None, &[AUTHORIZATION_CODE, DEVICE_CODE, REFRESH_TOKEN])
+    }
+
+    /// A confidential client that authenticates with `client_secret_basic` and nothing else. It may use all grants.
+    pub fn basic(id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self::new(id.into(), Method::Basic, Some(secret.into()), ALL)
+    }
+
+    /// A confidential client that authenticates with `client_secret_post` and nothing else. It may use all grants.
+    pub fn post(id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self::new(id.into(), Method::Post, Some(secret.into()), ALL)
+    }
+
+    fn new(id: String, method: Method, secret: Option<String>, grant_types: &[&str]) -> Self {
+        let grant_types = grant_types.iter().map(|name| (*name).to_owned()).collect();
+        Self { name: id.clone(), id, method, secret, redirect_uris: Vec::new(), grant_types }
+    }
+
+    /// The name that people see on the consent page; the client id until set.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Registers one more redirect URI. It is compared byte for byte, but for the port of `http://127.0.0.1` and
+    /// `http://[::1]`, which may be any (RFC 8252 §7.3). `http://localhost` gets no such freedom.
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.redirect_uris.push(uri.into());
+        self
+    }
+
+    /// Replaces the grant types that the client may use: `authorization_code`, `client_credentials`, `password`,
+    /// `refresh_token`, `urn:ietf:params:oauth:grant-type:device_code`.
+    pub fn grant_types<T: Into<String>>(mut self, grant_types: impl IntoIterator<Item = T>) -> Self {
+        self.grant_types = grant_types.into_iter().map(Into::into).collect();
+        self
+    }
+
+    pub(crate) fn may_use(&self, grant_type: &str) -> bool {
+        self.grant_types.iter().any(|known| known == grant_type)
+    }
+
+    pub(crate) fn has_redirect_uri(&self, uri: &str) -> bool {
+        let well_formed = Url::parse(uri).is_ok_and(|url| url.fragment().is_none());
+        let portless = without_loopback_port(uri);
+        well_formed
+            && self.redirect_uris.iter().any(|known| known == uri || without_loopback_port(known) == portless)
+    }
+}
+
+const ALL: &[&str] = &[AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN];
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("method", &self.method)
+            .field("redirect_uris", &self.redirect_uris)
+            .field("grant_types", &self.grant_types)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes the port off a loopback redirect URI with an IP literal, and leaves everything else as it is.
+fn without_loopback_port(uri: &str) -> String {
+    for host in ["http://127.0.0.1", "http://[::1]"] {
+        let Some(rest) = uri.strip_prefix(host) else { continue };
+        let Some(after_colon) = rest.strip_prefix(':') else { continue };
+        let digits = after_colon.bytes().take_while(u8::is_ascii_digit).count();
+        if after_colon[..digits].parse::<u16>().is_ok_and(|port| port > 0) {
+            return format!("{host}{}", &after_colon[digits..]);
+        }
+    }
+    uri.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc8252_any_port_on_loopback_ip_literals_and_nothing_else() {
+        let client = Client::public("x")
+            .redirect_uri("http://127.0.0.1/callback")
+            .redirect_uri("http://[::1]/callback")
+            .redirect_uri("https://app.example/cb?a=1");
+        for good in [
+            "http://127.0.0.1/callback",
+            "http://127.0.0.1:49152/callback",
+            "http://[::1]:49152/callback",
+            "https://app.example/cb?a=1",
+        ] {
+            assert!(client.has_redirect_uri(good), "{good}");
+        }
+        for bad in [
+            "http://localhost:49152/callback",
+            "http://127.0.0.1:49152/callback/",
+            "http://127.0.0.1:49152/Callback",
+            "http://127.0.0.1:49152/callback?x=1",
+            "http://127.0.0.1:49152/callback#x",
+            "http://127.0.0.1:0/callback",
+            "http://127.0.0.1:99999/callback",
+            "http://127.0.0.1:@evil.example/callback",
+            "http://127.0.0.1.evil.example/callback",
+            "https://127.0.0.1:49152/callback",
+            "https://app.example:444/cb?a=1",
+            "https://app.example/cb",
+            "not a uri",
+        ] {
+            assert!(!client.has_redirect_uri(bad), "{bad}");
+        }
+    }
+}

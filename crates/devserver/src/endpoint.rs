@@ -1,0 +1,80 @@
+//! The endpoints of the server: what a path leads to. Faults, statistics and recorded requests are
+//! sorted by them.
+
+/// An endpoint of the devserver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Endpoint {
+    /// `/.well-known/oauth-authorization-server`, with the issuer's path inserted after it (RFC 8414 §3).
+    Metadata,
+    /// `openid-configuration`, appended to the issuer (OpenID Connect Discovery) and inserted (RFC 8414 §5).
+    OpenIdConfiguration,
+    /// `/authorize` (RFC 6749 §3.1).
+    Authorization,
+    /// `/authorize/decision`: where the consent page's buttons lead.
+    Consent,
+    /// `/token` (RFC 6749 §3.2).
+    Token,
+    /// `/device_authorization` (RFC 8628 §3.1).
+    DeviceAuthorization,
+    /// `/device` and `/device/decision`: the verification page (RFC 8628 §3.3).
+    DeviceVerification,
+    /// `/revoke` (RFC 7009).
+    Revocation,
+    /// `/introspect` (RFC 7662).
+    Introspection,
+    /// `/api/...` and `/api2/...`: the two protected resources (RFC 6750).
+    Resource,
+    /// Everything else: the home page, `/jwks`, and what answers 404.
+    Other,
+}
+
+impl Endpoint {
+    /// Which endpoint a path belongs to, on a server whose issuer has the path `base_path` (without `/` at
+    /// its end; empty when it has none).
+    pub(crate) fn of(path: &str, base_path: &str) -> Self {
+        if path.strip_prefix("/.well-known/oauth-authorization-server").is_some_and(|rest| rest == base_path)
+        {
+            return Self::Metadata;
+        }
+        if path.strip_prefix("/.well-known/openid-configuration").is_some_and(|rest| rest == base_path) {
+            return Self::OpenIdConfiguration;
+        }
+        if ["/api", "/api2"]
+            .iter()
+            .any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+        {
+            return Self::Resource;
+        }
+        match path.strip_prefix(base_path) {
+            Some("/.well-known/openid-configuration") => Self::OpenIdConfiguration,
+            Some("/authorize") => Self::Authorization,
+            Some("/authorize/decision") => Self::Consent,
+            Some("/token") => Self::Token,
+            Some("/device_authorization") => Self::DeviceAuthorization,
+            Some("/device" | "/device/decision") => Self::DeviceVerification,
+            Some("/revoke") => Self::Revocation,
+            Some("/introspect") => Self::Introspection,
+            _ => Self::Other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Endpoint;
+
+    #[test]
+    fn rfc8414_inserts_the_issuers_path_and_openid_appends_it() {
+        let of = |path| Endpoint::of(path, "/tenant1");
+        assert_eq!(of("/.well-known/oauth-authorization-server/tenant1"), Endpoint::Metadata);
+        assert_eq!(of("/.well-known/openid-configuration/tenant1"), Endpoint::OpenIdConfiguration);
+        assert_eq!(of("/tenant1/.well-known/openid-configuration"), Endpoint::OpenIdConfiguration);
+        assert_eq!(of("/.well-known/oauth-authorization-server"), Endpoint::Other);
+        assert_eq!(of("/tenant1/.well-known/oauth-authorization-server"), Endpoint::Other);
+        assert_eq!(of("/tenant1/token"), Endpoint::Token);
+        assert_eq!(of("/token"), Endpoint::Other);
+        assert_eq!(of("/api/me"), Endpoint::Resource);
+        assert_eq!(of("/apis"), Endpoint::Other);
+    }
+}

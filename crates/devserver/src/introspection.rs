@@ -1,0 +1,58 @@
+//! Token introspection (RFC 7662), for confidential clients.
+
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Request};
+use crate::client_authentication::authenticate;
+use crate::clients::Method;
+use crate::clock::unix_seconds;
+use crate::form::Parameters;
+use crate::refusal::Refusal;
+use crate::state::State;
+
+pub(crate) fn introspect(state: &State, now: SystemTime, request: &Request) -> Result<Answer, Refusal> {
+    let parameters = Parameters::of_post(request)?;
+    let client = authenticate(state, request, &parameters)?;
+    if client.method == Method::None {
+        return Err(Refusal::invalid_client(
+            "introspection is for confidential clients only (RFC 7662 section 2.1)",
+        ));
+    }
+    Ok(Answer::json(StatusCode::OK, &describe(state, now, parameters.require("token")?)))
+}
+
+fn describe(state: &State, now: SystemTime, token: &str) -> Value {
+    let issuer = &state.settings.issuer;
+    if let Ok(token) = state.tokens.live_access_token(token, now) {
+        let mut body = json!({
+            "active": true,
+            "iss": issuer,
+            "sub": token.subject,
+            "username": token.subject,
+            "client_id": token.client_id,
+            "scope": token.scope.text(),
+            "aud": token.audience,
+            "token_type": "Bearer",
+            "iat": unix_seconds(token.issued_at),
+        });
+        if let Some(expires_at) = token.expires_at {
+            body["exp"] = unix_seconds(expires_at).into();
+        }
+        return body;
+    }
+    match state.tokens.refresh_token_login(token).filter(|_| state.tokens.is_refresh_token_live(token)) {
+        Some(login) => json!({
+            "active": true,
+            "iss": issuer,
+            "sub": login.subject,
+            "username": login.subject,
+            "client_id": login.client_id,
+            "scope": login.scope.text(),
+            "aud": login.resources,
+        }),
+        None => json!({ "active": false }),
+    }
+}

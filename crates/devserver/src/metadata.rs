@@ -1,0 +1,58 @@
+//! Authorization server metadata (RFC 8414), and the same as OpenID Connect Discovery spells it.
+
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Request};
+use crate::clients::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN};
+use crate::state::Settings;
+
+pub(crate) fn oauth(settings: &Settings, request: &Request) -> Answer {
+    only_get(request, &document(settings))
+}
+
+/// With the members that OpenID Connect Discovery §3 requires besides. There is no ID token to be had.
+pub(crate) fn openid(settings: &Settings, request: &Request) -> Answer {
+    let mut document = document(settings);
+    document["jwks_uri"] = format!("{}/jwks", settings.base).into();
+    document["subject_types_supported"] = json!(["public"]);
+    document["id_token_signing_alg_values_supported"] = json!(["RS256"]);
+    only_get(request, &document)
+}
+
+pub(crate) fn jwks(request: &Request) -> Answer {
+    only_get(request, &json!({ "keys": [] }))
+}
+
+fn only_get(request: &Request, document: &Value) -> Answer {
+    match request.method {
+        Method::GET => Answer::json(StatusCode::OK, document),
+        _ => Answer::empty(StatusCode::METHOD_NOT_ALLOWED).with_header("allow", "GET"),
+    }
+}
+
+fn document(settings: &Settings) -> Value {
+    let endpoint = |path: &str| format!("{}{path}", settings.base);
+    let authentication = json!(["none", "client_secret_basic", "client_secret_post"]);
+    let mut document = json!({
+        "issuer": settings.issuer,
+        "authorization_endpoint": endpoint("/authorize"),
+        "token_endpoint": endpoint("/token"),
+        "token_endpoint_auth_methods_supported": authentication,
+        "device_authorization_endpoint": endpoint("/device_authorization"),
+        "revocation_endpoint": endpoint("/revoke"),
+        "revocation_endpoint_auth_methods_supported": authentication,
+        "introspection_endpoint": endpoint("/introspect"),
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "scopes_supported": settings.scopes,
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query"],
+        "grant_types_supported":
+            [AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN],
+        "code_challenge_methods_supported": ["S256"],
+    });
+    if settings.advertise_iss {
+        document["authorization_response_iss_parameter_supported"] = true.into();
+    }
+    document
+}

@@ -1,0 +1,135 @@
+//! The resource server: two protected resources with an audience each (RFC 6750, RFC 8707), and redirects to
+//! anywhere, to see whether a client lets its token travel along.
+
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use crate::answer::{Answer, Request};
+use crate::form;
+use crate::state::State;
+
+/// Serves `/api/...` and `/api2/...`: `me` and any other path say who was seen; `admin` asks for the scope
+/// `admin`; `redirect?to=URL&status=307` redirects.
+pub(crate) fn serve(state: &mut State, now: SystemTime, request: &Request) -> Answer {
+    let answer = protected(state, now, request).unwrap_or_else(Challenge::into_answer);
+    if answer.status == StatusCode::UNAUTHORIZED {
+        state.counters.api_unauthorized += 1;
+    }
+    answer
+}
+
+/// Why a request is turned away (RFC 6750 §3).
+struct Challenge {
+    status: StatusCode,
+    /// Code and description; nothing for a request that showed no token at all (§3.1).
+    error: Option<(&'static str, &'static str)>,
+    scope: Option<&'static str>,
+}
+
+impl Challenge {
+    fn no_token() -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, error: None, scope: None }
+    }
+
+    fn invalid_request(why: &'static str) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, error: Some(("invalid_request", why)), scope: None }
+    }
+
+    fn invalid_token(why: &'static str) -> Self {
+        Self { status: StatusCode::UNAUTHORIZED, error: Some(("invalid_token", why)), scope: None }
+    }
+
+    fn insufficient_scope(scope: &'static str) -> Self {
+        let error = Some(("insufficient_scope", "This resource asks for more scope than the token has"));
+        Self { status: StatusCode::FORBIDDEN, error, scope: Some(scope) }
+    }
+
+    fn into_answer(self) -> Answer {
+        let mut header = r#"Bearer realm="jeton-devserver""#.to_owned();
+        let mut body = json!({ "error": "unauthorized" });
+        if let Some((error, description)) = self.error {
+            header.push_str(&format!(r#", error="{error}", error_description="{description}""#));
+            body = json!({ "error": error, "error_description": description });
+        }
+        if let Some(scope) = self.scope {
+            header.push_str(&format!(r#", scope="{scope}""#));
+        }
+        Answer::json(self.status, &body).with_header("www-authenticate", &header)
+    }
+}
+
+fn protected(state: &State, now: SystemTime, request: &Request) -> Result<Answer, Challenge> {
+    let (root, path) = split(&request.path);
+    let resource = &state.settings.resources[usize::from(root == "/api2")];
+    let query = form::parse_tolerantly(request.query.as_bytes());
+    let body = if request.is_form() { form::parse_tolerantly(&request.body) } else { Vec::new() };
+    if query.iter().chain(&body).any(|(name, _)| name == "access_token") {
+        return Err(Challenge::invalid_request(
+            "A8: the token goes into the Authorization header only (RFC 9700)",
+        ));
+    }
+    let token = bearer(request)?;
+    let token = state.tokens.live_access_token(token, now).map_err(Challenge::invalid_token)?;
+    if !token.audience.contains(resource) {
+        return Err(Challenge::invalid_token("A19: the access token is for another resource (RFC 8707)"));
+    }
+    if path == "/admin" && !token.scope.contains("admin") {
+        return Err(Challenge::insufficient_scope("admin"));
+    }
+    if path == "/redirect" {
+        return Ok(redirect(&query));
+    }
+    let body = json!({
+        "sub": token.subject,
+        "client_id": token.client_id,
+        "scope": token.scope.text(),
+        "resource": resource,
+        "method": request.method.as_str(),
+        "path": request.path,
+        "content_type": request.media_type(),
+        "body_length": request.body.len(),
+    });
+    Ok(Answer::json(StatusCode::OK, &body))
+}
+
+/// Which of the two resources a path belongs to, and what is left of it.
+fn split(path: &str) -> (&str, &str) {
+    match path.strip_prefix("/api2") {
+        Some(rest) => ("/api2", rest),
+        None => ("/api", path.strip_prefix("/api").unwrap_or_default()),
+    }
+}
+
+fn bearer(request: &Request) -> Result<&str, Challenge> {
+    let mut headers = request.headers.get_all("authorization").iter();
+    let header = headers.next().ok_or_else(Challenge::no_token)?;
+    if headers.next().is_some() {
+        return Err(Challenge::invalid_request("A8: two Authorization headers"));
+    }
+    let malformed = || {
+        Challenge::invalid_request(
+            "A8: the Authorization header is not Bearer and one token (RFC 6750 section 2.1)",
+        )
+    };
+    let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(malformed)?;
+    let b64token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    match scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.bytes().all(b64token) {
+        true => Ok(token),
+        false => Err(malformed()),
+    }
+}
+
+fn redirect(query: &[(String, String)]) -> Answer {
+    let value = |name| query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    let status = value("status").map_or(Ok(302), str::parse::<u16>);
+    let status = status.ok().and_then(|code| StatusCode::from_u16(code).ok());
+    match (value("to"), status.filter(StatusCode::is_redirection)) {
+        (Some(to), Some(status)) => Answer::redirect(status, to),
+        _ => Answer::json(
+            StatusCode::BAD_REQUEST,
+            &json!({ "error": "say to=URL, and status=3xx if not 302" }),
+        ),
+    }
+}

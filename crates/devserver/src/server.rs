@@ -1,0 +1,503 @@
+//! `DevServer` itself: the handle that a test holds, and how faults come between a request and its answer.
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use hyper::header::{HeaderMap, HeaderValue};
+use hyper::{Method, StatusCode};
+
+use crate::answer::{Answer, Request};
+use crate::builder::Builder;
+use crate::clock::Clock;
+use crate::codes::Codes;
+use crate::device::{self, Devices};
+use crate::endpoint::Endpoint;
+use crate::faults::{self, Fault, Faults};
+use crate::gate::Gate;
+use crate::mint::Mint;
+use crate::record::{RecordedRequest, RequestLog};
+use crate::recorder::Recorder;
+use crate::serve::{self, Cut, Delivery, Reply, Respond, Running};
+use crate::state::{Settings, State};
+use crate::stats::{Counters, Stats};
+use crate::tokens::Tokens;
+
+/// An authorization server and a resource server on a loopback port of its own.
+///
+/// It runs on its own thread with its own runtime, so that it serves whatever the caller's runtime does, and tests
+/// without a runtime too. Any number may run at once; they share nothing. It stops when it is dropped: the port is
+/// closed and open connections are cut.
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use std::net::TcpStream;
+///
+/// use jeton_devserver::{DevServer, Endpoint};
+///
+/// let server = DevServer::start()?;
+///
+/// // Any HTTP client will do; here is a bare socket.
+/// let address = server.issuer().trim_start_matches("http://").to_owned();
+/// let mut stream = TcpStream::connect(&address)?;
+/// write!(stream, "GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+/// let mut answer = String::new();
+/// stream.read_to_string(&mut answer)?;
+///
+/// assert!(answer.starts_with("HTTP/1.1 200 OK"));
+/// assert!(answer.contains(&server.token_url()));
+/// assert_eq!(server.stats().requests_to(Endpoint::Metadata), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct DevServer {
+    shared: Arc<Shared>,
+    settings: Settings,
+    _running: Running,
+}
+
+impl DevServer {
+    /// The id of a public client: authorization code, device code, refresh token. Its redirect URIs are
+    /// `http://127.0.0.1/callback` and `http://[::1]/callback` with any port (RFC 8252 §7.3), and
+    /// `https://app.example/callback`.
+    pub const PUBLIC_CLIENT: &'static str = "public-app";
+
+    /// Id and secret of a confidential client for `client_secret_basic`, all grants, redirect URIs as for
+    /// [`PUBLIC_CLIENT`](Self::PUBLIC_CLIENT). Both are full of characters that have to be form-encoded (A1).
+    pub const CONFIDENTIAL_CLIENT: (&'static str, &'static str) =
+        ("confidential app:1%", "p@ss:w/rd +%&\u{e9}");
+
+    /// Id and secret of a confidential client for `client_secret_post`, all grants, redirect URIs as for
+    /// [`PUBLIC_CLIENT`](Self::PUBLIC_CLIENT).
+    pub const POST_CLIENT: (&'static str, &'static str) = ("post-app", "post secret +&=%\u{20ac}");
+
+    /// Id and secret of a service: client credentials only, `client_secret_basic`.
+    pub const SERVICE_CLIENT: (&'static str, &'static str) = ("service-app", "service-secret/2");
+
+    /// The id of a public client for the password grant and refreshing.
+    pub const PASSWORD_CLIENT: &'static str = "password-app";
+
+    /// Name and password of the user for whom the server approves by itself.
+    pub const ALICE: (&'static str, &'static str) = ("alice", "wonder land+&%\u{e9}");
+
+    /// Name and password of another user.
+    pub const BOB: (&'static str, &'static str) = ("bob", "builder's hammer");
+
+    /// Starts a server with every default.
+    ///
+    /// # Errors
+    /// When no loopback port, thread or randomness is to be had.
+    pub fn start() -> io::Result<Self> {
+        Self::builder().start()
+    }
+
+    /// Settings, to be changed before the start.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Starts a bare server on another port, which is another origin, that writes down whatever reaches it.
+    ///
+    /// # Errors
+    /// When no loopback port or thread is to be had.
+    pub fn recorder() -> io::Result<Recorder> {
+        Recorder::start()
+    }
+
+    pub(crate) fn start_with(builder: Builder) -> io::Result<Self> {
+        let mint = Mint::new()?;
+        let bound = serve::bind()?;
+        let settings = settings(&builder, &format!("http://{}", bound.address));
+        let state = State {
+            settings: settings.clone(),
+            clients: builder.clients.into_iter().map(|client| (client.id.clone(), client)).collect(),
+            users: builder.users,
+            approve_as: Self::ALICE.0.to_owned(),
+            deny_next_authorization: false,
+            mint,
+            transactions: Default::default(),
+            seen_states: Default::default(),
+            seen_challenges: Default::default(),
+            codes: Codes::default(),
+            devices: Devices::default(),
+            tokens: Tokens::default(),
+            counters: Counters::default(),
+            log: RequestLog::default(),
+            faults: Faults::default(),
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            clock: Clock::new(builder.clock),
+            gate: Gate::new(),
+        });
+        let running = bound.serve(Arc::clone(&shared))?;
+        Ok(Self { shared, settings, _running: running })
+    }
+
+    /// The issuer identifier (RFC 8414 §2): `http://127.0.0.1:PORT` and the issuer's path.
+    pub fn issuer(&self) -> &str {
+        &self.settings.issuer
+    }
+
+    /// The URL of a path (which begins with `/`) on this server.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.settings.origin)
+    }
+
+    /// Where RFC 8414 §3.1 puts the metadata.
+    pub fn metadata_url(&self) -> String {
+        self.url(&format!("/.well-known/oauth-authorization-server{}", self.settings.base_path))
+    }
+
+    /// The authorization endpoint.
+    pub fn authorization_url(&self) -> String {
+        self.endpoint_url("/authorize")
+    }
+
+    /// The token endpoint.
+    pub fn token_url(&self) -> String {
+        self.endpoint_url("/token")
+    }
+
+    /// The device authorization endpoint.
+    pub fn device_authorization_url(&self) -> String {
+        self.endpoint_url("/device_authorization")
+    }
+
+    /// The page where people enter a user code.
+    pub fn verification_url(&self) -> String {
+        self.endpoint_url("/device")
+    }
+
+    /// The revocation endpoint.
+    pub fn revocation_url(&self) -> String {
+        self.endpoint_url("/revoke")
+    }
+
+    /// The introspection endpoint.
+    pub fn introspection_url(&self) -> String {
+        self.endpoint_url("/introspect")
+    }
+
+    fn endpoint_url(&self, path: &str) -> String {
+        format!("{}{path}", self.settings.base)
+    }
+
+    /// A protected resource: `/api/me`. It answers any method with JSON: `sub`, `client_id`, `scope`, `resource`,
+    /// `method`, `path`, `content_type`, `body_length`. So does every other path below `/api`, but
+    /// `/api/admin` asks for the scope `admin`, and `/api/redirect?to=URL&status=307` redirects.
+    pub fn resource_url(&self) -> String {
+        self.url("/api/me")
+    }
+
+    /// The same on the second resource server, which takes only tokens that were asked for with its
+    /// [identifier](Self::second_resource_identifier).
+    pub fn second_resource_url(&self) -> String {
+        self.url("/api2/me")
+    }
+
+    /// The default resource's identifier, for the parameter `resource` (RFC 8707).
+    pub fn resource_identifier(&self) -> String {
+        self.settings.resources[0].clone()
+    }
+
+    /// The second resource's identifier, for the parameter `resource` (RFC 8707).
+    pub fn second_resource_identifier(&self) -> String {
+        self.settings.resources[1].clone()
+    }
+
+    /// What a browser with a willing person would do with an authorization URL: opens it, here and now and without
+    /// a socket, and gives the URL that the client is redirected to, with `code` or with `error`. Counted and
+    /// recorded as a request; faults do not apply.
+    ///
+    /// # Errors
+    /// When the URL is not this server's authorization endpoint, and when the answer is a page and not a redirect:
+    /// unknown client or redirect URI, or `auto_approve(false)`.
+    pub fn authorize(&self, authorization_url: &str) -> io::Result<String> {
+        let wrong = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, why.to_owned());
+        let url = url::Url::parse(authorization_url).map_err(|_| wrong("not a URL"))?;
+        if url.origin().ascii_serialization() != self.settings.origin {
+            return Err(wrong("not a URL of this server"));
+        }
+        let mut headers = HeaderMap::new();
+        let authority = self.settings.origin.trim_start_matches("http://");
+        headers.insert("host", HeaderValue::try_from(authority).map_err(io::Error::other)?);
+        let request = Request {
+            method: Method::GET,
+            path: url.path().to_owned(),
+            query: url.query().unwrap_or_default().to_owned(),
+            headers,
+            body: Bytes::new(),
+        };
+        let mut state = self.shared.state();
+        let endpoint = state.endpoint(&request);
+        if endpoint != Endpoint::Authorization {
+            return Err(wrong("not the authorization endpoint of this server"));
+        }
+        state.arrived(endpoint, &request);
+        let answer = state.answer(self.shared.clock.now(), &request);
+        let location = answer.headers.get("location").and_then(|location| location.to_str().ok());
+        location.map(str::to_owned).ok_or_else(|| {
+            io::Error::other(format!("the authorization endpoint answered {} and no redirect", answer.status))
+        })
+    }
+
+    /// Who approves from now on when the server approves by itself (authorization and device); alice until set.
+    pub fn approve_as(&self, user: &str) {
+        self.shared.state().approve_as = user.to_owned();
+    }
+
+    /// The next authorization request ends with `access_denied`.
+    pub fn deny_next_authorization(&self) {
+        self.shared.state().deny_next_authorization = true;
+    }
+
+    /// Approves a device code as [`approve_as`](Self::approve_as) says; false if no such user code waits.
+    pub fn approve_device(&self, user_code: &str) -> bool {
+        let mut state = self.shared.state();
+        let user = state.approve_as.clone();
+        device::decide(&mut state, self.shared.clock.now(), user_code, Some(&user))
+    }
+
+    /// Denies a device code; false if no such user code waits.
+    pub fn deny_device(&self, user_code: &str) -> bool {
+        device::decide(&mut self.shared.state(), self.shared.clock.now(), user_code, None)
+    }
+
+    /// The time on the server's clock.
+    pub fn now(&self) -> SystemTime {
+        self.shared.clock.now()
+    }
+
+    /// Puts the server's clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.shared.clock.advance(by);
+    }
+
+    /// What the server has counted so far.
+    pub fn stats(&self) -> Stats {
+        self.shared.state().counters.snapshot()
+    }
+
+    /// The requests that arrived, oldest first; at most the last 4096.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.state().log.all()
+    }
+
+    /// The newest request to an endpoint.
+    pub fn last_request(&self, endpoint: Endpoint) -> Option<RecordedRequest> {
+        self.shared.state().log.last(endpoint)
+    }
+
+    /// How many logins have not ended. Client credentials make none.
+    pub fn live_logins(&self) -> usize {
+        self.shared.state().tokens.live_logins()
+    }
+
+    /// Whether this is the refresh token to use: known, not rotated, its login not ended.
+    pub fn is_refresh_token_live(&self, refresh_token: &str) -> bool {
+        self.shared.state().tokens.is_refresh_token_live(refresh_token)
+    }
+
+    /// Whether the protected resources would take this access token now.
+    pub fn is_access_token_live(&self, access_token: &str) -> bool {
+        self.shared.state().tokens.live_access_token(access_token, self.shared.clock.now()).is_ok()
+    }
+
+    /// Ends every login: refreshing answers `invalid_grant`, their access tokens answer 401.
+    pub fn revoke_all_logins(&self) {
+        let state = &mut *self.shared.state();
+        state.tokens.revoke_all_logins(&mut state.counters);
+    }
+
+    /// Makes every access token issued so far answer 401 `invalid_token`, while clients think that it lives. Refresh
+    /// tokens stay.
+    pub fn revoke_access_tokens(&self) {
+        self.shared.state().tokens.revoke_access_tokens();
+    }
+
+    /// Makes every access token issued so far expire now. Refresh tokens stay.
+    pub fn expire_access_tokens(&self) {
+        let now = self.shared.clock.now();
+        self.shared.state().tokens.expire_access_tokens(now);
+    }
+
+    /// A fault for the next request to an endpoint. Faults for the same endpoint queue up, one for each request.
+    pub fn fault(&self, endpoint: Endpoint, fault: Fault) {
+        self.shared.state().faults.push(endpoint, fault);
+    }
+
+    /// A fault for each of the next `times` requests to an endpoint.
+    pub fn fault_times(&self, endpoint: Endpoint, fault: Fault, times: usize) {
+        let mut state = self.shared.state();
+        (0..times).for_each(|_| state.faults.push(endpoint, fault.clone()));
+    }
+
+    /// A fault for every request to an endpoint that finds no queued one.
+    pub fn fault_always(&self, endpoint: Endpoint, fault: Fault) {
+        self.shared.state().faults.set_always(endpoint, fault);
+    }
+
+    /// Takes back all faults, queued and lasting. Requests that are already under way keep theirs.
+    pub fn clear_faults(&self) {
+        self.shared.state().faults.clear();
+    }
+
+    /// How many queued faults still wait for a request to an endpoint.
+    pub fn faults_waiting(&self, endpoint: Endpoint) -> usize {
+        self.shared.state().faults.waiting(endpoint)
+    }
+
+    /// Lets every request go on that [`Fault::Gate`] holds now. Those that come to a gate later are held again.
+    pub fn open_gate(&self) {
+        self.shared.gate.open();
+    }
+
+    /// Waits until so many requests are held at once by [`Fault::Gate`]. Runs on any async runtime; put a timeout
+    /// around it.
+    pub async fn wait_until_held(&self, requests: usize) {
+        self.shared.gate.wait_until_held(requests).await;
+    }
+
+    /// The same for tests without an async runtime: blocks this thread; false when the time is over.
+    pub fn wait_until_held_blocking(&self, requests: usize, timeout: Duration) -> bool {
+        self.shared.gate.wait_until_held_blocking(requests, timeout)
+    }
+}
+
+impl fmt::Debug for DevServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DevServer").field("issuer", &self.settings.issuer).finish_non_exhaustive()
+    }
+}
+
+fn settings(builder: &Builder, origin: &str) -> Settings {
+    let trimmed = builder.issuer_path.trim_matches('/');
+    let base_path = if trimmed.is_empty() { String::new() } else { format!("/{trimmed}") };
+    let base = format!("{origin}{base_path}");
+    let slash = if builder.issuer_path.ends_with('/') { "/" } else { "" };
+    Settings {
+        issuer: format!("{base}{slash}"),
+        base,
+        base_path,
+        resources: vec![format!("{origin}/api"), format!("{origin}/api2")],
+        origin: origin.to_owned(),
+        scopes: builder.scopes.clone(),
+        default_scope: vec!["read".to_owned()],
+        access_token_lifetime: builder.access_token_lifetime,
+        access_token_size: builder.access_token_size,
+        issue_refresh_tokens: builder.issue_refresh_tokens,
+        rotation: builder.rotation,
+        code_lifetime: builder.code_lifetime,
+        auto_approve: builder.auto_approve,
+        advertise_iss: builder.advertise_iss,
+        device_auto_approve_after_polls: builder.device_auto_approve_after_polls,
+        device_interval: builder.device_interval,
+        device_code_lifetime: builder.device_code_lifetime,
+    }
+}
+
+/// What the handle and the serving thread have in common.
+struct Shared {
+    state: Mutex<State>,
+    clock: Clock,
+    gate: Gate,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The server does what the request asks for.
+    fn commit(&self, request: &Request) -> Answer {
+        let now = self.clock.now();
+        self.state().answer(now, request)
+    }
+}
+
+impl Respond for Shared {
+    fn connected(&self) {
+        self.state().counters.connections += 1;
+    }
+
+    async fn respond(self: Arc<Self>, request: Request) -> Result<Reply, Cut> {
+        let (faults, _under_way) = {
+            let mut state = self.state();
+            let endpoint = state.endpoint(&request);
+            state.arrived(endpoint, &request);
+            let under_way = (endpoint == Endpoint::Token).then(|| {
+                state.counters.token_request_begins();
+                TokenRequest(&self)
+            });
+            (state.faults.take(endpoint), under_way)
+        };
+        let mut committed: Option<Answer> = None;
+        let mut delivery = Delivery::Whole;
+        for fault in faults {
+            // Taken out and put back, so that each request is committed once at most.
+            let mut commit = || committed.take().unwrap_or_else(|| self.commit(&request));
+            let answer = match fault {
+                Fault::Latency(duration) => {
+                    tokio::time::sleep(duration).await;
+                    continue;
+                }
+                Fault::Gate => {
+                    self.gate.hold().await;
+                    continue;
+                }
+                Fault::Hang => std::future::pending().await,
+                Fault::Sequence(_) => continue,
+                Fault::DropBeforeCommit => return Err(Cut),
+                Fault::DropAfterCommit => {
+                    commit();
+                    return Err(Cut);
+                }
+                Fault::Commit => commit(),
+                Fault::TruncateAfter(bytes) => {
+                    delivery = Delivery::Truncated(bytes);
+                    commit()
+                }
+                Fault::Rewrite(change) => faults::rewritten(commit(), &change),
+                Fault::ContentType(name) => commit().with_header("content-type", &name),
+                Fault::FormEncoded => faults::form_encoded(commit()),
+                Fault::Status { status, retry_after } => {
+                    faults::status_answer(status, retry_after.as_deref())
+                }
+                Fault::OAuthError { status, error, description } => {
+                    faults::oauth_error_answer(status, &error, description.as_deref())
+                }
+                Fault::SlowDown => {
+                    self.state().slow_device_down(&request);
+                    faults::oauth_error_answer(400, "slow_down", Some("A16: slow down"))
+                }
+                Fault::Answer { status, headers, body } => {
+                    let answer = Answer {
+                        status: faults::status(status),
+                        headers: HeaderMap::new(),
+                        body: body.into(),
+                    };
+                    headers.iter().fold(answer, |answer, (name, value)| answer.with_header(name, value))
+                }
+                Fault::Redirect(location) => Answer::redirect(StatusCode::TEMPORARY_REDIRECT, &location),
+                Fault::HugeBody(bytes) => {
+                    delivery = Delivery::Filler(bytes);
+                    Answer::new(StatusCode::OK, "application/json", Bytes::new())
+                }
+            };
+            committed = Some(answer);
+        }
+        let answer = committed.unwrap_or_else(|| self.commit(&request));
+        Ok(Reply { answer, delivery })
+    }
+}
+
+/// A token request under way; counted until its answer is ready or its client is gone.
+struct TokenRequest<'a>(&'a Shared);
+
+impl Drop for TokenRequest<'_> {
+    fn drop(&mut self) {
+        self.0.state().counters.token_request_ends();
+    }
+}

@@ -1,0 +1,144 @@
+//! All that the server knows, behind one lock, and the way from a request to its answer as a plain function of
+//! (state, now, request).
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use hyper::StatusCode;
+
+use crate::answer::{Answer, Request};
+use crate::authorization::{self, Transaction};
+use crate::clients::Client;
+use crate::codes::Codes;
+use crate::device::{self, Devices};
+use crate::endpoint::Endpoint;
+use crate::faults::Faults;
+use crate::form;
+use crate::mint::Mint;
+use crate::record::{RecordedRequest, RequestLog};
+use crate::stats::Counters;
+use crate::tokens::{Rotation, Tokens};
+use crate::{introspection, metadata, pages, resource, revocation, token_endpoint};
+
+/// What does not change while the server runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    /// `http://127.0.0.1:PORT`
+    pub(crate) origin: String,
+    /// The issuer's path without `/` at its end; empty for none.
+    pub(crate) base_path: String,
+    /// Where the endpoints are: origin and base path.
+    pub(crate) base: String,
+    pub(crate) issuer: String,
+    /// The default resource first.
+    pub(crate) resources: Vec<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) default_scope: Vec<String>,
+    pub(crate) access_token_lifetime: Option<Duration>,
+    pub(crate) access_token_size: usize,
+    pub(crate) issue_refresh_tokens: bool,
+    pub(crate) rotation: Rotation,
+    pub(crate) code_lifetime: Duration,
+    pub(crate) auto_approve: bool,
+    pub(crate) advertise_iss: bool,
+    pub(crate) device_auto_approve_after_polls: Option<u32>,
+    pub(crate) device_interval: Option<u64>,
+    pub(crate) device_code_lifetime: Duration,
+}
+
+pub(crate) struct State {
+    pub(crate) settings: Settings,
+    pub(crate) clients: HashMap<String, Client>,
+    /// Names and passwords, in the order of the consent page.
+    pub(crate) users: Vec<(String, String)>,
+    /// Who is at the keyboard when the server approves by itself.
+    pub(crate) approve_as: String,
+    pub(crate) deny_next_authorization: bool,
+    pub(crate) mint: Mint,
+    pub(crate) transactions: HashMap<String, Transaction>,
+    /// `state` to challenge and back: neither may serve for two authorizations.
+    pub(crate) seen_states: HashMap<String, String>,
+    pub(crate) seen_challenges: HashMap<String, String>,
+    pub(crate) codes: Codes,
+    pub(crate) devices: Devices,
+    pub(crate) tokens: Tokens,
+    pub(crate) counters: Counters,
+    pub(crate) log: RequestLog,
+    pub(crate) faults: Faults,
+}
+
+impl State {
+    pub(crate) fn endpoint(&self, request: &Request) -> Endpoint {
+        Endpoint::of(&request.path, &self.settings.base_path)
+    }
+
+    /// Writes down that a request has come, before anything becomes of it.
+    pub(crate) fn arrived(&mut self, endpoint: Endpoint, request: &Request) {
+        let record = RecordedRequest::new(endpoint, request);
+        let grant_type = (endpoint == Endpoint::Token).then(|| record.form_value("grant_type")).flatten();
+        self.counters.arrived(endpoint, grant_type);
+        self.log.push(record);
+    }
+
+    /// What the server makes of a request. Everything that changes, changes here.
+    pub(crate) fn answer(&mut self, now: SystemTime, request: &Request) -> Answer {
+        if !self.is_our_host(request) {
+            return pages::problem(
+                StatusCode::MISDIRECTED_REQUEST,
+                "The Host header does not name this server.",
+            );
+        }
+        let endpoint = self.endpoint(request);
+        let answer = match endpoint {
+            Endpoint::Metadata => metadata::oauth(&self.settings, request),
+            Endpoint::OpenIdConfiguration => metadata::openid(&self.settings, request),
+            Endpoint::Authorization => authorization::authorize(self, now, request),
+            Endpoint::Consent => authorization::decide(self, now, request),
+            Endpoint::Token => {
+                token_endpoint::token(self, now, request).unwrap_or_else(|no| no.into_answer())
+            }
+            Endpoint::DeviceAuthorization => {
+                device::authorize(self, now, request).unwrap_or_else(|no| no.into_answer())
+            }
+            Endpoint::DeviceVerification if request.path.ends_with("/decision") => {
+                device::decide_on_page(self, now, request)
+            }
+            Endpoint::DeviceVerification => device::verification_page(self, now, request),
+            Endpoint::Revocation => revocation::revoke(self, request).unwrap_or_else(|no| no.into_answer()),
+            Endpoint::Introspection => {
+                introspection::introspect(self, now, request).unwrap_or_else(|no| no.into_answer())
+            }
+            Endpoint::Resource => resource::serve(self, now, request),
+            Endpoint::Other => self.other(request),
+        };
+        tracing::debug!(?endpoint, status = answer.status.as_u16(), "answered");
+        answer
+    }
+
+    fn other(&self, request: &Request) -> Answer {
+        match request.path.strip_prefix(&self.settings.base_path) {
+            Some("/jwks") => metadata::jwks(request),
+            Some("" | "/") => pages::home(&self.settings),
+            _ => pages::problem(StatusCode::NOT_FOUND, "There is nothing here."),
+        }
+    }
+
+    /// A page of another site that had its name point to 127.0.0.1 (DNS rebinding) gets nothing.
+    fn is_our_host(&self, request: &Request) -> bool {
+        let host = request.headers.get("host").and_then(|host| host.to_str().ok());
+        let authority = self.settings.origin.strip_prefix("http://");
+        let port = authority.and_then(|authority| authority.rsplit_once(':')).map(|(_, port)| port);
+        host.is_some_and(|host| {
+            Some(host) == authority
+                || host.strip_prefix("localhost:").is_some_and(|theirs| Some(theirs) == port)
+        })
+    }
+
+    /// What the fault `SlowDown` does besides its answer.
+    pub(crate) fn slow_device_down(&mut self, request: &Request) {
+        let form = form::parse_tolerantly(&request.body);
+        if let Some((_, device_code)) = form.iter().find(|(name, _)| name == "device_code") {
+            self.devices.slow_down(device_code);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The token endpoint (RFC 6749 §3.2): five grants, one file, because what differs between them is a page and
+//! what they share is the order of the checks.
+
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+use serde_json::json;
+
+use crate::answer::{Answer, Request};
+use crate::client_authentication::authenticate;
+use crate::clients::{
+    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, Client, DEVICE_CODE, Method, PASSWORD, REFRESH_TOKEN,
+};
+use crate::device;
+use crate::form::Parameters;
+use crate::pkce;
+use crate::refusal::Refusal;
+use crate::scope::{self, Scope};
+use crate::state::State;
+use crate::tokens::{LoginId, Order, Rotation};
+
+/// What a grant has decided to hand out.
+struct Issue {
+    subject: String,
+    scope: Scope,
+    audience: Vec<String>,
+    login: Option<LoginId>,
+    refresh_token: Option<String>,
+}
+
+pub(crate) fn token(state: &mut State, now: SystemTime, request: &Request) -> Result<Answer, Refusal> {
+    let parameters = Parameters::of_post(request)?;
+    let grant_type = parameters.require("grant_type")?;
+    let grant = match grant_type {
+        AUTHORIZATION_CODE => authorization_code,
+        CLIENT_CREDENTIALS => client_credentials,
+        DEVICE_CODE => device_code,
+        PASSWORD => password,
+        REFRESH_TOKEN => refresh,
+        _ => return Err(Refusal::new("unsupported_grant_type", "this server does not know this grant type")),
+    };
+    let client = authenticate(state, request, &parameters)?;
+    if !client.may_use(grant_type) {
+        return Err(Refusal::new("unauthorized_client", "this client may not use this grant"));
+    }
+    let issue = grant(state, now, &client, &parameters)?;
+    state.counters.grant_succeeded(grant_type);
+    Ok(answer(state, now, client, issue))
+}
+
+fn authorization_code(
+    state: &mut State,
+    now: SystemTime,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<Issue, Refusal> {
+    let code = parameters.require("code")?;
+    let redirect_uri = parameters.get("redirect_uri").ok_or_else(|| {
+        Refusal::invalid_request("A4: redirect_uri is missing; repeat the authorization request's")
+    })?;
+    let verifier = pkce::verifier(parameters)?;
+    let redeemed = state.codes.present(code, &client.id, now).map_err(|(refusal, login)| {
+        if let Some(login) = login {
+            state.tokens.revoke_login(login, &mut state.counters);
+        }
+        refusal
+    })?;
+    let request = redeemed.request;
+    let audience = scope::narrowed_resources(parameters, &request.resources)?;
+    if request.redirect_uri != redirect_uri {
+        state.codes.burn(code);
+        return Err(Refusal::invalid_grant(
+            "A4: redirect_uri must be byte-identical to the authorization request's (RFC 6749 section 4.1.3)",
+        ));
+    }
+    if !pkce::matches(verifier, &request.challenge) {
+        state.codes.burn(code);
+        return Err(Refusal::invalid_grant(
+            "A12: code_verifier does not match the code_challenge (RFC 7636 section 4.6)",
+        ));
+    }
+    let login = state.tokens.begin_login(&client.id, &redeemed.subject, &request.scope, &request.resources);
+    state.codes.redeem(code, login);
+    Ok(Issue {
+        subject: redeemed.subject,
+        scope: request.scope,
+        audience,
+        login: Some(login),
+        refresh_token: first_refresh_token(state, client, login),
+    })
+}
+
+fn client_credentials(
+    state: &mut State,
+    _now: SystemTime,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<Issue, Refusal> {
+    if client.method == Method::None {
+        return Err(Refusal::new(
+            "unauthorized_client",
+            "client credentials are for confidential clients only (RFC 6749 section 4.4)",
+        ));
+    }
+    Ok(Issue {
+        subject: client.id.clone(),
+        scope: Scope::requested(parameters, &state.settings)?,
+        audience: scope::requested_resources(parameters, &state.settings)?,
+        login: None,
+        refresh_token: None,
+    })
+}
+
+fn device_code(
+    state: &mut State,
+    now: SystemTime,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<Issue, Refusal> {
+    let approved = device::poll(state, now, &client.id, parameters)?;
+    let login =
+        state.tokens.begin_login(&client.id, &approved.subject, &approved.scope, &approved.granted_resources);
+    Ok(Issue {
+        subject: approved.subject,
+        scope: approved.scope,
+        audience: approved.resources,
+        login: Some(login),
+        refresh_token: first_refresh_token(state, client, login),
+    })
+}
+
+fn password(
+    state: &mut State,
+    _now: SystemTime,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<Issue, Refusal> {
+    let (username, password) = (parameters.require("username")?, parameters.require("password")?);
+    let known = state.users.iter().any(|(name, secret)| name == username && secret == password);
+    if !known {
+        return Err(Refusal::invalid_grant("wrong username or password (RFC 6749 section 5.2)"));
+    }
+    let scope = Scope::requested(parameters, &state.settings)?;
+    let audience = scope::requested_resources(parameters, &state.settings)?;
+    let login = state.tokens.begin_login(&client.id, username, &scope, &audience);
+    Ok(Issue {
+        subject: username.to_owned(),
+        scope,
+        audience,
+        login: Some(login),
+        refresh_token: first_refresh_token(state, client, login),
+    })
+}
+
+fn refresh(
+    state: &mut State,
+    now: SystemTime,
+    client: &Client,
+    parameters: &Parameters,
+) -> Result<Issue, Refusal> {
+    let presented = parameters.require("refresh_token")?;
+    let rotation: Rotation = state.settings.rotation;
+    let id = state.tokens.present_refresh_token(presented, &client.id, now, rotation, &mut state.counters)?;
+    let login = state.tokens.login(id).ok_or_else(|| Refusal::invalid_grant("no such login"))?;
+    let subject = login.subject.clone();
+    let scope = login.scope.narrowed(parameters)?;
+    let audience = scope::narrowed_resources(parameters, &login.resources)?;
+    state.counters.refreshes += 1;
+    let refresh_token = state.tokens.rotate_refresh_token(&mut state.mint, presented, now, rotation);
+    Ok(Issue { subject, scope, audience, login: Some(id), refresh_token })
+}
+
+fn first_refresh_token(state: &mut State, client: &Client, login: LoginId) -> Option<String> {
+    let wanted = state.settings.issue_refresh_tokens && client.may_use(REFRESH_TOKEN);
+    wanted.then(|| state.tokens.issue_refresh_token(&mut state.mint, login))
+}
+
+/// The token answer of RFC 6749 §5.1.
+fn answer(state: &mut State, now: SystemTime, client: Client, issue: Issue) -> Answer {
+    let lifetime = state.settings.access_token_lifetime;
+    let mut body = json!({ "token_type": "Bearer", "scope": issue.scope.text() });
+    if let Some(lifetime) = lifetime {
+        body["expires_in"] = lifetime.as_secs().into();
+    }
+    if let Some(refresh_token) = issue.refresh_token {
+        body["refresh_token"] = refresh_token.into();
+    }
+    let order = Order {
+        client_id: client.id,
+        subject: issue.subject,
+        scope: issue.scope,
+        audience: issue.audience,
+        login: issue.login,
+        lifetime,
+        size: state.settings.access_token_size,
+    };
+    state.counters.tokens_issued += 1;
+    body["access_token"] = state.tokens.issue_access_token(&mut state.mint, now, order).into();
+    Answer::json(StatusCode::OK, &body)
+}
