@@ -1,1 +1,80 @@
-//! Placeholder.
+//! How a token is obtained: the grants of OAuth 2.0, over any HTTP library.
+//!
+//! Five traits, each with one job: a [`Grant`] obtains a token; a [`ClientAuthentication`] puts the client's identity on
+//! a request; a [`Transport`] sends it; an [`Interaction`] reaches the person; a [`Clock`] tells the time. Hand them to
+//! a grant in a [`GrantContext`].
+//!
+//! This crate sends one request when asked. Keeping a token valid, stored and shared is the work of jeton-client.
+//!
+//! ```
+//! use std::time::SystemTime;
+//! use jeton_grants::{
+//!     ClientCredentials, ClientSecretBasic, Grant, GrantContext, GrantError, Limits, ManualClock, Transport,
+//!     TransportError, async_trait, bytes::Bytes, http,
+//! };
+//! use jeton_models::{AuthorizationServerMetadata, Token};
+//!
+//! # struct MyHttp;
+//! # #[async_trait]
+//! # impl Transport for MyHttp {
+//! #     async fn send(&self, request: http::Request<Bytes>, _: &Limits) -> Result<http::Response<Bytes>, TransportError> {
+//! #         assert_eq!(request.body(), "grant_type=client_credentials");
+//! #         let body = r#"{"access_token":"t0k3n","token_type":"Bearer","expires_in":60}"#;
+//! #         let response = http::Response::builder().header("content-type", "application/json");
+//! #         Ok(response.body(Bytes::from(body)).unwrap())
+//! #     }
+//! # }
+//! async fn token(http: &MyHttp) -> Result<Token, GrantError> {
+//!     let mut server = AuthorizationServerMetadata::new("https://as.example");
+//!     server.token_endpoint = Some("https://as.example/token".into());
+//!     let authentication = ClientSecretBasic::new("s3cr3t");
+//!     let clock = ManualClock::at(SystemTime::now());
+//!     let cx = GrantContext::new(&server, "my-service", &authentication, http, &clock);
+//!     Ok(ClientCredentials.obtain(&cx).await?.into_token(SystemTime::now()))
+//! }
+//! # let token = tokio::runtime::Builder::new_current_thread().build()?.block_on(token(&MyHttp))?;
+//! # assert!(!token.is_expired(None));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod authentication;
+mod authorization_code;
+mod client_credentials;
+mod clock;
+mod context;
+mod device_code;
+mod discovery;
+mod endpoint;
+mod error;
+mod grant;
+mod interaction;
+mod refresh_token;
+mod resource_owner_password_credentials;
+mod transport;
+
+// What implementations of the traits need, in the versions that the signatures have.
+pub use async_trait::async_trait;
+pub use {bytes, http};
+
+pub use authentication::{
+    AuthenticationContext, ClientAuthentication, ClientSecretBasic, ClientSecretPost, PublicClient,
+};
+pub use authorization_code::{
+    AuthorizationCode, DEFAULT_LOGIN_TIMEOUT, PastedRedirect, PendingLogin, begin_authorization,
+    finish_authorization,
+};
+pub use client_credentials::ClientCredentials;
+pub use clock::{Clock, ManualClock};
+pub use context::{ExtraParameters, GrantContext};
+pub use device_code::DeviceCode;
+pub use discovery::{discover, metadata_urls};
+pub use endpoint::{EndpointAnswer, EndpointRequest};
+pub use error::{GrantError, Operation, Recovery};
+pub use grant::Grant;
+pub use interaction::{
+    AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError, LoginOutcome,
+    NoInteraction, RedirectEndpoint, RedirectReceiver,
+};
+pub use refresh_token::RefreshToken;
+pub use resource_owner_password_credentials::ResourceOwnerPasswordCredentials;
+pub use transport::{Limits, Transport, TransportError, TransportErrorKind};

@@ -30,8 +30,8 @@ pub struct Parameters(Vec<(String, Zeroizing<String>)>);
 
 impl Parameters {
     /// None.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self(Vec::new())
     }
 
     /// Adds a parameter. One with an empty value is left out, as RFC 6749 §3.1 treats it as absent.

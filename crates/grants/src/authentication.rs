@@ -1,0 +1,150 @@
+//! `ClientAuthentication`: puts the client's identity on a request to the authorization server (RFC 6749 §2.3).
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use jeton_models::Secret;
+
+use crate::{EndpointRequest, GrantError};
+
+/// Puts the client's identity on a request to any endpoint of the authorization server.
+///
+/// Exactly one method may act on a request (RFC 6749 §2.3): [`EndpointRequest`] refuses to go out with two. The trait is
+/// async because a key may live in a hardware module or an agent.
+#[async_trait]
+pub trait ClientAuthentication: Send + Sync {
+    /// The method's registered name, such as `client_secret_basic`.
+    fn method(&self) -> &str;
+
+    /// Adds identity and proof to the request.
+    ///
+    /// # Errors
+    /// [`GrantError`] if that is not possible, such as [`GrantError::Other`] with what to do.
+    async fn authenticate(
+        &self,
+        request: &mut EndpointRequest,
+        cx: &AuthenticationContext<'_>,
+    ) -> Result<(), GrantError>;
+}
+
+/// What client authentication may need to know.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct AuthenticationContext<'a> {
+    /// The client identifier.
+    pub client_id: &'a str,
+    /// The authorization server's issuer identifier, if it is known.
+    pub issuer: Option<&'a str>,
+}
+
+impl<'a> AuthenticationContext<'a> {
+    /// For that client at that server.
+    pub fn new(client_id: &'a str, issuer: Option<&'a str>) -> Self {
+        Self { client_id, issuer }
+    }
+}
+
+/// `none`: a public client, which names itself and proves nothing (RFC 6749 §2.1, §3.2.1).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublicClient;
+
+#[async_trait]
+impl ClientAuthentication for PublicClient {
+    fn method(&self) -> &str {
+        "none"
+    }
+
+    async fn authenticate(
+        &self,
+        request: &mut EndpointRequest,
+        cx: &AuthenticationContext<'_>,
+    ) -> Result<(), GrantError> {
+        Ok(request.parameters.append_required("client_id", cx.client_id)?)
+    }
+}
+
+/// `client_secret_basic`: HTTP Basic with form-encoded identifier and secret (RFC 6749 §2.3.1).
+#[derive(Clone, Debug)]
+pub struct ClientSecretBasic(Secret);
+
+impl ClientSecretBasic {
+    /// With that client secret. An empty one is allowed (some servers want it of public clients).
+    pub fn new(client_secret: impl Into<Secret>) -> Self {
+        Self(client_secret.into())
+    }
+}
+
+#[async_trait]
+impl ClientAuthentication for ClientSecretBasic {
+    fn method(&self) -> &str {
+        "client_secret_basic"
+    }
+
+    async fn authenticate(
+        &self,
+        request: &mut EndpointRequest,
+        cx: &AuthenticationContext<'_>,
+    ) -> Result<(), GrantError> {
+        let mut value = http::HeaderValue::try_from(basic(cx.client_id, &self.0).expose())
+            .map_err(|_| GrantError::other("the client's credentials cannot be put into a header"))?;
+        value.set_sensitive(true);
+        request.headers.insert(AUTHORIZATION, value);
+        request.add_secret(self.0.clone());
+        Ok(())
+    }
+}
+
+/// The value of the `Authorization` header: form-encode each, join with `:`, then base64 (RFC 6749 §2.3.1, Appendix B).
+fn basic(client_id: &str, client_secret: &Secret) -> Secret {
+    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = Secret::new(format!("{}:{}", encode(client_id), encode(client_secret.expose())));
+    Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())))
+}
+
+/// `client_secret_post`: identifier and secret in the body (RFC 6749 §2.3.1).
+///
+/// The RFC prefers [`ClientSecretBasic`]; this is for servers that take nothing else.
+#[derive(Clone, Debug)]
+pub struct ClientSecretPost(Secret);
+
+impl ClientSecretPost {
+    /// With that client secret.
+    pub fn new(client_secret: impl Into<Secret>) -> Self {
+        Self(client_secret.into())
+    }
+}
+
+#[async_trait]
+impl ClientAuthentication for ClientSecretPost {
+    fn method(&self) -> &str {
+        "client_secret_post"
+    }
+
+    async fn authenticate(
+        &self,
+        request: &mut EndpointRequest,
+        cx: &AuthenticationContext<'_>,
+    ) -> Result<(), GrantError> {
+        request.parameters.append_required("client_id", cx.client_id)?;
+        request.parameters.append_required("client_secret", self.0.expose())?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a1_basic_is_form_encoded_joined_and_base64() {
+        // RFC 6749 §2.3.1.
+        let value = basic("s6BhdRkqt3", &Secret::from("7Fjfp0ZBr1KtDRbnfVdmIw"));
+        assert_eq!(value.expose(), "Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3");
+
+        // RFC 6749 Appendix B: the value ` %&+£€` becomes `+%25%26%2B%C2%A3%E2%82%AC`, on either side of the colon.
+        let value = basic(" %&+£€", &Secret::from("a:b"));
+        let pair = STANDARD.decode(value.expose().strip_prefix("Basic ").unwrap()).unwrap();
+        assert_eq!(pair, b"+%25%26%2B%C2%A3%E2%82%AC:a%3Ab");
+    }
+}

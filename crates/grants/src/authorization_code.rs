@@ -1,0 +1,269 @@
+//! The authorization code grant with PKCE, for public and confidential clients (RFC 6749 §4.1, RFC 7636, RFC 9700).
+//!
+//! It comes in two halves that need not share a process: [`begin_authorization`] gives the URL and a pending login that
+//! can be kept, [`finish_authorization`] takes the redirected URL. [`AuthorizationCode`] joins them for programs that
+//! have the person before them.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use jeton_models::{
+    AuthorizationCodeAccessTokenRequest, AuthorizationRequest, AuthorizationResponse,
+    AuthorizationResponseError, GrantType, Pkce, Secret, TokenResponse, random_token,
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{
+    AuthorizationPrompt, AuthorizationReply, Grant, GrantContext, GrantError, InteractionError, LoginOutcome,
+    RedirectEndpoint, RedirectReceiver,
+};
+
+/// How long a login waits for the person unless told otherwise: 5 minutes.
+pub const DEFAULT_LOGIN_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A login that was begun and waits for its redirect.
+///
+/// It holds the code verifier and the `state`: keep it where only the one who began it can reach it (the web session of
+/// that browser, a file of that person), never in the URL. It works once, which its owner sees to by removing it before
+/// finishing; the type helps in that finishing consumes it. It expires.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PendingLogin {
+    issuer: String,
+    client_id: String,
+    redirect_uri: String,
+    #[serde(with = "jeton_models::exposed")]
+    state: Secret,
+    #[serde(with = "jeton_models::exposed")]
+    code_verifier: Secret,
+    expires_at_ms: u64,
+}
+
+impl PendingLogin {
+    /// The `state` by which a redirect finds its pending login.
+    pub fn state(&self) -> &Secret {
+        &self.state
+    }
+
+    /// The redirect URI of the authorization request.
+    pub fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    /// When it stops working.
+    pub fn expires_at(&self) -> SystemTime {
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.expires_at_ms)).unwrap_or(UNIX_EPOCH)
+    }
+
+    /// Whether a redirected URL carries the `state` of this login.
+    pub fn matches(&self, redirected: &Url) -> bool {
+        AuthorizationResponse::has_state(redirected, &self.state)
+    }
+}
+
+/// Begins a login: the URL for the person's browser, and what is needed to finish.
+///
+/// Each call makes a fresh `state` of 256 bits and a fresh PKCE pair.
+///
+/// # Errors
+/// [`GrantError::Metadata`] if the server has no authorization endpoint, [`GrantError::NoS256`] if it lists PKCE methods
+/// without S256, [`GrantError::Parameter`] if an extra parameter clashes with one of the request's own.
+pub fn begin_authorization(
+    cx: &GrantContext<'_>,
+    redirect_uri: &str,
+    timeout: Duration,
+) -> Result<(Url, PendingLogin), GrantError> {
+    begin(cx, redirect_uri, timeout, random_token(32))
+}
+
+fn begin(
+    cx: &GrantContext<'_>,
+    redirect_uri: &str,
+    timeout: Duration,
+    state: Secret,
+) -> Result<(Url, PendingLogin), GrantError> {
+    if let Some(listed) = &cx.server.code_challenge_methods_supported
+        && !listed.iter().any(|method| method == "S256")
+    {
+        return Err(GrantError::NoS256 { issuer: cx.server.issuer.clone(), listed: listed.clone() });
+    }
+    let pkce = Pkce::new();
+    let mut request = AuthorizationRequest::new(cx.client_id);
+    request.redirect_uri = Some(redirect_uri.to_owned());
+    request.scope = cx.scope.cloned();
+    request.state = Some(state.clone());
+    request.code_challenge = Some(pkce.code_challenge().to_owned());
+    request.code_challenge_method = Some(pkce.code_challenge_method());
+    cx.append_resources(&mut request.extra)?;
+    request.extra.append_all(&cx.extra.authorization)?;
+    let url = request.to_url(&cx.server.endpoint("authorization_endpoint")?)?;
+    let expires_at = cx.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(timeout);
+    let pending = PendingLogin {
+        issuer: cx.server.issuer.clone(),
+        client_id: cx.client_id.to_owned(),
+        redirect_uri: redirect_uri.to_owned(),
+        state,
+        code_verifier: pkce.code_verifier().clone(),
+        expires_at_ms: u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX),
+    };
+    Ok((url, pending))
+}
+
+/// Finishes a login with the URL to which the browser was redirected.
+///
+/// `state` and `iss` are checked before code or error is looked at. The code is sent once and never again: it is good for
+/// one try (RFC 6749 §4.1.2).
+///
+/// # Errors
+/// [`GrantError::PendingLoginExpired`], [`GrantError::PendingLoginForeign`] if it was begun for another client or server,
+/// [`GrantError::AuthorizationResponse`] if the URL is not this login's answer or says no, and those of a token request.
+pub async fn finish_authorization(
+    cx: &GrantContext<'_>,
+    pending: PendingLogin,
+    redirected: &Url,
+) -> Result<TokenResponse, GrantError> {
+    if pending.issuer != cx.server.issuer || pending.client_id != cx.client_id {
+        return Err(GrantError::PendingLoginForeign {
+            what: format!("{} at {}", pending.client_id, pending.issuer),
+        });
+    }
+    if cx.clock.now() >= pending.expires_at() {
+        return Err(GrantError::PendingLoginExpired);
+    }
+    let iss_required = cx.server.authorization_response_iss_parameter_supported == Some(true);
+    let response = AuthorizationResponse::from_url(redirected, &pending.state, cx.issuer, iss_required)?;
+
+    let mut request = AuthorizationCodeAccessTokenRequest::new(response.code, cx.client_id);
+    request.redirect_uri = Some(pending.redirect_uri);
+    request.code_verifier = Some(pending.code_verifier);
+    cx.token_request(&GrantType::AuthorizationCode, request.to_parameters()?).await
+}
+
+/// The authorization code grant for a program that has the person before it: opens the browser through
+/// [`Interaction`](crate::Interaction), receives the redirect at a [`RedirectEndpoint`], redeems the code.
+#[derive(Clone)]
+pub struct AuthorizationCode {
+    redirect: Arc<dyn RedirectEndpoint>,
+    timeout: Duration,
+}
+
+impl AuthorizationCode {
+    /// With the place where redirects arrive, and a timeout of [`DEFAULT_LOGIN_TIMEOUT`].
+    pub fn new(redirect: impl RedirectEndpoint + 'static) -> Self {
+        Self { redirect: Arc::new(redirect), timeout: DEFAULT_LOGIN_TIMEOUT }
+    }
+
+    /// How long to wait for the person.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    async fn log_in(
+        &self,
+        cx: &GrantContext<'_>,
+        receiver: &mut dyn RedirectReceiver,
+        state: Secret,
+    ) -> Result<TokenResponse, GrantError> {
+        let redirect_uri = receiver.redirect_uri().to_owned();
+        let (url, pending) = begin(cx, &redirect_uri, self.timeout, state)?;
+        let prompt = AuthorizationPrompt::new(&url, &redirect_uri, pending.expires_at());
+        let redirected = self.redirected(cx, receiver, &prompt).await?;
+        finish_authorization(cx, pending, &redirected).await
+    }
+
+    /// The redirected URL, from the listener or from the person, whichever comes first.
+    async fn redirected(
+        &self,
+        cx: &GrantContext<'_>,
+        receiver: &mut dyn RedirectReceiver,
+        prompt: &AuthorizationPrompt<'_>,
+    ) -> Result<Url, GrantError> {
+        let mut timeout = cx.clock.sleep(self.timeout).fuse();
+        let mut received = receiver.receive().fuse();
+        let mut opened = cx.interaction.open_authorization_url(prompt).fuse();
+        loop {
+            futures_util::select_biased! {
+                url = received => return Ok(url?),
+                reply = opened => match reply? {
+                    AuthorizationReply::Redirected(url) => return Ok(url),
+                    AuthorizationReply::Opened => {}
+                },
+                () = timeout => return Err(InteractionError::TimedOut { waited: self.timeout }.into()),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Grant for AuthorizationCode {
+    fn grant_type(&self) -> GrantType {
+        GrantType::AuthorizationCode
+    }
+
+    fn needs_person(&self) -> bool {
+        true
+    }
+
+    async fn obtain(&self, cx: &GrantContext<'_>) -> Result<TokenResponse, GrantError> {
+        let state = random_token(32);
+        let mut receiver = self.redirect.open(&state).await?;
+        let result = self.log_in(cx, &mut *receiver, state).await;
+        let message = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        let outcome = match &result {
+            Ok(_) => LoginOutcome::Success,
+            Err(GrantError::AuthorizationResponse(AuthorizationResponseError::Denied(response))) => {
+                LoginOutcome::Denied {
+                    error: &response.error,
+                    description: response.error_description.as_deref(),
+                }
+            }
+            Err(_) => LoginOutcome::Failed(&message),
+        };
+        receiver.finish(outcome).await;
+        cx.interaction.login_ended(outcome).await;
+        result
+    }
+}
+
+impl std::fmt::Debug for AuthorizationCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuthorizationCode").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// A redirect URI at which nobody listens: the person pastes the URL to which the browser was redirected.
+#[derive(Clone, Debug)]
+pub struct PastedRedirect {
+    redirect_uri: String,
+}
+
+impl PastedRedirect {
+    /// With a redirect URI that is registered for the client.
+    pub fn new(redirect_uri: impl Into<String>) -> Self {
+        Self { redirect_uri: redirect_uri.into() }
+    }
+}
+
+#[async_trait]
+impl RedirectEndpoint for PastedRedirect {
+    async fn open(&self, _: &Secret) -> Result<Box<dyn RedirectReceiver>, InteractionError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+#[async_trait]
+impl RedirectReceiver for PastedRedirect {
+    fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    async fn receive(&mut self) -> Result<Url, InteractionError> {
+        futures_util::future::pending().await
+    }
+
+    async fn finish(&mut self, _: LoginOutcome<'_>) {}
+}

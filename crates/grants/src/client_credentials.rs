@@ -1,0 +1,27 @@
+//! The client credentials grant (RFC 6749 §4.4): the client acts for itself.
+
+use async_trait::async_trait;
+use jeton_models::{AccessTokenRequest, GrantType, TokenResponse};
+
+use crate::{Grant, GrantContext, GrantError};
+
+/// The client credentials grant. A "refresh" is a new request; no person is needed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClientCredentials;
+
+#[async_trait]
+impl Grant for ClientCredentials {
+    fn grant_type(&self) -> GrantType {
+        GrantType::ClientCredentials
+    }
+
+    fn needs_person(&self) -> bool {
+        false
+    }
+
+    async fn obtain(&self, cx: &GrantContext<'_>) -> Result<TokenResponse, GrantError> {
+        let mut request = AccessTokenRequest::new(GrantType::ClientCredentials);
+        cx.append_scope(&mut request.extra)?;
+        cx.token_request(&GrantType::ClientCredentials, request.to_parameters()?).await
+    }
+}

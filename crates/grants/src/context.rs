@@ -1,0 +1,162 @@
+//! `GrantContext`: everything that a grant needs to obtain a token, handed to it by the caller.
+
+use jeton_models::{
+    AuthorizationServerMetadata, GrantType, ParameterError, Parameters, ParseOptions, Scope, TokenResponse,
+};
+
+use crate::{
+    AuthenticationContext, ClientAuthentication, Clock, EndpointRequest, GrantError, Interaction, Limits,
+    NoInteraction, Operation, Transport,
+};
+
+static NO_INTERACTION: NoInteraction = NoInteraction;
+
+/// Extra parameters by the kind of request. What is set for one kind never leaks into another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExtraParameters {
+    /// For authorization requests (the browser's URL).
+    pub authorization: Parameters,
+    /// For token requests other than refreshes.
+    pub token: Parameters,
+    /// For refresh requests.
+    pub refresh: Parameters,
+    /// For device authorization requests.
+    pub device_authorization: Parameters,
+}
+
+/// What a grant works with. Everything is borrowed, so it is cheap to make.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct GrantContext<'a> {
+    /// The server's metadata; only the endpoints that the grant uses need to be there.
+    pub server: &'a AuthorizationServerMetadata,
+    /// The issuer to compare `iss` with (RFC 9207); `None` when the endpoints were set by hand and it is not known.
+    pub issuer: Option<&'a str>,
+    /// The client identifier.
+    pub client_id: &'a str,
+    /// How the client authenticates.
+    pub authentication: &'a dyn ClientAuthentication,
+    /// How requests are sent.
+    pub transport: &'a dyn Transport,
+    /// How the person is reached.
+    pub interaction: &'a dyn Interaction,
+    /// What time it is.
+    pub clock: &'a dyn Clock,
+    /// Limits of each request.
+    pub limits: Limits,
+    /// How tolerant the parsers are.
+    pub parse: ParseOptions,
+    /// The scope to ask for.
+    pub scope: Option<&'a Scope>,
+    /// The resources to ask for at authorization (RFC 8707).
+    pub resources: &'a [String],
+    /// The one of them for which the token is wanted; `None` asks for all.
+    pub target: Option<&'a str>,
+    /// Extra parameters.
+    pub extra: &'a ExtraParameters,
+}
+
+static NO_EXTRA: ExtraParameters = ExtraParameters {
+    authorization: Parameters::new(),
+    token: Parameters::new(),
+    refresh: Parameters::new(),
+    device_authorization: Parameters::new(),
+};
+
+impl<'a> GrantContext<'a> {
+    /// A context with default limits, without a person, scope, resources and extra parameters; set them afterwards.
+    ///
+    /// `server.issuer` is taken as the known issuer.
+    pub fn new(
+        server: &'a AuthorizationServerMetadata,
+        client_id: &'a str,
+        authentication: &'a dyn ClientAuthentication,
+        transport: &'a dyn Transport,
+        clock: &'a dyn Clock,
+    ) -> Self {
+        Self {
+            server,
+            issuer: Some(&server.issuer),
+            client_id,
+            authentication,
+            transport,
+            interaction: &NO_INTERACTION,
+            clock,
+            limits: Limits::default(),
+            parse: ParseOptions::default(),
+            scope: None,
+            resources: &[],
+            target: None,
+            extra: &NO_EXTRA,
+        }
+    }
+
+    pub(crate) fn authentication_context(&self) -> AuthenticationContext<'a> {
+        AuthenticationContext::new(self.client_id, self.issuer)
+    }
+
+    /// Adds the scope to ask for.
+    pub(crate) fn append_scope(&self, parameters: &mut Parameters) -> Result<(), ParameterError> {
+        self.scope.map_or(Ok(()), |scope| parameters.append("scope", scope.to_string()))
+    }
+
+    /// Adds the resources of a token request (RFC 8707 §2.2).
+    pub(crate) fn append_target(&self, parameters: &mut Parameters) -> Result<(), ParameterError> {
+        match self.target {
+            Some(resource) => parameters.append("resource", resource),
+            None => self.append_resources(parameters),
+        }
+    }
+
+    /// Adds the resources of an authorization request (RFC 8707 §2.1).
+    pub(crate) fn append_resources(&self, parameters: &mut Parameters) -> Result<(), ParameterError> {
+        self.resources.iter().try_for_each(|resource| parameters.append("resource", resource.as_str()))
+    }
+
+    /// Sends a token request of these parameters and reads the token. For grants of your own, too: `grant_type` must be
+    /// among the parameters; the client's identity, `resource` and the extra parameters for token requests are added.
+    ///
+    /// # Errors
+    /// [`GrantError`], all but its variants about people and pending logins.
+    pub async fn token_request(
+        &self,
+        grant_type: &GrantType,
+        mut parameters: Parameters,
+    ) -> Result<TokenResponse, GrantError> {
+        let extra = match grant_type {
+            GrantType::RefreshToken => &self.extra.refresh,
+            _ => &self.extra.token,
+        };
+        if !parameters.contains("resource") {
+            self.append_target(&mut parameters)?;
+        }
+        parameters.append_all(extra)?;
+        let url = self.server.endpoint("token_endpoint")?;
+        let answer =
+            EndpointRequest::new(Operation::token_request(grant_type), url, parameters).send(self).await?;
+        let response = answer.read(|answer| TokenResponse::parse(answer, &self.parse))?;
+        for warning in &response.warnings {
+            tracing::warn!(code = warning.code(), "the token answer is not what the RFC says: {warning}");
+        }
+        tracing::debug!(
+            access_token = response.access_token.fingerprint(),
+            expires_in = response.expires_in,
+            refresh_token = response.refresh_token.is_some(),
+            "token received"
+        );
+        Ok(response)
+    }
+}
+
+impl std::fmt::Debug for GrantContext<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GrantContext")
+            .field("issuer", &self.server.issuer)
+            .field("client_id", &self.client_id)
+            .field("authentication", &self.authentication.method())
+            .field("scope", &self.scope)
+            .field("resources", &self.resources)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,223 @@
+//! `EndpointRequest`: one POST to an endpoint of the authorization server, authenticated, sent and answered
+//! (RFC 6749 §3.2). Whatever the server repeats of our secrets is cut out of errors here.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method};
+use jeton_models::{Answer, AnswerError, Parameters, Secret};
+use tracing::Instrument;
+use url::Url;
+
+use crate::{GrantContext, GrantError, Operation};
+
+/// Parameters whose values a server may repeat in an error without giving anything away.
+const PUBLIC_PARAMETERS: [&str; 12] = [
+    "grant_type",
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "resource",
+    "audience",
+    "code_challenge",
+    "code_challenge_method",
+    "username",
+    "token_type_hint",
+    "prompt",
+];
+
+/// A request to an endpoint of the authorization server, before client authentication.
+///
+/// For grants of your own: fill `parameters`, then [`EndpointRequest::send`] it.
+#[non_exhaustive]
+pub struct EndpointRequest {
+    /// What it is for, as errors and spans name it.
+    pub operation: Operation,
+    /// The endpoint.
+    pub url: Url,
+    /// Further headers.
+    pub headers: HeaderMap,
+    /// The form parameters.
+    pub parameters: Parameters,
+    secrets: Vec<Secret>,
+}
+
+impl EndpointRequest {
+    /// A request of these parameters to that endpoint.
+    pub fn new(operation: Operation, url: Url, parameters: Parameters) -> Self {
+        Self { operation, url, headers: HeaderMap::new(), parameters, secrets: Vec::new() }
+    }
+
+    /// Has that text cut out of whatever the server says. Values of parameters are cut out anyway.
+    pub fn add_secret(&mut self, secret: Secret) {
+        self.secrets.push(secret);
+    }
+
+    /// Authenticates the client, sends the request and reads the answer.
+    ///
+    /// # Errors
+    /// [`GrantError::Transport`] if there is no answer, [`GrantError::Redirected`] for a redirect, which is never
+    /// followed, [`GrantError::TwoAuthentications`] if two methods of client authentication met.
+    pub async fn send(mut self, cx: &GrantContext<'_>) -> Result<EndpointAnswer, GrantError> {
+        cx.authentication.authenticate(&mut self, &cx.authentication_context()).await?;
+        let in_body =
+            self.parameters.contains("client_secret") || self.parameters.contains("client_assertion");
+        let both_in_body =
+            self.parameters.contains("client_secret") && self.parameters.contains("client_assertion");
+        if both_in_body || (in_body && self.headers.contains_key(AUTHORIZATION)) {
+            return Err(GrantError::TwoAuthentications);
+        }
+        let url = shown(&self.url);
+        let span = tracing::debug_span!("oauth_request", operation = %self.operation, url = %url);
+        self.exchange(cx, url).instrument(span).await
+    }
+
+    async fn exchange(self, cx: &GrantContext<'_>, url: String) -> Result<EndpointAnswer, GrantError> {
+        let mut request = http::Request::new(Bytes::from(self.parameters.to_form()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() =
+            self.url.as_str().parse().map_err(|_| GrantError::other("the endpoint is no valid URI"))?;
+        *request.headers_mut() = self.headers;
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+
+        let result = cx.transport.send(request, &cx.limits).await;
+        let response = match result {
+            Ok(response) => response,
+            Err(source) => {
+                tracing::debug!(error = %source, "no answer");
+                return Err(GrantError::Transport { operation: self.operation, url, source });
+            }
+        };
+        tracing::debug!(status = response.status().as_u16(), "answered");
+        let retry_after = retry_after(response.headers(), cx.clock.now());
+        if response.status().is_redirection() {
+            let status = response.status().as_u16();
+            return Err(GrantError::Redirected { operation: self.operation, url, status });
+        }
+        let mut secrets = self.secrets;
+        let values = self.parameters.iter().filter(|(name, _)| !PUBLIC_PARAMETERS.contains(name));
+        secrets.extend(values.map(|(_, value)| Secret::from(value)));
+        // The longest first, so that a secret that contains another one is cut out whole.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        Ok(EndpointAnswer { operation: self.operation, url, response, retry_after, secrets })
+    }
+}
+
+impl fmt::Debug for EndpointRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointRequest")
+            .field("operation", &self.operation)
+            .field("url", &shown(&self.url))
+            .field("parameters", &self.parameters)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer of an endpoint, together with what its errors need to say.
+pub struct EndpointAnswer {
+    operation: Operation,
+    url: String,
+    response: http::Response<Bytes>,
+    retry_after: Option<Duration>,
+    secrets: Vec<Secret>,
+}
+
+impl EndpointAnswer {
+    /// Reads the answer with one of the parsers of jeton-models.
+    ///
+    /// # Errors
+    /// What the parser says, as a [`GrantError`] that knows operation, URL and `Retry-After`, and shows none of the
+    /// secrets that were sent.
+    pub fn read<T>(
+        &self,
+        parse: impl FnOnce(&Answer<'_>) -> Result<T, AnswerError>,
+    ) -> Result<T, GrantError> {
+        let content_type = self.response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let answer = Answer::new(self.response.status().as_u16(), content_type, self.response.body());
+        parse(&answer).map_err(|error| self.error(error))
+    }
+
+    fn error(&self, error: AnswerError) -> GrantError {
+        let (operation, url, retry_after) = (self.operation.clone(), self.url.clone(), self.retry_after);
+        match error {
+            AnswerError::Unusable(mut answer) => {
+                self.secrets.iter().for_each(|secret| answer.redact(secret.expose()));
+                GrantError::Unusable { operation, url, answer: Box::new(answer), retry_after }
+            }
+            AnswerError::OAuth(mut error) => {
+                self.secrets.iter().for_each(|secret| error.response.redact(secret.expose()));
+                GrantError::OAuth { operation, url, error: Box::new(error), retry_after }
+            }
+            other => GrantError::other(other.to_string()),
+        }
+    }
+
+    /// The HTTP status code.
+    pub fn status(&self) -> u16 {
+        self.response.status().as_u16()
+    }
+}
+
+impl fmt::Debug for EndpointAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointAnswer")
+            .field("operation", &self.operation)
+            .field("url", &self.url)
+            .field("status", &self.status())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A URL as errors and logs may show it: without query, fragment and credentials.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // These fail only for URLs that cannot have credentials.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3). A date in the past means: now.
+pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn retry_after_is_read_in_seconds_and_as_a_date() {
+        let now = UNIX_EPOCH + Duration::from_secs(784_111_777); // Sun, 06 Nov 1994 08:49:37 GMT
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
+            retry_after(&headers, now)
+        };
+        assert_eq!(of("120"), Some(Duration::from_secs(120)));
+        assert_eq!(of("Sun, 06 Nov 1994 08:50:07 GMT"), Some(Duration::from_secs(30)));
+        assert_eq!(of("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(of("soon"), None);
+        assert_eq!(of("-1"), None);
+    }
+
+    #[test]
+    fn shown_urls_have_no_query_and_no_credentials() {
+        let url = Url::parse("https://u:p@as.example/token?code=c#f").unwrap();
+        assert_eq!(shown(&url), "https://as.example/token");
+    }
+}

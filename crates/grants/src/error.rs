@@ -1,0 +1,265 @@
+//! `GrantError`: why there is no token, and what to do about it.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jeton_models::{
+    AuthorizationResponseError, MetadataError, OAuth2Error, ParameterError, UnusableAnswer, UnusableReason,
+};
+
+use crate::{InteractionError, TransportError};
+
+/// What a request was for, as errors and spans name it: `token request (refresh_token)`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Operation(Cow<'static, str>);
+
+impl Operation {
+    /// Reading the server's metadata.
+    pub const DISCOVERY: Self = Self(Cow::Borrowed("discovery"));
+    /// A device authorization request.
+    pub const DEVICE_AUTHORIZATION: Self = Self(Cow::Borrowed("device authorization request"));
+
+    /// A token request of that grant.
+    pub fn token_request(grant_type: &jeton_models::GrantType) -> Self {
+        Self(Cow::Owned(format!("token request ({grant_type})")))
+    }
+
+    /// Anything else.
+    pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a caller can do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// Try again, not before that time has passed if there is one.
+    Retry {
+        /// What the server asked for, or what the back-off says.
+        after: Option<Duration>,
+    },
+    /// Log in again.
+    LogIn,
+    /// The request itself is wrong: its scope, its resource, its parameters.
+    FixRequest,
+    /// The configuration is wrong: client identifier, secret, endpoint, redirect URI, permissions of a folder.
+    FixConfiguration,
+    /// Nothing that the program could do.
+    GiveUp,
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retry { after: Some(after) } => write!(f, "try again in {} s", after.as_secs_f64().ceil()),
+            Self::Retry { after: None } => f.write_str("try again later"),
+            Self::LogIn => f.write_str("log in again"),
+            Self::FixRequest => f.write_str("change the request: its scope, resource or parameters"),
+            Self::FixConfiguration => {
+                f.write_str("check the configuration: client identifier, secret, endpoints, redirect URI")
+            }
+            Self::GiveUp => f.write_str("there is nothing that the program could do"),
+        }
+    }
+}
+
+/// Why there is no token.
+///
+/// The texts say what happened, where and what the server said, and show no secret.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GrantError {
+    /// There is no answer.
+    #[error("{operation} at {url}: {source}")]
+    Transport {
+        /// What was asked for.
+        operation: Operation,
+        /// Where, without query.
+        url: String,
+        /// What kept the answer from coming.
+        source: TransportError,
+    },
+    /// The server answered an OAuth error.
+    #[error("{operation} at {url}: {error}")]
+    OAuth {
+        /// What was asked for.
+        operation: Operation,
+        /// Where, without query.
+        url: String,
+        /// The whole error answer and its HTTP status.
+        error: Box<OAuth2Error>,
+        /// When the server wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// The server's answer cannot be used.
+    #[error("{operation} at {url}: {answer}")]
+    Unusable {
+        /// What was asked for.
+        operation: Operation,
+        /// Where, without query.
+        url: String,
+        /// What is wrong with it.
+        answer: Box<UnusableAnswer>,
+        /// When the server wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+    /// The server answered with a redirect, which is not followed (RFC 9700 §4.12): credentials would go elsewhere.
+    #[error(
+        "{operation} at {url}: the server answered with a redirect [HTTP {status}], which is not followed; set the endpoint's final URL"
+    )]
+    Redirected {
+        /// What was asked for.
+        operation: Operation,
+        /// Where, without query.
+        url: String,
+        /// The HTTP status code.
+        status: u16,
+    },
+    /// The server's metadata lacks what is needed.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// A parameter cannot be sent.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// The redirected URL is not the answer to this login, or says no.
+    #[error(transparent)]
+    AuthorizationResponse(#[from] AuthorizationResponseError),
+    /// The person could not be reached.
+    #[error(transparent)]
+    Interaction(#[from] InteractionError),
+    /// The pending login is too old.
+    #[error("this pending login expired; start the login again")]
+    PendingLoginExpired,
+    /// The pending login was begun by another client or for another server.
+    #[error(
+        "this pending login was begun for {what}; finish it where it was begun, or start the login again"
+    )]
+    PendingLoginForeign {
+        /// Whose it is.
+        what: String,
+    },
+    /// The pending login was finished before.
+    #[error("this pending login was used before; a login works once: start it again")]
+    PendingLoginUsed,
+    /// The server offers no PKCE by S256 (RFC 7636 §4.2).
+    #[error("{issuer} does not support PKCE with S256 (it lists {listed:?}); jeton does not log in without")]
+    NoS256 {
+        /// The server.
+        issuer: String,
+        /// What it lists.
+        listed: Vec<String>,
+    },
+    /// The device code expired before the person approved (RFC 8628 §3.5).
+    #[error("the device code expired before the login was approved; start the login again")]
+    DeviceCodeExpired,
+    /// Two methods of client authentication met in one request (RFC 6749 §2.3).
+    #[error(
+        "the request would carry two methods of client authentication, which RFC 6749 §2.3 forbids; remove the \
+         credentials from the extra parameters"
+    )]
+    TwoAuthentications,
+    /// Anything else, from a grant or an authentication outside of this crate.
+    #[error(transparent)]
+    Other(Arc<dyn StdError + Send + Sync>),
+}
+
+impl GrantError {
+    /// An error of a grant or an authentication outside of this crate. Its texts are shown: no secrets.
+    pub fn other(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Other(Arc::from(error.into()))
+    }
+
+    /// The server's OAuth error, if that is what it is.
+    pub fn oauth_error(&self) -> Option<&OAuth2Error> {
+        match self {
+            Self::OAuth { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the server refused for good what was presented: the code or refresh token is not valid (any more).
+    pub fn is_invalid_grant(&self) -> bool {
+        self.oauth_error().is_some_and(|error| error.code() == "invalid_grant")
+    }
+
+    /// Whether the server may have acted on the request although there is no usable answer: a single-use refresh token
+    /// may be used up.
+    pub fn may_have_been_acted_on(&self) -> bool {
+        match self {
+            Self::Transport { source, .. } => source.may_have_reached_server(),
+            // An answer under a success status that cannot be used: the server has done its part. An error page of a
+            // gateway (502, 504) says nothing of the server behind it. 503 and 429 say that it did nothing.
+            Self::Unusable { answer, .. } => !matches!(answer.status, 400..=499 | 503),
+            Self::OAuth { error, .. } => error.code() == "server_error",
+            _ => false,
+        }
+    }
+
+    /// What the caller can do.
+    pub fn recovery(&self) -> Recovery {
+        match self {
+            Self::Transport { source, .. } => match source.kind() {
+                crate::TransportErrorKind::BodyTooLarge | crate::TransportErrorKind::Request => {
+                    Recovery::FixConfiguration
+                }
+                _ => Recovery::Retry { after: None },
+            },
+            Self::OAuth { error, retry_after, .. } => of_oauth_error(error, *retry_after),
+            Self::Unusable { answer, retry_after, .. } => match (&answer.reason, answer.status) {
+                (_, 408 | 425 | 429 | 500..) => Recovery::Retry { after: *retry_after },
+                (UnusableReason::Empty | UnusableReason::NotJson, 200..=299) => {
+                    Recovery::Retry { after: *retry_after }
+                }
+                (UnusableReason::TokenType(_) | UnusableReason::AccessTokenCharacters, _) => Recovery::GiveUp,
+                _ => Recovery::FixConfiguration,
+            },
+            Self::Redirected { .. } | Self::Metadata(_) | Self::Parameter(_) | Self::TwoAuthentications => {
+                Recovery::FixConfiguration
+            }
+            Self::AuthorizationResponse(AuthorizationResponseError::Denied(response)) => {
+                of_oauth_error(&OAuth2Error::new(0, response.clone()), None)
+            }
+            Self::AuthorizationResponse(_)
+            | Self::PendingLoginExpired
+            | Self::PendingLoginForeign { .. }
+            | Self::PendingLoginUsed
+            | Self::DeviceCodeExpired => Recovery::LogIn,
+            Self::Interaction(InteractionError::TimedOut { .. } | InteractionError::Cancelled) => {
+                Recovery::LogIn
+            }
+            Self::Interaction(_) => Recovery::FixConfiguration,
+            Self::NoS256 { .. } | Self::Other(_) => Recovery::GiveUp,
+        }
+    }
+}
+
+/// What to do by OAuth error code (RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5).
+fn of_oauth_error(error: &OAuth2Error, retry_after: Option<Duration>) -> Recovery {
+    match error.code() {
+        "invalid_grant"
+        | "access_denied"
+        | "expired_token"
+        | "login_required"
+        | "interaction_required"
+        | "consent_required" => Recovery::LogIn,
+        "temporarily_unavailable" | "server_error" | "slow_down" | "authorization_pending" => {
+            Recovery::Retry { after: retry_after }
+        }
+        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "unsupported_response_type" => {
+            Recovery::FixConfiguration
+        }
+        "invalid_request" | "invalid_scope" | "invalid_target" => Recovery::FixRequest,
+        _ if error.status == 429 || error.status >= 500 => Recovery::Retry { after: retry_after },
+        _ => Recovery::GiveUp,
+    }
+}

@@ -1,0 +1,213 @@
+//! `Interaction`: how a person is reached. A terminal, a GUI and a C program each bring their own.
+//! The listener that receives the authorization response is `RedirectEndpoint`.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use jeton_models::{DeviceAuthorizationResponse, Secret};
+use url::Url;
+
+/// Reaches the person who logs in.
+///
+/// Each method has a default that says that this kind of interaction is not to be had, so that an implementation
+/// offers what it can.
+#[async_trait]
+pub trait Interaction: Send + Sync {
+    /// Brings the person to the authorization URL: opens a browser, or shows the URL.
+    ///
+    /// Give back [`AuthorizationReply::Opened`] when the redirect will arrive at the listener, or
+    /// [`AuthorizationReply::Redirected`] with the URL that the person pasted. The future runs beside the listener and
+    /// is dropped as soon as that has the answer.
+    ///
+    /// # Errors
+    /// [`InteractionError`], which ends the login.
+    async fn open_authorization_url(
+        &self,
+        prompt: &AuthorizationPrompt<'_>,
+    ) -> Result<AuthorizationReply, InteractionError> {
+        let _ = prompt;
+        Err(InteractionError::unavailable("this program has no way to open a browser"))
+    }
+
+    /// Shows where to enter which code (RFC 8628 §3.3). Returns at once; polling goes on meanwhile.
+    ///
+    /// # Errors
+    /// [`InteractionError`], which ends the login.
+    async fn show_device_code(&self, prompt: &DeviceCodePrompt<'_>) -> Result<(), InteractionError> {
+        let _ = prompt;
+        Err(InteractionError::unavailable("this program has no way to show a device code"))
+    }
+
+    /// Called about once a second while the server waits for the person: for a countdown.
+    ///
+    /// # Errors
+    /// [`InteractionError`], such as [`InteractionError::cancelled`], which ends the login.
+    async fn device_code_pending(
+        &self,
+        prompt: &DeviceCodePrompt<'_>,
+        remaining: Duration,
+    ) -> Result<(), InteractionError> {
+        let _ = (prompt, remaining);
+        Ok(())
+    }
+
+    /// Called once when a login that was shown to the person is over, well or not.
+    async fn login_ended(&self, outcome: LoginOutcome<'_>) {
+        let _ = outcome;
+    }
+}
+
+/// For programs that never talk to a person.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoInteraction;
+
+impl Interaction for NoInteraction {}
+
+/// Where the person has to go.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct AuthorizationPrompt<'a> {
+    /// The authorization URL. It holds `state`: show it to the person only, do not log it.
+    pub url: &'a Url,
+    /// Where the answer is expected.
+    pub redirect_uri: &'a str,
+    /// Until when the login waits.
+    pub expires_at: SystemTime,
+}
+
+impl<'a> AuthorizationPrompt<'a> {
+    pub(crate) fn new(url: &'a Url, redirect_uri: &'a str, expires_at: SystemTime) -> Self {
+        Self { url, redirect_uri, expires_at }
+    }
+}
+
+/// How the answer to an authorization request will come.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum AuthorizationReply {
+    /// The browser is open; the redirect arrives at the listener.
+    Opened,
+    /// The person pasted the URL to which the browser was redirected.
+    Redirected(Url),
+}
+
+/// What to show for a device login.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct DeviceCodePrompt<'a> {
+    /// The code that the person types.
+    pub user_code: &'a str,
+    /// Where the person types it.
+    pub verification_uri: &'a str,
+    /// The same with the code in it, for a link or a QR code.
+    pub verification_uri_complete: Option<&'a str>,
+    /// When the code stops working.
+    pub expires_at: SystemTime,
+}
+
+impl<'a> DeviceCodePrompt<'a> {
+    pub(crate) fn new(response: &'a DeviceAuthorizationResponse, expires_at: SystemTime) -> Self {
+        Self {
+            user_code: &response.user_code,
+            verification_uri: &response.verification_uri,
+            verification_uri_complete: response.verification_uri_complete.as_deref(),
+            expires_at,
+        }
+    }
+}
+
+/// How a login ended, for a page or a line that tells the person.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum LoginOutcome<'a> {
+    /// There is a token.
+    Success,
+    /// The person or the server said no; the error code and its description, which come from the server.
+    Denied {
+        /// Such as `access_denied`.
+        error: &'a str,
+        /// In the server's words.
+        description: Option<&'a str>,
+    },
+    /// Something else went wrong; what, without secrets.
+    Failed(&'a str),
+}
+
+/// Opens the place to which the authorization server redirects the browser (RFC 8252 §7).
+#[async_trait]
+pub trait RedirectEndpoint: Send + Sync {
+    /// Begins to listen for the answer of the login that has this `state`.
+    ///
+    /// # Errors
+    /// [`InteractionError`] if it cannot listen.
+    async fn open(&self, state: &Secret) -> Result<Box<dyn RedirectReceiver>, InteractionError>;
+}
+
+#[async_trait]
+impl<R: RedirectEndpoint + ?Sized> RedirectEndpoint for Arc<R> {
+    async fn open(&self, state: &Secret) -> Result<Box<dyn RedirectReceiver>, InteractionError> {
+        (**self).open(state).await
+    }
+}
+
+/// Waits for one redirect. Dropping it closes the place at once.
+#[async_trait]
+pub trait RedirectReceiver: Send {
+    /// The redirect URI to send in the authorization request.
+    fn redirect_uri(&self) -> &str;
+
+    /// Waits for the redirect that carries the right `state`. Requests with another path or `state` are strays: they are
+    /// answered, and the wait goes on. The future may be dropped and called for again.
+    ///
+    /// # Errors
+    /// [`InteractionError`] if it cannot go on listening.
+    async fn receive(&mut self) -> Result<Url, InteractionError>;
+
+    /// Shows the person in the browser how the login ended, and closes the place.
+    async fn finish(&mut self, outcome: LoginOutcome<'_>);
+}
+
+/// Why a person could not be reached.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InteractionError {
+    /// This kind of interaction is not to be had here.
+    #[error("{what}; log in from a program that can, or choose another grant")]
+    Unavailable {
+        /// What is missing.
+        what: String,
+    },
+    /// The person, or the program, gave up.
+    #[error("the login was cancelled")]
+    Cancelled,
+    /// Nobody answered in time.
+    #[error("nobody finished the login within {} seconds; start it again", .waited.as_secs())]
+    TimedOut {
+        /// How long it waited.
+        waited: Duration,
+    },
+    /// Something else went wrong.
+    #[error("{what}")]
+    Failed {
+        /// What went wrong and what to do, without secrets.
+        what: String,
+    },
+}
+
+impl InteractionError {
+    /// This kind of interaction is not to be had; `what` is missing.
+    pub fn unavailable(what: impl Into<String>) -> Self {
+        Self::Unavailable { what: what.into() }
+    }
+
+    /// The person, or the program, gave up.
+    pub fn cancelled() -> Self {
+        Self::Cancelled
+    }
+
+    /// Something went wrong; say what, and what to do.
+    pub fn failed(what: impl Into<String>) -> Self {
+        Self::Failed { what: what.into() }
+    }
+}
