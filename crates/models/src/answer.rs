@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::json::{Members, NotMembers};
+use crate::text::{printable, redact};
 use crate::{ErrorResponse, OAuth2Error, UnsupportedTokenType, Warning};
 
 /// How tolerant a parser is.
@@ -75,40 +77,67 @@ impl<'a> Answer<'a> {
         if body.is_empty() {
             return Err(self.unusable(UnusableReason::Empty));
         }
-        match serde_json::from_slice::<Value>(body) {
-            Ok(Value::Object(members)) => {
-                if !self
-                    .media_type()
-                    .is_some_and(|media| media == "application/json" || media.ends_with("+json"))
-                {
+        let read = match Members::from_json(body) {
+            Ok(read) => {
+                if !self.is_json() {
                     options.forgive(self, warnings, Warning::ContentType)?;
                 }
-                Ok(members)
+                read
             }
-            Ok(_) => Err(self.unusable(UnusableReason::NotAnObject)),
-            Err(_) => match form_members(body) {
-                Some(members) => {
-                    options.forgive(self, warnings, Warning::FormEncoded)?;
-                    Ok(members)
-                }
-                None if body.first() == Some(&b'<') => Err(self.unusable(UnusableReason::Markup)),
-                None => Err(self.unusable(UnusableReason::NotJson)),
+            Err(other) => {
+                let read = form_members(body).ok_or_else(|| {
+                    self.unusable(match other {
+                        _ if body.first() == Some(&b'<') => UnusableReason::Markup,
+                        NotMembers::OtherType => UnusableReason::NotAnObject,
+                        NotMembers::Syntax => UnusableReason::NotJson,
+                    })
+                })?;
+                options.forgive(self, warnings, Warning::FormEncoded)?;
+                read
+            }
+        };
+        if read.repeated {
+            options.forgive(self, warnings, Warning::MemberRepeated)?;
+        }
+        Ok(read.members)
+    }
+
+    /// The members of an answer that is a success by its status and does not hold an OAuth error all the same.
+    pub(crate) fn success_members(
+        &self,
+        options: &ParseOptions,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Map<String, Value>, AnswerError> {
+        if !self.is_success() {
+            return Err(self.error(options));
+        }
+        match self.members(options, warnings) {
+            Ok(members) => match self.error_of(&members) {
+                Some(error) => Err(error),
+                None => Ok(members),
             },
+            // An error in an odd body is still that error, also under the strict switch.
+            Err(unusable) if matches!(unusable.reason, UnusableReason::Strict(_)) => {
+                Err(match self.error(options) {
+                    error @ AnswerError::OAuth(_) => error,
+                    AnswerError::Unusable(_) => unusable.into(),
+                })
+            }
+            Err(unusable) => Err(unusable.into()),
         }
     }
 
-    /// The media type in lower case, without its parameters.
-    fn media_type(&self) -> Option<String> {
-        let media = self.content_type?.split(';').next()?;
-        Some(media.trim().to_ascii_lowercase())
+    /// Whether the content type, without its parameters, is one of JSON's.
+    fn is_json(&self) -> bool {
+        let media = self.content_type.and_then(|text| text.split(';').next()).unwrap_or_default();
+        let media = media.trim().to_ascii_lowercase();
+        media == "application/json" || media.ends_with("+json")
     }
 
     pub(crate) fn unusable(&self, reason: UnusableReason) -> UnusableAnswer {
         UnusableAnswer {
             status: self.status,
-            content_type: self
-                .content_type
-                .map(|text| text.chars().filter(|c| !c.is_control()).take(80).collect()),
+            content_type: self.content_type.map(|text| printable(text, 80)),
             reason,
             message: None,
         }
@@ -123,7 +152,7 @@ impl<'a> Answer<'a> {
         let message = ["message", "error_message", "error_description", "detail", "title", "errmsg"]
             .iter()
             .find_map(|name| members.get(*name).and_then(Value::as_str))
-            .map(|text| text.chars().filter(|c| !c.is_control()).take(400).collect());
+            .map(str::to_owned);
         UnusableAnswer { message, ..self.unusable(reason) }
     }
 
@@ -134,7 +163,8 @@ impl<'a> Answer<'a> {
 
     /// The OAuth error of an answer that was not read as anything else, or what is wrong with it.
     ///
-    /// For endpoints whose success has no body to read, and for answers under an error status.
+    /// For endpoints whose success has no body to read, and for answers under an error status. What the server said
+    /// comes through also under [`ParseOptions::strict`] (RFC 6749 §5.2).
     pub fn error(&self, options: &ParseOptions) -> AnswerError {
         // A leniency does not matter in an error, so that the strict switch must not hide what the server said.
         let lenient = ParseOptions { strict: false, ..options.clone() };
@@ -163,14 +193,16 @@ impl fmt::Debug for Answer<'_> {
 }
 
 /// The pairs of a form-encoded body, if it looks like an OAuth answer at all.
-fn form_members(body: &[u8]) -> Option<Map<String, Value>> {
-    if matches!(body.first(), Some(b'<' | b'{' | b'[' | b'"')) {
+fn form_members(body: &[u8]) -> Option<Members> {
+    if matches!(body.first(), Some(b'<' | b'{' | b'[' | b'"')) || std::str::from_utf8(body).is_err() {
         return None;
     }
-    let members: Map<String, Value> = url::form_urlencoded::parse(body)
-        .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned())))
-        .collect();
-    ["access_token", "error", "device_code"].iter().any(|name| members.contains_key(*name)).then_some(members)
+    let read = Members::from_pairs(
+        url::form_urlencoded::parse(body)
+            .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned()))),
+    );
+    let known = ["access_token", "error", "device_code"];
+    known.iter().any(|name| read.members.contains_key(*name)).then_some(read)
 }
 
 /// Why an answer did not yield what was asked for.
@@ -195,17 +227,15 @@ pub struct UnusableAnswer {
     pub content_type: Option<String>,
     /// What is wrong.
     pub reason: UnusableReason,
-    /// What the server said in a member such as `message`, shortened. It comes from the server.
+    /// What the server said in a member such as `message`, in full; `Display` shortens it. It comes from the server.
     pub message: Option<String>,
 }
 
 impl UnusableAnswer {
-    /// Replaces each occurrence of a secret in the server's words by `[redacted]`.
+    /// Replaces each occurrence of a secret in the server's words by `[redacted]`, also in its form-encoded spelling.
     pub fn redact(&mut self, secret: &str) {
-        if let Some(message) =
-            self.message.as_mut().filter(|message| !secret.is_empty() && message.contains(secret))
-        {
-            *message = message.replace(secret, "[redacted]");
+        if let Some(message) = &mut self.message {
+            redact(message, secret);
         }
     }
 }
@@ -218,7 +248,7 @@ impl fmt::Display for UnusableAnswer {
             None => f.write_str("no content type]")?,
         }
         match &self.message {
-            Some(message) => write!(f, "; the server says: {message}"),
+            Some(message) => write!(f, "; the server says: {}", printable(message, 400)),
             None => Ok(()),
         }
     }

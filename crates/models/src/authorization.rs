@@ -4,7 +4,8 @@
 use serde::Deserialize;
 use url::Url;
 
-use crate::request::{append_option, append_scope};
+use crate::parameters::is_repeatable;
+use crate::request::{append_code_challenge, append_option, append_scope};
 use crate::{CodeChallengeMethod, ErrorResponse, ExtraMembers, ParameterError, Parameters, Scope, Secret};
 
 /// The authorization request (RFC 6749 §4.1.1), with PKCE where `code_challenge` is set (RFC 7636 §4.3).
@@ -68,23 +69,27 @@ impl AuthorizationRequest {
         append_option(&mut parameters, "redirect_uri", self.redirect_uri.as_deref())?;
         append_scope(&mut parameters, self.scope.as_ref())?;
         append_option(&mut parameters, "state", self.state.as_ref().map(Secret::expose))?;
-        append_option(&mut parameters, "code_challenge", self.code_challenge.as_deref())?;
-        append_option(
-            &mut parameters,
-            "code_challenge_method",
-            self.code_challenge_method.map(|m| m.as_str()),
-        )?;
+        append_code_challenge(&mut parameters, self.code_challenge.as_deref(), self.code_challenge_method)?;
         parameters.append_all(&self.extra)?;
         Ok(parameters)
     }
 
-    /// The URL to open in the person's browser. A query that the endpoint has already is kept (RFC 6749 §3.1).
+    /// The URL to open in the person's browser. A query that the endpoint has already is kept; a fragment, which it must
+    /// not have, is not (RFC 6749 §3.1).
     ///
     /// # Errors
-    /// [`ParameterError`] as in [`to_parameters`](Self::to_parameters).
+    /// [`ParameterError`] as in [`to_parameters`](Self::to_parameters), also if the endpoint's query has one of the
+    /// parameters already.
     pub fn to_url(&self, authorization_endpoint: &Url) -> Result<Url, ParameterError> {
         let parameters = self.to_parameters()?;
+        let in_query = |name: &str| {
+            authorization_endpoint.query_pairs().any(|(own, _)| own == name) && !is_repeatable(name)
+        };
+        if let Some((name, _)) = parameters.iter().find(|(name, _)| in_query(name)) {
+            return Err(ParameterError::Repeated { name: name.to_owned() });
+        }
         let mut url = authorization_endpoint.clone();
+        url.set_fragment(None);
         url.query_pairs_mut().extend_pairs(parameters.iter());
         Ok(url)
     }
@@ -122,7 +127,8 @@ struct Redirected {
 }
 
 impl AuthorizationResponse {
-    /// Reads the redirected URL and checks it, in this order: no parameter twice, `state`, `iss`, then error or code.
+    /// Reads the redirected URL and checks it, in this order: none of the RFCs' parameters twice, `state`, `iss`, then
+    /// error or code (RFC 6749 §4.1.2, §10.12).
     ///
     /// `expected_state` is what the request sent. `issuer` is what the server must call itself in `iss`, compared as a
     /// plain string after form-decoding (RFC 9207 §2.4); `iss_required` is whether its metadata advertises
@@ -147,8 +153,9 @@ impl AuthorizationResponse {
             (Some(found), Some(expected)) if found != expected => {
                 return Err(AuthorizationResponseError::IssuerMismatch { expected: expected.to_owned() });
             }
-            (None, Some(expected)) if iss_required => {
-                return Err(AuthorizationResponseError::IssuerAbsent { expected: expected.to_owned() });
+            (None, expected) if iss_required => {
+                let expected = expected.unwrap_or("the authorization server").to_owned();
+                return Err(AuthorizationResponseError::IssuerAbsent { expected });
             }
             _ => {}
         }
@@ -159,7 +166,9 @@ impl AuthorizationResponse {
         Ok(Self { code, state: parameters.state, iss: parameters.iss, extra: parameters.extra })
     }
 
-    /// Whether the URL carries that `state`: for a listener that has to tell an answer from a stray request.
+    /// Whether the URL carries that `state`, once: for a listener that has to tell an answer from a stray request.
+    ///
+    /// A URL with one of the RFCs' parameters twice is a stray, too (RFC 6749 §3.1).
     pub fn has_state(redirected: &Url, expected_state: &Secret) -> bool {
         Redirected::read(redirected).is_ok_and(|parameters| parameters.state.as_ref() == Some(expected_state))
     }
@@ -272,6 +281,20 @@ mod tests {
     }
 
     #[test]
+    fn the_endpoints_query_may_not_repeat_a_parameter_and_its_fragment_goes() {
+        let request = AuthorizationRequest::new("app");
+        let to = |endpoint: &str| request.to_url(&Url::parse(endpoint).unwrap()).map(String::from);
+        assert_eq!(
+            to("https://as.example/a?client_id=other"),
+            Err(ParameterError::Repeated { name: "client_id".into() })
+        );
+        assert_eq!(
+            to("https://as.example/a#top").unwrap(),
+            "https://as.example/a?response_type=code&client_id=app"
+        );
+    }
+
+    #[test]
     fn a5_state_is_checked_before_code_and_error() {
         assert_eq!(read("code=c&state=right", None, false).unwrap().code, Secret::from("c"));
         assert_eq!(read("code=c", None, false), Err(AuthorizationResponseError::StateAbsent));
@@ -301,6 +324,11 @@ mod tests {
             assert_eq!(read(&query, issuer, false), Err(mismatch.clone()), "{other}");
         }
         assert!(!mismatch.to_string().contains("evil"));
+        // Advertised but absent is rejected also by a caller that did not say what to compare with.
+        assert!(matches!(
+            read("code=c&state=right", None, true),
+            Err(AuthorizationResponseError::IssuerAbsent { .. })
+        ));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Challenges of a resource server: the header `WWW-Authenticate` (RFC 9110 §11.6.1, RFC 6750 §3).
 
+use std::fmt;
+
 /// One challenge: a scheme with its parameters.
 ///
 /// ```
@@ -19,6 +21,18 @@ pub struct Challenge {
 }
 
 impl Challenge {
+    /// A challenge without parameters, for whoever writes one.
+    pub fn new(scheme: impl Into<String>) -> Self {
+        Self { scheme: scheme.into(), parameters: Vec::new() }
+    }
+
+    /// Adds a parameter.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.parameters.push((name.to_ascii_lowercase(), value.into()));
+        self
+    }
+
     /// Whether the challenge is of that scheme, in any case.
     pub fn is(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
@@ -30,17 +44,37 @@ impl Challenge {
     }
 }
 
-/// Reads the value of a `WWW-Authenticate` header: several challenges, quoted strings, any case.
+impl fmt::Display for Challenge {
+    /// Writes the challenge as it goes into the header, each value as a quoted string (RFC 9110 §5.6.4). Control
+    /// characters, which would end the header, become spaces.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.scheme)?;
+        for (at, (name, value)) in self.parameters.iter().enumerate() {
+            write!(f, "{}{name}=\"", if at == 0 { " " } else { ", " })?;
+            for c in value.chars() {
+                match c {
+                    '"' | '\\' => write!(f, "\\{c}")?,
+                    c if c.is_control() => f.write_str(" ")?,
+                    c => write!(f, "{c}")?,
+                }
+            }
+            f.write_str("\"")?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the value of a `WWW-Authenticate` header: several challenges, quoted strings, any case (RFC 9110 §11.6.1).
 ///
-/// What cannot be understood ends the reading; what was understood before it is given back.
+/// A response may have the header several times: read each. What cannot be understood ends the reading; what was understood before it is given back.
 pub fn parse_www_authenticate(value: &str) -> Vec<Challenge> {
     let mut reader = Reader { rest: value };
     let mut challenges: Vec<Challenge> = Vec::new();
     loop {
         reader.skip(|c| c == ',' || c.is_ascii_whitespace());
         let Some(token) = reader.token() else { return challenges };
-        let spaced = reader.skip(|c| c == ' ' || c == '\t');
-        if reader.eat('=') && !(spaced && challenges.is_empty()) {
+        reader.skip(|c| c == ' ' || c == '\t');
+        if reader.eat('=') {
             // `name = value`: a parameter of the challenge before it.
             reader.skip(|c| c == ' ' || c == '\t');
             let (Some(value), Some(challenge)) = (reader.value(), challenges.last_mut()) else {
@@ -48,22 +82,12 @@ pub fn parse_www_authenticate(value: &str) -> Vec<Challenge> {
             };
             challenge.parameters.push((token.to_ascii_lowercase(), value));
         } else {
-            let mut challenge = Challenge { scheme: token.to_owned(), parameters: Vec::new() };
+            challenges.push(Challenge { scheme: token.to_owned(), parameters: Vec::new() });
             // A token68 (such as `Negotiate abc==`) is no parameter; it is skipped.
-            let mut ahead = Reader { rest: reader.rest };
-            if ahead.token68().is_some() && ahead.at_end_of_element() {
+            let mut ahead = reader;
+            if ahead.token68() && ahead.at_end_of_element() {
                 reader = ahead;
-            } else if let Some(name) = ahead.token() {
-                ahead.skip(|c| c == ' ' || c == '\t');
-                if ahead.eat('=') {
-                    ahead.skip(|c| c == ' ' || c == '\t');
-                    if let Some(value) = ahead.value() {
-                        challenge.parameters.push((name.to_ascii_lowercase(), value));
-                        reader = ahead;
-                    }
-                }
             }
-            challenges.push(challenge);
         }
     }
 }
@@ -74,11 +98,8 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn skip(&mut self, skipped: impl Fn(char) -> bool) -> bool {
-        let rest = self.rest.trim_start_matches(skipped);
-        let any = rest.len() != self.rest.len();
-        self.rest = rest;
-        any
+    fn skip(&mut self, skipped: impl Fn(char) -> bool) {
+        self.rest = self.rest.trim_start_matches(skipped);
     }
 
     fn eat(&mut self, wanted: char) -> bool {
@@ -96,11 +117,11 @@ impl<'a> Reader<'a> {
         self.take(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
     }
 
-    /// A token68 with the padding that tells it from a parameter's name, or at the end of the element.
-    fn token68(&mut self) -> Option<&'a str> {
-        let token = self.take(|c| c.is_ascii_alphanumeric() || "-._~+/".contains(c))?;
+    /// A token68 with its padding (RFC 9110 §11.2). A parameter's name looks the same but is followed by more.
+    fn token68(&mut self) -> bool {
+        let any = self.take(|c| c.is_ascii_alphanumeric() || "-._~+/".contains(c)).is_some();
         self.skip(|c| c == '=');
-        Some(token)
+        any
     }
 
     fn at_end_of_element(&self) -> bool {
@@ -111,7 +132,7 @@ impl<'a> Reader<'a> {
     /// A token or a quoted string. Servers put odd characters into unquoted values; they end at a comma or a space.
     fn value(&mut self) -> Option<String> {
         if !self.eat('"') {
-            return self.take(|c| c != ',' && !c.is_ascii_whitespace()).map(str::to_owned);
+            return Some(self.take(|c| c != ',' && !c.is_ascii_whitespace()).unwrap_or_default().to_owned());
         }
         let mut value = String::new();
         let mut characters = self.rest.char_indices();
@@ -168,6 +189,14 @@ mod tests {
         assert_eq!(read(""), []);
         assert_eq!(read(",,"), []);
         assert_eq!(read("=x"), []);
+        assert_eq!(
+            read("Bearer error=e, scope=, x=y"),
+            [of("Bearer", &[("error", "e"), ("scope", ""), ("x", "y")])]
+        );
+        assert_eq!(
+            read(r#"Bearer error="e" DPoP algs="ES256""#),
+            [of("Bearer", &[("error", "e")]), of("DPoP", &[("algs", "ES256")])]
+        );
         assert_eq!(read(r#"Bearer error="unterminated"#), [of("Bearer", &[])]);
         assert_eq!(read("Bearer \u{e9}"), [of("Bearer", &[])]);
     }

@@ -3,8 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::request::{append_option, append_scope};
-use crate::token_response::seconds;
+use crate::request::{append_code_challenge, append_scope};
+use crate::token_response::{Number, seconds};
 use crate::{
     Answer, AnswerError, CodeChallengeMethod, ExtraMembers, ParameterError, Parameters, ParseOptions, Scope,
     Secret, UnusableReason, Warning,
@@ -57,12 +57,7 @@ impl DeviceAuthorizationRequest {
     pub fn to_parameters(&self) -> Result<Parameters, ParameterError> {
         let mut parameters = Parameters::new();
         append_scope(&mut parameters, self.scope.as_ref())?;
-        append_option(&mut parameters, "code_challenge", self.code_challenge.as_deref())?;
-        append_option(
-            &mut parameters,
-            "code_challenge_method",
-            self.code_challenge_method.map(|m| m.as_str()),
-        )?;
+        append_code_challenge(&mut parameters, self.code_challenge.as_deref(), self.code_challenge_method)?;
         parameters.append_all(&self.extra)?;
         Ok(parameters)
     }
@@ -84,7 +79,7 @@ pub struct DeviceAuthorizationResponse {
     pub verification_uri_complete: Option<String>,
     /// Lifetime in seconds of the `device_code` and `user_code`.
     pub expires_in: u64,
-    /// Least time in seconds between polling requests to the token endpoint.
+    /// Least time in seconds between polling requests to the token endpoint; 5 where the server names none.
     #[serde(default = "default_interval")]
     pub interval: u64,
     /// What had to be forgiven.
@@ -103,20 +98,16 @@ impl DeviceAuthorizationResponse {
     /// Reads the answer of a device authorization endpoint.
     ///
     /// # Errors
-    /// As [`TokenResponse::parse`](crate::TokenResponse::parse).
+    /// As [`TokenResponse::parse`](crate::TokenResponse::parse). A `user_code` or URI with control characters counts as
+    /// absent. The scheme of the URIs is not checked here: check it before anything opens them.
     pub fn parse(answer: &Answer<'_>, options: &ParseOptions) -> Result<Self, AnswerError> {
-        if !answer.is_success() {
-            return Err(answer.error(options));
-        }
         let mut warnings = Vec::new();
-        let mut members = answer.members(options, &mut warnings)?;
-        if let Some(error) = answer.error_of(&members) {
-            return Err(error);
-        }
+        let mut members = answer.success_members(options, &mut warnings)?;
         let form = warnings.contains(&Warning::FormEncoded);
         let mut forgive = |warning| options.forgive(answer, &mut warnings, warning);
+        // A person reads these on a terminal, so that control characters make them unusable.
         let mut text = |name: &'static str| match members.remove(name) {
-            Some(Value::String(text)) if !text.is_empty() => Some(text),
+            Some(Value::String(text)) if !text.is_empty() && !text.contains(char::is_control) => Some(text),
             _ => None,
         };
         let missing = |name| answer.unusable(UnusableReason::Member(name));
@@ -132,7 +123,13 @@ impl DeviceAuthorizationResponse {
             (None, None) => return Err(missing("verification_uri").into()),
         };
         let verification_uri_complete =
-            text("verification_uri_complete").or_else(|| text("verification_url_complete"));
+            match (text("verification_uri_complete"), text("verification_url_complete")) {
+                (None, Some(url)) => {
+                    forgive(Warning::VerificationUrl)?;
+                    Some(url)
+                }
+                (uri, _) => uri,
+            };
         let expires_in = match seconds(members.remove("expires_in"), form, &mut forgive)? {
             Some(expires_in) => expires_in,
             None => {
@@ -142,19 +139,22 @@ impl DeviceAuthorizationResponse {
         };
         let interval = match members.remove("interval") {
             None | Some(Value::Null) => DEFAULT_INTERVAL,
-            Some(Value::Number(number)) if number.as_u64().is_some_and(|seconds| seconds > 0) => {
-                number.as_u64().unwrap_or(DEFAULT_INTERVAL)
-            }
-            Some(Value::String(text)) if text.trim().parse::<u64>().is_ok_and(|seconds| seconds > 0) => {
-                if !form {
-                    forgive(Warning::IntervalString)?;
+            Some(value) => match Number::read(&value) {
+                Some(number) if number.whole > 0 => {
+                    if number.is_string && !form {
+                        forgive(Warning::IntervalString)?;
+                    }
+                    if number.has_fraction {
+                        forgive(Warning::IntervalFraction)?;
+                    }
+                    // Rounded up: polling faster than the server asked would be answered with `slow_down`.
+                    number.whole + u64::from(number.has_fraction)
                 }
-                text.trim().parse().unwrap_or(DEFAULT_INTERVAL)
-            }
-            Some(_) => {
-                forgive(Warning::IntervalInvalid)?;
-                DEFAULT_INTERVAL
-            }
+                _ => {
+                    forgive(Warning::IntervalInvalid)?;
+                    DEFAULT_INTERVAL
+                }
+            },
         };
         Ok(Self {
             device_code,

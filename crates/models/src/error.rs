@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::ExtraMembers;
+use crate::text::{printable, redact};
 
 /// An OAuth 2.0 error answer (RFC 6749 §5.2, §4.1.2.1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,11 +54,12 @@ impl ErrorResponse {
                 _ => return None,
             },
         };
-        if let Some(description) = text(members, &["error_description", "message"]) {
-            found.error_description.get_or_insert(description);
+        let message = ["error_description", "message"].into_iter().find(|name| members.contains_key(*name));
+        if found.error_description.is_none() {
+            found.error_description = message.and_then(|name| text(members, &[name]));
         }
         found.error_uri = text(members, &["error_uri"]);
-        let named = ["error", "error_description", "error_uri", "errors", "message"];
+        let named = ["error", "error_description", "error_uri", "errors", message.unwrap_or("error")];
         for (name, value) in members.iter().filter(|(name, _)| !named.contains(&name.as_str())) {
             found.extra.insert(name.clone(), value.clone());
         }
@@ -69,15 +71,12 @@ impl ErrorResponse {
         self.error == code
     }
 
-    /// Replaces each occurrence of a secret by `[redacted]`, for servers that repeat what they were sent.
+    /// Replaces each occurrence of a secret by `[redacted]`, also in its form-encoded spelling and in the values of the
+    /// further members: for servers that repeat what they were sent.
     pub fn redact(&mut self, secret: &str) {
-        if secret.is_empty() {
-            return;
-        }
         let texts = [Some(&mut self.error), self.error_description.as_mut(), self.error_uri.as_mut()];
-        for text in texts.into_iter().flatten().filter(|text| text.contains(secret)) {
-            *text = text.replace(secret, "[redacted]");
-        }
+        texts.into_iter().flatten().for_each(|text| redact(text, secret));
+        self.extra.redact(secret);
     }
 }
 
@@ -92,16 +91,6 @@ impl fmt::Display for ErrorResponse {
         }
         Ok(())
     }
-}
-
-/// A server's text made fit for a terminal or a log: control characters replaced, length bounded.
-fn printable(text: &str, most: usize) -> String {
-    let mut safe: String =
-        text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(most).collect();
-    if text.chars().nth(most).is_some() {
-        safe.push('…');
-    }
-    safe
 }
 
 /// An error answer together with the HTTP status under which it came.
@@ -160,5 +149,9 @@ mod tests {
             read(r#"{"error":"invalid_grant","error_description":"\u001b[2Jbad r3fr3sh"}"#).unwrap();
         error.redact("r3fr3sh");
         assert_eq!(error.to_string(), "invalid_grant: \u{fffd}[2Jbad [redacted]");
+
+        let mut error = read(r#"{"error":"x","request":{"body":["code=a%2Fb"]}}"#).unwrap();
+        error.redact("a/b");
+        assert_eq!(error.extra.get("request"), Some(&serde_json::json!({"body":["code=[redacted]"]})));
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::text::redact;
+
 /// The members of a JSON object that the model does not name, as they came.
 ///
 /// An `id_token` or a nested token may be among them, so `Debug` shows their names only.
@@ -48,6 +50,19 @@ impl ExtraMembers {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Cuts a secret out of each value, however deep.
+    pub(crate) fn redact(&mut self, secret: &str) {
+        fn cut(value: &mut Value, secret: &str) {
+            match value {
+                Value::String(text) => redact(text, secret),
+                Value::Array(values) => values.iter_mut().for_each(|value| cut(value, secret)),
+                Value::Object(members) => members.values_mut().for_each(|value| cut(value, secret)),
+                Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            }
+        }
+        self.0.values_mut().for_each(|value| cut(value, secret));
     }
 }
 

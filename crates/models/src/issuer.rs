@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::{Host, Url};
 
+use crate::text::printable;
+
 /// The identifier of an authorization server: an HTTPS URL without query and fragment (RFC 8414 §2).
 ///
 /// Keeps the spelling that the server uses, which RFC 9207 and RFC 8414 compare as a plain string, and has one
@@ -27,7 +29,7 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// The identifier as it was given.
+    /// The identifier as it was given: what `iss` and a metadata document's `issuer` are compared with (RFC 9207 §2.4).
     pub fn as_str(&self) -> &str {
         &self.spelling
     }
@@ -47,10 +49,14 @@ impl std::str::FromStr for Issuer {
     type Err = IssuerError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = |what| IssuerError { issuer: without_query(text), what };
+        let error = |what| IssuerError { issuer: without_secrets(text), what };
+        // A URL parser forgives spaces and missing slashes; the comparison of issuers as plain strings would not.
+        if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(error("it has white space in it"));
+        }
         let url = Url::parse(text).map_err(|_| error("it is not an absolute URL"))?;
-        if url.host().is_none() || url.cannot_be_a_base() {
-            return Err(error("it has no host"));
+        if url.host().is_none() || !text.contains("://") {
+            return Err(error("it has no host, or no // before it"));
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err(error("it has a query or a fragment (RFC 8414 §2)"));
@@ -66,14 +72,19 @@ impl std::str::FromStr for Issuer {
     }
 }
 
-/// A text for an error message, without what may be secret in a URL.
-fn without_query(text: &str) -> String {
-    let text = text.split(['?', '#']).next().unwrap_or_default();
-    let shown = match (text.find("://"), text.find('@')) {
-        (Some(scheme), Some(at)) if at > scheme => format!("{}://…{}", &text[..scheme], &text[at..]),
-        _ => text.to_owned(),
+/// A text for an error message, without what may be secret in a URL: everything up to the last `@` may be a password, and
+/// a query may hold anything.
+fn without_secrets(text: &str) -> String {
+    let scheme = text.find("://").map_or("", |end| &text[..end + 3]);
+    let is_name = scheme.trim_end_matches("://").bytes().all(|b| b.is_ascii_alphanumeric());
+    let scheme = if is_name { scheme } else { "" };
+    let rest = text.strip_prefix(scheme).unwrap_or(text);
+    let (hidden, rest) = match rest.rfind('@') {
+        Some(at) => ("…", &rest[at..]),
+        None => ("", rest),
     };
-    shown.chars().filter(|c| !c.is_control()).take(200).collect()
+    let shown = rest.split(['?', '#']).next().unwrap_or_default();
+    printable(&format!("{scheme}{hidden}{shown}"), 200)
 }
 
 impl PartialEq for Issuer {
@@ -117,7 +128,7 @@ pub struct IssuerError {
     what: &'static str,
 }
 
-/// Whether the URL is HTTPS, or HTTP to this very machine.
+/// Whether the URL is HTTPS, or HTTP to this very machine (RFC 6749 §3.1.2.1, RFC 8252 §7.3).
 pub fn is_secure_or_loopback(url: &Url) -> bool {
     match url.scheme() {
         "https" => true,
@@ -165,6 +176,15 @@ mod tests {
             "https://as.example?x",
             "https://as.example#x",
             "https://u:p4ss@as.example",
+            "https://u:p@p4ss@as.example",
+            "https:u:p4ss@as.example",
+            "u:p4ss@as.example",
+            "u:p4ss://@as.example",
+            "https://u:p4ss?x@as.example",
+            "https://as.example?code=p4ss",
+            " https://as.example",
+            "https://as.example\n",
+            "https:as.example",
             "mailto:a@b",
             "",
         ] {

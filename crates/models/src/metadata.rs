@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::json::Members;
+use crate::text::printable;
 use crate::{ExtraMembers, Issuer, is_secure_or_loopback};
 
 macro_rules! metadata {
@@ -151,15 +153,13 @@ impl AuthorizationServerMetadata {
     /// (RFC 8414 §3.3): the document may then belong to another server.
     pub fn parse(body: &[u8], expected: &Issuer) -> Result<Self, MetadataError> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let Ok(Value::Object(mut members)) = serde_json::from_slice(body) else {
-            return Err(MetadataError::NotAnObject);
-        };
+        let mut members = Members::from_json(body).map_err(|_| MetadataError::NotAnObject)?.members;
         let Some(Value::String(issuer)) = members.remove("issuer") else {
             return Err(MetadataError::IssuerAbsent);
         };
         if issuer != expected.as_str() {
-            let found = issuer.chars().filter(|c| !c.is_control()).take(200).collect();
-            return Err(MetadataError::IssuerMismatch { expected: expected.as_str().to_owned(), found });
+            let expected = expected.as_str().to_owned();
+            return Err(MetadataError::IssuerMismatch { expected, found: printable(&issuer, 200) });
         }
         Ok(Self::from_members(issuer, members))
     }
@@ -168,7 +168,7 @@ impl AuthorizationServerMetadata {
     ///
     /// # Errors
     /// [`MetadataError::EndpointAbsent`] if the server names none, [`MetadataError::EndpointInvalid`] if it is not an
-    /// HTTPS URL (HTTP is taken on loopback) or has a fragment (RFC 6749 §3.1, §3.2).
+    /// HTTPS URL (HTTP is taken on loopback), has a fragment (RFC 6749 §3.1, §3.2), or a user name or password.
     pub fn endpoint(&self, name: &'static str) -> Result<Url, MetadataError> {
         let text = self
             .text_of(name)
@@ -181,12 +181,17 @@ impl AuthorizationServerMetadata {
         if url.fragment().is_some() {
             return Err(invalid("has a fragment"));
         }
+        // An HTTP library would turn them into a second client authentication.
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(invalid("has a user name or a password in it"));
+        }
         Ok(url)
     }
 
     /// Whether the server says that it does not support `grant_type`.
     ///
-    /// A server that lists nothing is given the benefit of the doubt.
+    /// A server that lists nothing is given the benefit of the doubt (RFC 8414 §2 has a default for it, which servers that
+    /// offer more do not keep to).
     pub fn refuses_grant_type(&self, grant_type: &str) -> bool {
         self.grant_types_supported.as_ref().is_some_and(|listed| !listed.iter().any(|own| own == grant_type))
     }
@@ -257,7 +262,8 @@ mod tests {
     #[test]
     fn unknown_members_and_odd_types_never_break_the_reading() {
         let issuer: Issuer = "https://as.example".parse().unwrap();
-        let body = br#"{"issuer":"https://as.example","token_endpoint":"https://as.example/t","x":1,
+        let body =
+            br#"{"issuer":"https://as.example","token_endpoint":"https://as.example/t","x":1,"y":1e400,
             "scopes_supported":null,"response_types_supported":"code","authorization_endpoint":5,
             "dpop_signing_alg_values_supported":["ES256","FUTURE-512",7]}"#;
         let metadata = AuthorizationServerMetadata::parse(body, &issuer).unwrap();
@@ -294,6 +300,7 @@ mod tests {
             ("http://127.0.0.1:1/t", true),
             ("http://as.example/t", false),
             ("https://as.example/t#f", false),
+            ("https://u:p@as.example/t", false),
             ("/t", false),
         ] {
             metadata.token_endpoint = Some(text.to_owned());

@@ -10,6 +10,11 @@ use zeroize::Zeroizing;
 /// Parameters that may stand in a request more than once (RFC 8707 §2, RFC 8693 §2.1).
 const REPEATABLE: [&str; 2] = ["resource", "audience"];
 
+/// Whether a request may have several parameters of that name.
+pub(crate) fn is_repeatable(name: &str) -> bool {
+    REPEATABLE.contains(&name)
+}
+
 /// An ordered list of parameters, each with a name, a value and at most one occurrence.
 ///
 /// `resource` and `audience` may be repeated (RFC 8707 §2, RFC 8693 §2.1). Values may be secrets: `Debug` shows names
@@ -47,7 +52,7 @@ impl Parameters {
         if value.is_empty() {
             return Ok(());
         }
-        if self.contains(&name) && !REPEATABLE.contains(&name.as_str()) {
+        if self.contains(&name) && !is_repeatable(&name) {
             return Err(ParameterError::Repeated { name });
         }
         self.0.push((name, value));
@@ -78,7 +83,7 @@ impl Parameters {
         others.iter().try_for_each(|(name, value)| self.append(name, value))
     }
 
-    /// Sets a parameter, in the place of whatever had the name.
+    /// Sets a parameter and removes whatever had the name. With an empty value it only removes (RFC 6749 §3.1).
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
         let name = name.into();
         self.remove(&name);
@@ -181,7 +186,12 @@ impl schemars::JsonSchema for Parameters {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "object", "additionalProperties": true })
+        schemars::json_schema!({
+            "type": "object",
+            "additionalProperties": {
+                "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }]
+            }
+        })
     }
 }
 
@@ -191,7 +201,8 @@ impl schemars::JsonSchema for Parameters {
 pub enum ParameterError {
     /// The name stands twice; RFC 6749 §3.2 forbids it.
     #[error(
-        "the parameter `{name}` is set twice; remove it from the extra parameters, jeton sets it itself (RFC 6749 §3.2)"
+        "the parameter `{name}` is set twice; remove it from the extra parameters or from the endpoint's query, jeton sets \
+         it itself (RFC 6749 §3.1, §3.2)"
     )]
     Repeated {
         /// The parameter's name.

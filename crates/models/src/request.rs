@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::{GrantType, ParameterError, Parameters, Scope, Secret};
+use crate::{CodeChallengeMethod, GrantType, ParameterError, Parameters, Scope, Secret};
 
 /// Any access token request: a grant type and whatever else the grant wants (RFC 6749 §4.5).
 ///
@@ -285,6 +285,22 @@ pub(crate) fn append_option(
 
 pub(crate) fn append_scope(parameters: &mut Parameters, scope: Option<&Scope>) -> Result<(), ParameterError> {
     scope.map_or(Ok(()), |scope| parameters.append("scope", scope.to_string()))
+}
+
+/// The PKCE parameters. The method always goes along, because a challenge without one counts as `plain`, which is never
+/// meant (RFC 7636 §4.3); and a method without a challenge says nothing.
+pub(crate) fn append_code_challenge(
+    parameters: &mut Parameters,
+    code_challenge: Option<&str>,
+    method: Option<CodeChallengeMethod>,
+) -> Result<(), ParameterError> {
+    match code_challenge.filter(|challenge| !challenge.is_empty()) {
+        Some(challenge) => {
+            parameters.append("code_challenge", challenge)?;
+            parameters.append("code_challenge_method", method.unwrap_or_default().as_str())
+        }
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

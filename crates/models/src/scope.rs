@@ -1,5 +1,6 @@
 //! Scopes (RFC 6749 §3.3): a set of space-separated, case-sensitive names.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -34,28 +35,22 @@ impl Scope {
         I: IntoIterator,
         I::Item: Into<String>,
     {
-        let mut scope = Self::new();
-        for name in names {
-            let name = name.into();
-            if name.is_empty() || !name.bytes().all(is_scope_byte) {
-                return Err(ScopeError { name });
-            }
-            scope.add(name);
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        match names.iter().find(|name| name.is_empty() || !name.bytes().all(is_scope_byte)) {
+            Some(name) => Err(ScopeError { name: name.clone() }),
+            None => Ok(Self::distinct(names.iter().map(String::as_str))),
         }
-        Ok(scope)
     }
 
     /// What a server sent: split at white space, nothing refused. Servers do send odd characters.
     pub(crate) fn from_server(text: &str) -> Self {
-        let mut scope = Self::new();
-        text.split_ascii_whitespace().for_each(|name| scope.add(name.to_owned()));
-        scope
+        Self::distinct(text.split_ascii_whitespace())
     }
 
-    pub(crate) fn add(&mut self, name: String) {
-        if !self.0.contains(&name) {
-            self.0.push(name);
-        }
+    /// The first of each name. Through a hash set, because what a server sends may have very many names.
+    pub(crate) fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Self {
+        let mut seen = HashSet::new();
+        Self(names.filter(|name| seen.insert(*name)).map(str::to_owned).collect())
     }
 
     /// Whether the set has that name.
@@ -65,15 +60,14 @@ impl Scope {
 
     /// Whether each name of this set is in the other one too.
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.0.iter().all(|name| other.contains(name))
+        let other: HashSet<&str> = other.iter().collect();
+        self.iter().all(|name| other.contains(name))
     }
 
     /// The names of both.
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
-        let mut union = self.clone();
-        other.0.iter().for_each(|name| union.add(name.clone()));
-        union
+        Self::distinct(self.iter().chain(other.iter()))
     }
 
     /// Whether the set is empty. An empty scope is never sent (RFC 6749 §3.3).

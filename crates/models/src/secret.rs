@@ -85,7 +85,10 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::new)
+        // The error of a wrong type would quote the value (`password: 123456`), so that it is put in other words.
+        String::deserialize(deserializer)
+            .map(Self::new)
+            .map_err(|_| serde::de::Error::custom("a secret must be a string"))
     }
 }
 
@@ -164,6 +167,14 @@ mod tests {
         assert_eq!(secret, Secret::new("s3cr3t".to_owned()));
         assert_ne!(secret, Secret::from("s3cr3T"));
         assert_ne!(secret, Secret::from("s3cr3"));
+    }
+
+    #[test]
+    fn a_wrong_type_is_not_quoted() {
+        for json in ["123456", "[\"123456\"]", "{\"123456\":1}", "\"123456\\x\""] {
+            let error = serde_json::from_str::<Secret>(json).unwrap_err().to_string();
+            assert!(error.contains("must be a string") && !error.contains("123456"), "{error}");
+        }
     }
 
     #[test]

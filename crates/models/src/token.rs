@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::text::printable;
 use crate::{ExtraMembers, Scope, Secret, Warning};
 
 /// How long before its expiry a token counts as expired unless told otherwise: 30 seconds.
@@ -38,9 +39,7 @@ impl std::str::FromStr for TokenType {
         if text.eq_ignore_ascii_case("bearer") {
             Ok(Self::Bearer)
         } else {
-            Err(UnsupportedTokenType {
-                token_type: text.chars().filter(|c| !c.is_control()).take(40).collect(),
-            })
+            Err(UnsupportedTokenType { token_type: printable(text, 40) })
         }
     }
 }
@@ -170,9 +169,13 @@ impl Token {
             .is_some_and(|expires_at| now.saturating_add(early_expiry) >= Duration::from_secs(expires_at))
     }
 
-    /// The value of the `Authorization` header that presents this token. It is a secret.
+    /// The value of the `Authorization` header that presents this token (RFC 6750 §2.1). It is a secret.
     pub fn authorization(&self) -> Secret {
-        Secret::new(format!("{} {}", self.token_type, self.access_token.expose()))
+        // One allocation of the right size: a buffer that grows leaves unwiped copies behind.
+        let (scheme, token) = (self.token_type.as_str(), self.access_token.expose());
+        let mut value = String::with_capacity(scheme.len() + 1 + token.len());
+        value.extend([scheme, " ", token]);
+        Secret::new(value)
     }
 }
 

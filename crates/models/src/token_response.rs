@@ -9,6 +9,9 @@ use crate::{
     UnusableReason, Warning,
 };
 
+/// The last second of the year 9999. A later `expires_at` is no count of seconds (some servers send milliseconds).
+const LAST_PLAUSIBLE_TIME: u64 = 253_402_300_799;
+
 /// A successful answer of the token endpoint, before it is known when it was received.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -35,28 +38,12 @@ impl TokenResponse {
     /// Reads the answer of a token endpoint.
     ///
     /// # Errors
-    /// [`AnswerError::OAuth`] if the body holds an OAuth error, under whatever status;
+    /// [`AnswerError::OAuth`] (RFC 6749 §5.2) if the body holds an OAuth error, under whatever status;
     /// [`AnswerError::Unusable`] for anything else that is not a usable token, and, with
     /// [`ParseOptions::strict`], for whatever would otherwise be a warning.
     pub fn parse(answer: &Answer<'_>, options: &ParseOptions) -> Result<Self, AnswerError> {
-        if !answer.is_success() {
-            return Err(answer.error(options));
-        }
         let mut warnings = Vec::new();
-        let members = match answer.members(options, &mut warnings) {
-            Ok(members) => members,
-            // An error in an odd body is still that error, also under the strict switch.
-            Err(unusable) if matches!(unusable.reason, UnusableReason::Strict(_)) => {
-                return Err(match answer.error(options) {
-                    error @ AnswerError::OAuth(_) => error,
-                    AnswerError::Unusable(_) => unusable.into(),
-                });
-            }
-            Err(unusable) => return Err(unusable.into()),
-        };
-        if let Some(error) = answer.error_of(&members) {
-            return Err(error);
-        }
+        let members = answer.success_members(options, &mut warnings)?;
         Ok(Self::from_members(answer, options, members, warnings)?)
     }
 
@@ -96,8 +83,8 @@ impl TokenResponse {
         let expires_in = seconds(lifetime, form, &mut forgive)?;
         let expires_at = match members.remove("expires_at") {
             None | Some(Value::Null) => None,
-            Some(value) => match number(&value) {
-                Some((at, _)) if at >= 1.0 => Some(whole(at)),
+            Some(value) => match Number::read(&value) {
+                Some(at) if (1..=LAST_PLAUSIBLE_TIME).contains(&at.whole) => Some(at.whole),
                 _ => {
                     forgive(Warning::ExpiresAtInvalid)?;
                     None
@@ -127,10 +114,11 @@ impl TokenResponse {
             }
             Some(Value::Array(names)) => {
                 forgive(Warning::ScopeArray)?;
-                let mut scope = Scope::new();
-                names.iter().filter_map(Value::as_str).filter(|name| !name.is_empty()).for_each(|name| {
-                    scope.add(name.to_owned());
-                });
+                let names = names.iter().filter_map(Value::as_str).flat_map(str::split_ascii_whitespace);
+                let scope = Scope::distinct(names);
+                if scope.is_empty() {
+                    forgive(Warning::ScopeEmpty)?;
+                }
                 Some(scope)
             }
             Some(_) => {
@@ -150,7 +138,9 @@ impl TokenResponse {
         })
     }
 
-    /// The token as the application holds it, received at that time.
+    /// The token as the application holds it, received at that time (RFC 6749 §5.1).
+    ///
+    /// An `expires_at` that the server did not supply is counted from there, as in [`Token::set_received_at`].
     pub fn into_token(self, received_at: SystemTime) -> Token {
         let mut token = Token::new(self.access_token);
         token.token_type = self.token_type;
@@ -175,39 +165,42 @@ pub(crate) fn seconds<E>(
         None | Some(Value::Null) => return Ok(None),
         Some(value) => value,
     };
-    let Some((number, is_string)) = number(&value) else {
+    let Some(number) = Number::read(&value) else {
         forgive(Warning::ExpiresInInvalid)?;
         return Ok(None);
     };
-    if is_string && !in_form {
+    if number.is_string && !in_form {
         forgive(Warning::ExpiresInString)?;
     }
-    if number.fract() != 0.0 {
+    if number.has_fraction {
         forgive(Warning::ExpiresInFraction)?;
     }
-    if number < 1.0 {
+    if number.whole == 0 {
         forgive(Warning::ExpiresInNotPositive)?;
         return Ok(None);
     }
-    Ok(Some(whole(number)))
+    Ok(Some(number.whole))
 }
 
-/// A finite number from a JSON number or a string that holds one, and whether it was a string.
-fn number(value: &Value) -> Option<(f64, bool)> {
-    let (number, is_string) = match value {
-        Value::Number(number) => (number.as_f64()?, false),
-        Value::String(text) => (text.trim().parse().ok()?, true),
-        _ => return None,
-    };
-    number.is_finite().then_some((number, is_string))
+/// A finite number, from a JSON number or from a string that holds one.
+pub(crate) struct Number {
+    /// The whole part; 0 for what is negative. At most `i64::MAX`, which readers in C, Go and JSON can all hold.
+    pub(crate) whole: u64,
+    pub(crate) has_fraction: bool,
+    pub(crate) is_string: bool,
 }
 
-/// The whole part of a positive number, saturating at the largest that every reader can hold.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "`as` saturates; callers checked the sign"
-)]
-fn whole(number: f64) -> u64 {
-    (number as u64).min(i64::MAX.unsigned_abs())
+impl Number {
+    pub(crate) fn read(value: &Value) -> Option<Self> {
+        let (integer, float, is_string) = match value {
+            Value::Number(number) => (number.as_u64(), number.as_f64(), false),
+            Value::String(text) => (text.trim().parse().ok(), text.trim().parse().ok(), true),
+            _ => return None,
+        };
+        let float: f64 = float.filter(|number: &f64| number.is_finite())?;
+        // `as` saturates: negative numbers become 0, huge ones the largest. An integer is not sent through a float, which
+        // would round it.
+        let whole = integer.unwrap_or(float as u64).min(i64::MAX.unsigned_abs());
+        Some(Self { whole, has_fraction: float.fract() != 0.0, is_string })
+    }
 }

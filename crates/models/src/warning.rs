@@ -65,9 +65,11 @@ warnings! {
     RefreshTokenInvalid "refresh_token_invalid" "`refresh_token` was not a string; the old one was kept (RFC 6749 §6)";
     FormEncoded "form_encoded" "the body was form-encoded instead of JSON (RFC 6749 §5.1)";
     ByteOrderMark "byte_order_mark" "the body began with a byte-order mark (RFC 8259 §8.1)";
+    MemberRepeated "member_repeated" "a member of the body stood more than once; the last one was taken (RFC 6749 §3.2)";
     ContentType "content_type" "the body was JSON under another content type (RFC 6749 §5.1)";
     VerificationUrl "verification_url" "`verification_url` came instead of `verification_uri` (RFC 8628 §3.2)";
     IntervalString "interval_string" "`interval` was a string instead of a number (RFC 8628 §3.2)";
+    IntervalFraction "interval_fraction" "`interval` had a fraction and was rounded up (RFC 8628 §3.2)";
     IntervalInvalid "interval_invalid" "`interval` was not a positive number; 5 seconds were taken (RFC 8628 §3.2)";
     DeviceExpiresInAbsent "device_expires_in_absent" "the device answer had no usable `expires_in`; 600 seconds were taken (RFC 8628 §3.2)";
 }
