@@ -1,0 +1,216 @@
+//! A login as it is kept: one refresh token, its access tokens, whether it still lives.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use jeton_models::{ExtraMembers, Scope, Secret};
+use zeroize::Zeroizing;
+
+use crate::format::{self, ForeignToken};
+use crate::time::unix_ms;
+use crate::{LoginKey, StoredToken, TokenTarget};
+
+/// Everything that is kept of one login.
+///
+/// There is one refresh token and it is in one record only. Access tokens are kept by [`TokenTarget`]. What this
+/// version does not understand (members of the record, its key, status and tokens; tokens of a type that it cannot
+/// present) is kept and written back as it was.
+///
+/// ```
+/// use std::time::SystemTime;
+/// use jeton_models::{Secret, Token};
+/// use jeton_storage::{LoginKey, LoginRecord, StoredToken, TokenTarget};
+///
+/// let key = LoginKey::new(&"https://as.example".parse()?, "my-client");
+/// let now = SystemTime::now();
+/// let mut record = LoginRecord::new(key.clone(), now);
+/// record.set_refresh_token(Secret::from("r"), now);
+/// record.set_token(StoredToken::new(&Token::new(Secret::from("t")), TokenTarget::default(), now));
+///
+/// let json = record.to_json();
+/// assert_eq!(LoginRecord::from_json(&json, &key)?, record);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct LoginRecord {
+    /// The login that this is; checked on load.
+    pub key: LoginKey,
+    /// The refresh token, if the server gave one (RFC 6749 §1.5).
+    pub refresh_token: Option<Secret>,
+    /// When the refresh token was received, in milliseconds since 1970 (Unix time).
+    pub refresh_token_received_at_ms: Option<u64>,
+    /// The access tokens, one for each target: see [`set_token`](Self::set_token).
+    pub tokens: Vec<StoredToken>,
+    /// The scope that was asked for when the person logged in: the widest that a refresh may ask for (RFC 6749 §6).
+    pub scope: Option<Scope>,
+    /// Whether the login can be used.
+    pub status: LoginStatus,
+    /// Counts the changes of this login. The writer sets it, under the lease; no store touches it.
+    pub generation: u64,
+    /// When the person logged in, in milliseconds since 1970 (Unix time).
+    pub created_at_ms: u64,
+    /// When the record was last changed, in milliseconds since 1970 (Unix time). The writer sets it.
+    pub updated_at_ms: u64,
+    /// What a later version of jeton wrote.
+    pub(crate) unknown: ExtraMembers,
+    pub(crate) unknown_in_key: ExtraMembers,
+    /// With the state that they belong to: they go when the login passes into another.
+    pub(crate) unknown_in_status: Option<(String, ExtraMembers)>,
+    pub(crate) foreign_tokens: Vec<ForeignToken>,
+}
+
+impl LoginRecord {
+    /// A new login that has no token yet: live, of generation 0, created and updated `now`.
+    pub fn new(key: LoginKey, now: SystemTime) -> Self {
+        let now_ms = unix_ms(now);
+        Self {
+            key,
+            refresh_token: None,
+            refresh_token_received_at_ms: None,
+            tokens: Vec::new(),
+            scope: None,
+            status: LoginStatus::Live,
+            generation: 0,
+            created_at_ms: now_ms,
+            updated_at_ms: now_ms,
+            unknown: ExtraMembers::new(),
+            unknown_in_key: ExtraMembers::new(),
+            unknown_in_status: None,
+            foreign_tokens: Vec::new(),
+        }
+    }
+
+    /// Replaces the refresh token.
+    pub fn set_refresh_token(&mut self, refresh_token: Secret, received_at: SystemTime) {
+        self.refresh_token = Some(refresh_token);
+        self.refresh_token_received_at_ms = Some(unix_ms(received_at));
+    }
+
+    /// The access token for that target.
+    pub fn token(&self, target: &TokenTarget) -> Option<&StoredToken> {
+        self.tokens.iter().find(|token| token.target == *target)
+    }
+
+    /// Keeps an access token in the place of the one for the same target; gives that one back.
+    ///
+    /// Members that a later version wrote into the replaced one go with it.
+    pub fn set_token(&mut self, token: StoredToken) -> Option<StoredToken> {
+        match self.tokens.iter_mut().find(|own| own.target == token.target) {
+            Some(own) => Some(std::mem::replace(own, token)),
+            None => {
+                self.tokens.push(token);
+                None
+            }
+        }
+    }
+
+    /// Takes the access token for that target out.
+    pub fn remove_token(&mut self, target: &TokenTarget) -> Option<StoredToken> {
+        let index = self.tokens.iter().position(|token| token.target == *target)?;
+        Some(self.tokens.remove(index))
+    }
+
+    /// Takes every access token out, also those that this version cannot use.
+    pub fn clear_tokens(&mut self) {
+        self.tokens.clear();
+        self.foreign_tokens.clear();
+    }
+
+    /// Whether the status allows to use the login's tokens.
+    pub fn is_live(&self) -> bool {
+        self.status == LoginStatus::Live
+    }
+
+    /// The record as JSON: what a store keeps. The crate's docs describe the [format](crate#format).
+    ///
+    /// Plain text, tokens included; the buffer is wiped when dropped.
+    pub fn to_json(&self) -> Zeroizing<Vec<u8>> {
+        format::write(self)
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote, in this version or another.
+    ///
+    /// # Errors
+    /// [`RecordError`]: damaged, from a newer version, or of another login than `expected_key`.
+    pub fn from_json(json: &[u8], expected_key: &LoginKey) -> Result<Self, RecordError> {
+        let record = format::read(json)?;
+        if record.key == *expected_key {
+            Ok(record)
+        } else {
+            Err(RecordError::WrongKey {
+                expected: Box::new(expected_key.clone()),
+                found: Box::new(record.key),
+            })
+        }
+    }
+
+    /// The key of the login in that JSON, all of which is checked: for listing a store.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json), but any key is right.
+    pub fn key_in_json(json: &[u8]) -> Result<LoginKey, RecordError> {
+        format::read(json).map(|record| record.key)
+    }
+}
+
+/// Whether a login can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoginStatus {
+    /// It can.
+    Live,
+    /// It cannot any more: the refresh token was refused for good. A person has to log in again.
+    Ended {
+        /// Why, for people; the OAuth error code, if there is one, stands in it. No secret.
+        reason: String,
+        /// When that was found, in milliseconds since 1970 (Unix time).
+        at_ms: u64,
+    },
+    /// A state that a later version of jeton wrote. Not usable here; it survives a rewrite.
+    Unknown {
+        /// Its name.
+        state: String,
+    },
+}
+
+impl fmt::Display for LoginStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live => f.write_str("live"),
+            Self::Ended { reason, at_ms } => {
+                write!(f, "ended at {}: {reason}", crate::time::readable(*at_ms))
+            }
+            Self::Unknown { state } => {
+                write!(f, "{state:?}, a state that this version of jeton does not know")
+            }
+        }
+    }
+}
+
+/// Why a record cannot be read. No message shows a secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// It is not a login record, or not any more.
+    #[error("the record is damaged: {what}")]
+    Damaged {
+        /// What is wrong, and where.
+        what: String,
+    },
+    /// A later version of jeton wrote it, or another kind of store. It must be left alone: it is neither damaged nor
+    /// absent, and must not be overwritten.
+    #[error("the record was written by a newer jeton ({found}): update this program")]
+    NewerFormat {
+        /// What this version does not understand.
+        found: String,
+    },
+    /// It is the record of another login.
+    #[error("the record is of {found}, not of {expected}")]
+    WrongKey {
+        /// The login that was asked for.
+        expected: Box<LoginKey>,
+        /// The login whose record it is.
+        found: Box<LoginKey>,
+    },
+}
