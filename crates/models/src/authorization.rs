@@ -26,13 +26,13 @@ pub struct AuthorizationRequest {
     pub scope: Option<Scope>,
     /// Opaque value used by the client to maintain state between the request and callback.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = null)))]
     pub state: Option<Secret>,
     /// Code challenge (RFC 7636 §4.3).
     #[serde(default)]
     pub code_challenge: Option<String>,
     /// Code challenge method; goes with `code_challenge`.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub code_challenge_method: Option<CodeChallengeMethod>,
     /// Further parameters.
     #[serde(flatten)]
@@ -104,6 +104,7 @@ pub struct AuthorizationResponse {
     pub code: Secret,
     /// State parameter from the client authorization request, if it was present.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = null)))]
     pub state: Option<Secret>,
     /// The issuer that answered (RFC 9207 §2).
     #[serde(default)]

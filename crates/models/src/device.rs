@@ -31,7 +31,6 @@ pub struct DeviceAuthorizationRequest {
     pub code_challenge: Option<String>,
     /// Code challenge method; goes with `code_challenge`.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<String>"))]
     pub code_challenge_method: Option<CodeChallengeMethod>,
     /// Further parameters.
     #[serde(flatten)]

@@ -33,6 +33,21 @@ impl fmt::Display for CodeChallengeMethod {
     }
 }
 
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for CodeChallengeMethod {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CodeChallengeMethod".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "string", "enum": ["S256"] })
+    }
+}
+
 /// A code verifier with its challenge: a fresh pair for every authorization (RFC 7636 §4.1, §4.2).
 ///
 /// ```

@@ -62,6 +62,7 @@ pub struct AuthorizationCodeAccessTokenRequest {
     pub client_id: String,
     /// PKCE code verifier (RFC 7636 §4.5).
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = null)))]
     pub code_verifier: Option<Secret>,
     /// Further parameters.
     #[serde(flatten)]
@@ -238,6 +239,7 @@ pub struct DeviceAccessTokenRequest {
     pub client_id: String,
     /// PKCE code verifier, for servers that take PKCE in the device flow.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = null)))]
     pub code_verifier: Option<Secret>,
     /// Further parameters.
     #[serde(flatten)]

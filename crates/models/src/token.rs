@@ -104,6 +104,7 @@ pub struct UnsupportedTokenType {
 /// ```
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(description = "An access token with what is known about it."))]
 #[non_exhaustive]
 pub struct Token {
     /// Access token issued by the authorization server. Opaque: never parsed (RFC 9068 §6).
@@ -116,6 +117,7 @@ pub struct Token {
     pub expires_in: Option<u64>,
     /// Refresh token, which can be used to obtain new access tokens.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = null)))]
     pub refresh_token: Option<Secret>,
     /// Scope of the access token. Absent means: as requested.
     #[serde(default)]
