@@ -378,16 +378,17 @@ fn our_schemas_differ_from_the_reference_only_where_it_is_meant() {
 
 #[test]
 fn the_comparison_sees_each_kind_of_difference() {
+    type Change = dyn Fn(&mut Value);
     let fact = FACTS.iter().find(|fact| fact.title == "ErrorResponse").unwrap();
     let same = ours("ErrorResponse").to_value();
     let known = differences(fact, &same);
-    let changed = |change: &dyn Fn(&mut Value)| {
+    let changed = |change: &Change| {
         let mut schema = same.clone();
         change(&mut schema);
         differences(fact, &schema).into_iter().filter(|found| !known.contains(found)).collect::<Vec<_>>()
     };
     assert_eq!(changed(&|_| {}), [""; 0]);
-    let cases: [(&str, &dyn Fn(&mut Value)); 6] = [
+    let cases: [(&str, &Change); 6] = [
         ("ErrorResponse: title -> Other", &|schema| schema["title"] = json!("Other")),
         ("ErrorResponse.error: string, required -> string, optional", &|schema| {
             schema["required"] = json!([])
