@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
-use jeton_models::Secret;
+use jeton_models::{ParameterError, Secret};
 
 use crate::{EndpointRequest, GrantError};
 
@@ -86,20 +86,28 @@ impl ClientAuthentication for ClientSecretBasic {
         request: &mut EndpointRequest,
         cx: &AuthenticationContext<'_>,
     ) -> Result<(), GrantError> {
-        let mut value = http::HeaderValue::try_from(basic(cx.client_id, &self.0).expose())
+        if cx.client_id.is_empty() {
+            return Err(ParameterError::Empty { name: "client_id".to_owned() }.into());
+        }
+        let credentials = basic(cx.client_id, &self.0);
+        let mut value = http::HeaderValue::try_from(format!("Basic {}", credentials.expose()))
             .map_err(|_| GrantError::other("the client's credentials cannot be put into a header"))?;
         value.set_sensitive(true);
         request.headers.insert(AUTHORIZATION, value);
+        // A server may repeat the secret, or the header.
         request.add_secret(self.0.clone());
+        request.add_secret(credentials);
         Ok(())
     }
 }
 
-/// The value of the `Authorization` header: form-encode each, join with `:`, then base64 (RFC 6749 §2.3.1, Appendix B).
+/// The credentials of HTTP Basic: form-encode each, join with `:`, then base64 (RFC 6749 §2.3.1, Appendix B).
 fn basic(client_id: &str, client_secret: &Secret) -> Secret {
-    let encode = |text: &str| url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let pair = Secret::new(format!("{}:{}", encode(client_id), encode(client_secret.expose())));
-    Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())))
+    let encode =
+        |text: &str| Secret::new(url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
+    let (client_id, client_secret) = (encode(client_id), encode(client_secret.expose()));
+    let pair = Secret::new(format!("{}:{}", client_id.expose(), client_secret.expose()));
+    Secret::new(STANDARD.encode(pair.expose()))
 }
 
 /// `client_secret_post`: identifier and secret in the body (RFC 6749 §2.3.1).
@@ -140,11 +148,11 @@ mod tests {
     fn a1_basic_is_form_encoded_joined_and_base64() {
         // RFC 6749 §2.3.1.
         let value = basic("s6BhdRkqt3", &Secret::from("7Fjfp0ZBr1KtDRbnfVdmIw"));
-        assert_eq!(value.expose(), "Basic czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3");
+        assert_eq!(value.expose(), "czZCaGRSa3F0Mzo3RmpmcDBaQnIxS3REUmJuZlZkbUl3");
 
         // RFC 6749 Appendix B: the value ` %&+£€` becomes `+%25%26%2B%C2%A3%E2%82%AC`, on either side of the colon.
         let value = basic(" %&+£€", &Secret::from("a:b"));
-        let pair = STANDARD.decode(value.expose().strip_prefix("Basic ").unwrap()).unwrap();
+        let pair = STANDARD.decode(value.expose()).unwrap();
         assert_eq!(pair, b"+%25%26%2B%C2%A3%E2%82%AC:a%3Ab");
     }
 }

@@ -16,6 +16,7 @@ use jeton_models::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::endpoint::redact;
 use crate::{
     AuthorizationPrompt, AuthorizationReply, Grant, GrantContext, GrantError, InteractionError, LoginOutcome,
     RedirectEndpoint, RedirectReceiver,
@@ -23,6 +24,9 @@ use crate::{
 
 /// How long a login waits for the person unless told otherwise: 5 minutes.
 pub const DEFAULT_LOGIN_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The last second of the year 9999, which every platform's clock can hold: a login that never expires does so then.
+const END_OF_TIME: Duration = Duration::from_secs(253_402_300_799);
 
 /// A login that was begun and waits for its redirect.
 ///
@@ -54,7 +58,7 @@ impl PendingLogin {
 
     /// When it stops working.
     pub fn expires_at(&self) -> SystemTime {
-        UNIX_EPOCH.checked_add(Duration::from_millis(self.expires_at_ms)).unwrap_or(UNIX_EPOCH)
+        UNIX_EPOCH + Duration::from_millis(self.expires_at_ms).min(END_OF_TIME)
     }
 
     /// Whether a redirected URL carries the `state` of this login.
@@ -106,7 +110,7 @@ fn begin(
         redirect_uri: redirect_uri.to_owned(),
         state,
         code_verifier: pkce.code_verifier().clone(),
-        expires_at_ms: u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX),
+        expires_at_ms: u64::try_from(expires_at.min(END_OF_TIME).as_millis()).unwrap_or(u64::MAX),
     };
     Ok((url, pending))
 }
@@ -133,12 +137,24 @@ pub async fn finish_authorization(
         return Err(GrantError::PendingLoginExpired);
     }
     let iss_required = cx.server.authorization_response_iss_parameter_supported == Some(true);
-    let response = AuthorizationResponse::from_url(redirected, &pending.state, cx.issuer, iss_required)?;
+    let response = AuthorizationResponse::from_url(redirected, &pending.state, cx.issuer, iss_required)
+        .map_err(|error| without_state(error, &pending.state))?;
 
     let mut request = AuthorizationCodeAccessTokenRequest::new(response.code, cx.client_id);
     request.redirect_uri = Some(pending.redirect_uri);
     request.code_verifier = Some(pending.code_verifier);
     cx.token_request(&GrantType::AuthorizationCode, request.to_parameters()?).await
+}
+
+/// A server may repeat the `state` when it refuses.
+fn without_state(error: AuthorizationResponseError, state: &Secret) -> AuthorizationResponseError {
+    match error {
+        AuthorizationResponseError::Denied(mut response) => {
+            redact(&mut response, std::slice::from_ref(state));
+            AuthorizationResponseError::Denied(response)
+        }
+        other => other,
+    }
 }
 
 /// The authorization code grant for a program that has the person before it: opens the browser through
@@ -166,11 +182,10 @@ impl AuthorizationCode {
         &self,
         cx: &GrantContext<'_>,
         receiver: &mut dyn RedirectReceiver,
-        state: Secret,
+        url: &Url,
+        pending: PendingLogin,
     ) -> Result<TokenResponse, GrantError> {
-        let redirect_uri = receiver.redirect_uri().to_owned();
-        let (url, pending) = begin(cx, &redirect_uri, self.timeout, state)?;
-        let prompt = AuthorizationPrompt::new(&url, &redirect_uri, pending.expires_at());
+        let prompt = AuthorizationPrompt::new(url, pending.redirect_uri(), pending.expires_at());
         let redirected = self.redirected(cx, receiver, &prompt).await?;
         finish_authorization(cx, pending, &redirected).await
     }
@@ -211,7 +226,10 @@ impl Grant for AuthorizationCode {
     async fn obtain(&self, cx: &GrantContext<'_>) -> Result<TokenResponse, GrantError> {
         let state = random_token(32);
         let mut receiver = self.redirect.open(&state).await?;
-        let result = self.log_in(cx, &mut *receiver, state).await;
+        let redirect_uri = receiver.redirect_uri().to_owned();
+        // Nothing has been shown so far: an error here drops the receiver, which closes the place.
+        let (url, pending) = begin(cx, &redirect_uri, self.timeout, state)?;
+        let result = self.log_in(cx, &mut *receiver, &url, pending).await;
         let message = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let outcome = match &result {
             Ok(_) => LoginOutcome::Success,

@@ -69,11 +69,11 @@ impl ManualClock {
         clock
     }
 
-    /// Moves the clock forward and wakes whoever sleeps.
+    /// Moves the clock forward and wakes whoever sleeps. Beyond the end of time it stays where it is.
     pub fn advance(&self, duration: Duration) {
         let sleepers = {
             let mut manual = self.lock();
-            manual.now += duration;
+            manual.now = manual.now.checked_add(duration).unwrap_or(manual.now);
             std::mem::take(&mut manual.sleepers)
         };
         sleepers.into_iter().for_each(Waker::wake);
@@ -111,8 +111,8 @@ impl Clock for ManualClock {
         let until = {
             let mut manual = self.lock();
             manual.slept.push(duration);
-            let until = manual.now + duration;
-            if manual.sleeps_advance {
+            let until = manual.now.checked_add(duration);
+            if let (true, Some(until)) = (manual.sleeps_advance, until) {
                 manual.now = until;
             }
             until
@@ -120,10 +120,14 @@ impl Clock for ManualClock {
         let mut yielded = false;
         futures_util::future::poll_fn(|cx| {
             let mut manual = self.lock();
-            if manual.now < until {
-                manual.sleepers.push(cx.waker().clone());
+            // A sleep beyond the end of time never ends.
+            if until.is_none_or(|until| manual.now < until) {
+                if !manual.sleepers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                    manual.sleepers.push(cx.waker().clone());
+                }
                 return std::task::Poll::Pending;
             }
+            drop(manual);
             // Give way once, so that a loop of sleeps never starves the rest of a runtime.
             if std::mem::replace(&mut yielded, true) {
                 return std::task::Poll::Ready(());

@@ -3,6 +3,7 @@
 use jeton_models::{
     AuthorizationServerMetadata, GrantType, ParameterError, Parameters, ParseOptions, Scope, TokenResponse,
 };
+use url::Url;
 
 use crate::{
     AuthenticationContext, ClientAuthentication, Clock, EndpointRequest, GrantError, Interaction, Limits,
@@ -102,20 +103,20 @@ impl<'a> GrantContext<'a> {
     }
 
     /// Adds the resources of a token request (RFC 8707 §2.2).
-    pub(crate) fn append_target(&self, parameters: &mut Parameters) -> Result<(), ParameterError> {
+    pub(crate) fn append_target(&self, parameters: &mut Parameters) -> Result<(), GrantError> {
         match self.target {
-            Some(resource) => parameters.append("resource", resource),
+            Some(resource) => append_resource(parameters, resource),
             None => self.append_resources(parameters),
         }
     }
 
     /// Adds the resources of an authorization request (RFC 8707 §2.1).
-    pub(crate) fn append_resources(&self, parameters: &mut Parameters) -> Result<(), ParameterError> {
-        self.resources.iter().try_for_each(|resource| parameters.append("resource", resource.as_str()))
+    pub(crate) fn append_resources(&self, parameters: &mut Parameters) -> Result<(), GrantError> {
+        self.resources.iter().try_for_each(|resource| append_resource(parameters, resource))
     }
 
-    /// Sends a token request of these parameters and reads the token. For grants of your own, too: `grant_type` must be
-    /// among the parameters; the client's identity, `resource` and the extra parameters for token requests are added.
+    /// Sends a token request of these parameters and reads the token. For grants of your own, too: the client's identity,
+    /// `resource` and the extra parameters for token requests are added, and `grant_type` if it is not among them.
     ///
     /// # Errors
     /// [`GrantError`], all but its variants about people and pending logins.
@@ -128,6 +129,9 @@ impl<'a> GrantContext<'a> {
             GrantType::RefreshToken => &self.extra.refresh,
             _ => &self.extra.token,
         };
+        if !parameters.contains("grant_type") {
+            parameters.append_required("grant_type", grant_type.as_str())?;
+        }
         if !parameters.contains("resource") {
             self.append_target(&mut parameters)?;
         }
@@ -146,6 +150,14 @@ impl<'a> GrantContext<'a> {
             "token received"
         );
         Ok(response)
+    }
+}
+
+/// A resource indicator is an absolute URI without a fragment (RFC 8707 §2); it goes out as it was given.
+fn append_resource(parameters: &mut Parameters, resource: &str) -> Result<(), GrantError> {
+    match Url::parse(resource) {
+        Ok(url) if url.fragment().is_none() => Ok(parameters.append("resource", resource)?),
+        _ => Err(GrantError::Resource { resource: resource.to_owned() }),
     }
 }
 

@@ -8,7 +8,10 @@ use jeton_models::{
     TokenResponse,
 };
 
-use crate::{DeviceCodePrompt, EndpointRequest, Grant, GrantContext, GrantError, LoginOutcome, Operation};
+use crate::interaction::is_safe_to_open;
+use crate::{
+    DeviceCodePrompt, EndpointRequest, Grant, GrantContext, GrantError, LoginOutcome, Operation, Recovery,
+};
 
 /// How often the countdown is shown.
 const TICK: Duration = Duration::from_secs(1);
@@ -56,13 +59,13 @@ impl DeviceCode {
                 Ok(response) => return Ok(response),
                 Err(error) => match next_step(&error) {
                     Next::Pending => interval,
-                    Next::SlowDown => {
-                        interval += SLOW_DOWN;
-                        interval
+                    Next::SlowDown { at_least } => {
+                        interval = interval.saturating_add(SLOW_DOWN);
+                        interval.max(at_least)
                     }
                     Next::BackOff { at_least } => {
                         // For good, as RFC 8628 §3.5 asks; bounded, so that an approval is still noticed.
-                        interval = (interval * 2).min(LONGEST_INTERVAL.max(interval));
+                        interval = interval.saturating_mul(2).min(LONGEST_INTERVAL.max(interval));
                         interval.max(at_least)
                     }
                     Next::End => return Err(error),
@@ -74,37 +77,42 @@ impl DeviceCode {
 
 enum Next {
     Pending,
-    SlowDown,
+    SlowDown { at_least: Duration },
     BackOff { at_least: Duration },
     End,
 }
 
 /// What an unsuccessful poll means (RFC 8628 §3.5).
 fn next_step(error: &GrantError) -> Next {
+    let Recovery::Retry { after } = error.recovery() else { return Next::End };
+    let at_least = after.unwrap_or_default();
     match error.oauth_error().map(|error| error.code()) {
-        Some("authorization_pending") => return Next::Pending,
-        Some("slow_down") => return Next::SlowDown,
-        _ => {}
-    }
-    match error.recovery() {
-        crate::Recovery::Retry { after } => Next::BackOff { at_least: after.unwrap_or_default() },
-        _ => Next::End,
+        Some("authorization_pending") => Next::Pending,
+        Some("slow_down") => Next::SlowDown { at_least },
+        _ => Next::BackOff { at_least },
     }
 }
 
 /// Waits, showing the countdown about once a second, until it is time to poll or the code expired.
+///
+/// What has been slept is counted, not read off the clock: somebody may set that back, and polling would stop for as long.
 async fn countdown(
     cx: &GrantContext<'_>,
     prompt: &DeviceCodePrompt<'_>,
     wait: Duration,
 ) -> Result<(), GrantError> {
-    let until = cx.clock.now().checked_add(wait).unwrap_or(prompt.expires_at);
+    let mut rest = wait;
     loop {
-        let now = cx.clock.now();
-        let Some(remaining) = left(now, prompt.expires_at) else { return Err(GrantError::DeviceCodeExpired) };
-        let Some(pause) = left(now, until) else { return Ok(()) };
+        let Some(remaining) = left(cx.clock.now(), prompt.expires_at) else {
+            return Err(GrantError::DeviceCodeExpired);
+        };
+        if rest.is_zero() {
+            return Ok(());
+        }
         cx.interaction.device_code_pending(prompt, remaining).await?;
-        cx.clock.sleep(pause.min(TICK).min(remaining)).await;
+        let pause = rest.min(TICK).min(remaining);
+        cx.clock.sleep(pause).await;
+        rest = rest.saturating_sub(pause);
     }
 }
 
@@ -144,7 +152,12 @@ impl Grant for DeviceCode {
         // A lifetime that the calendar cannot hold is as good as a year.
         let expires_at = asked_at
             .checked_add(Duration::from_secs(device.expires_in))
-            .unwrap_or_else(|| asked_at + Duration::from_secs(365 * 24 * 3600));
+            .or_else(|| asked_at.checked_add(Duration::from_secs(365 * 24 * 3600)))
+            .unwrap_or(asked_at);
+        if !is_safe_to_open(&device.verification_uri) {
+            let uri = device.verification_uri.chars().take(200).collect();
+            return Err(GrantError::VerificationUri { uri });
+        }
         let prompt = DeviceCodePrompt::new(&device, expires_at);
         cx.interaction.show_device_code(&prompt).await?;
 

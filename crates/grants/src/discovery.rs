@@ -7,7 +7,9 @@ use jeton_models::{Answer, AnswerError, AuthorizationServerMetadata, Issuer, Met
 use url::Url;
 
 use crate::endpoint::{retry_after, shown};
-use crate::{Clock, GrantError, Limits, Operation, Recovery, Transport};
+use crate::{
+    Clock, GrantError, Limits, Operation, Recovery, Transport, TransportError, TransportErrorKind, transport,
+};
 
 /// Where the metadata of an issuer may stand, in the order in which to ask.
 ///
@@ -61,30 +63,37 @@ pub async fn discover(
                 tracing::debug!(issuer = %issuer, url = %url, "metadata found");
                 return Ok(metadata);
             }
-            // Another place will not do better, and another issuer's document is not passed over in silence.
-            Err(
-                error @ (GrantError::Transport { .. }
-                | GrantError::Metadata(MetadataError::IssuerMismatch { .. })),
-            ) => {
-                return Err(error);
-            }
-            Err(error) => match (&first, error.recovery()) {
-                (None, _) => first = Some(error),
-                // "Try again later" says more than "not found".
-                (Some(earlier), Recovery::Retry { .. })
-                    if !matches!(earlier.recovery(), Recovery::Retry { .. }) =>
-                {
-                    first = Some(error);
+            Err(error) if is_final(&error) => return Err(error),
+            Err(error) => {
+                tracing::debug!(issuer = %issuer, url = %url, error = %error, "no metadata here");
+                match (&first, error.recovery()) {
+                    (None, _) => first = Some(error),
+                    // "Try again later" says more than "not found".
+                    (Some(earlier), Recovery::Retry { .. })
+                        if !matches!(earlier.recovery(), Recovery::Retry { .. }) =>
+                    {
+                        first = Some(error);
+                    }
+                    _ => {}
                 }
-                _ => {}
-            },
+            }
         }
     }
     Err(first.unwrap_or_else(|| GrantError::other("no metadata URL to ask at")))
 }
 
+/// Whether there is no use in asking at another place: the server cannot be reached, or it has a document of another issuer,
+/// which is not passed over in silence. A page that is too large says nothing of the other places.
+fn is_final(error: &GrantError) -> bool {
+    match error {
+        GrantError::Transport { source, .. } => source.kind() != TransportErrorKind::BodyTooLarge,
+        GrantError::Metadata(MetadataError::IssuerMismatch { .. }) => true,
+        _ => false,
+    }
+}
+
 async fn fetch(
-    transport: &dyn Transport,
+    sender: &dyn Transport,
     clock: &dyn Clock,
     issuer: &Issuer,
     limits: &Limits,
@@ -92,9 +101,13 @@ async fn fetch(
 ) -> Result<AuthorizationServerMetadata, GrantError> {
     let (operation, shown) = (Operation::DISCOVERY, shown(url));
     let mut request = http::Request::new(Bytes::new());
-    *request.uri_mut() = url.as_str().parse().map_err(|_| GrantError::other("the issuer is no valid URI"))?;
+    *request.uri_mut() = url.as_str().parse().map_err(|_| GrantError::Transport {
+        operation: operation.clone(),
+        url: shown.clone(),
+        source: TransportError::new(TransportErrorKind::Request).with_source("the issuer is no valid URI"),
+    })?;
     request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let response = match transport.send(request, limits).await {
+    let response = match transport::send(sender, request, limits).await {
         Ok(response) => response,
         Err(source) => return Err(GrantError::Transport { operation, url: shown, source }),
     };
@@ -102,19 +115,23 @@ async fn fetch(
     if status.is_redirection() {
         return Err(GrantError::Redirected { operation, url: shown, status: status.as_u16() });
     }
-    if !status.is_success() {
-        let retry_after = retry_after(response.headers(), clock.now());
-        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let answer = Answer::new(status.as_u16(), content_type, response.body());
-        return Err(match answer.error(&ParseOptions::default()) {
-            AnswerError::OAuth(error) => {
-                GrantError::OAuth { operation, url: shown, error: Box::new(error), retry_after }
-            }
-            AnswerError::Unusable(answer) => {
-                GrantError::Unusable { operation, url: shown, answer: Box::new(answer), retry_after }
-            }
-            other => GrantError::other(other.to_string()),
-        });
+    if status.is_success() {
+        match AuthorizationServerMetadata::parse(response.body(), issuer) {
+            // What it is instead, the error of the answer says better.
+            Err(MetadataError::NotAnObject) => {}
+            read => return Ok(read?),
+        }
     }
-    Ok(AuthorizationServerMetadata::parse(response.body(), issuer)?)
+    let retry_after = retry_after(response.headers(), clock.now());
+    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let answer = Answer::new(status.as_u16(), content_type, response.body());
+    Err(match answer.error(&ParseOptions::default()) {
+        AnswerError::OAuth(error) => {
+            GrantError::OAuth { operation, url: shown, error: Box::new(error), retry_after }
+        }
+        AnswerError::Unusable(answer) => {
+            GrantError::Unusable { operation, url: shown, answer: Box::new(answer), retry_after }
+        }
+        other => GrantError::other(other.to_string()),
+    })
 }

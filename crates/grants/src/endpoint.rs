@@ -7,11 +7,12 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method};
-use jeton_models::{Answer, AnswerError, Parameters, Secret};
+use jeton_models::{Answer, AnswerError, ErrorResponse, Parameters, Secret, is_secure_or_loopback};
 use tracing::Instrument;
 use url::Url;
 
-use crate::{GrantContext, GrantError, Operation};
+use crate::error::is_registered;
+use crate::{GrantContext, GrantError, Operation, TransportError, TransportErrorKind, transport};
 
 /// Parameters whose values a server may repeat in an error without giving anything away.
 const PUBLIC_PARAMETERS: [&str; 12] = [
@@ -59,7 +60,8 @@ impl EndpointRequest {
     /// Authenticates the client, sends the request and reads the answer.
     ///
     /// # Errors
-    /// [`GrantError::Transport`] if there is no answer, [`GrantError::Redirected`] for a redirect, which is never
+    /// [`GrantError::Transport`] if there is no answer, and for a URL that is neither HTTPS nor on loopback, where
+    /// nothing is sent; [`GrantError::Redirected`] for a redirect, which is never
     /// followed, [`GrantError::TwoAuthentications`] if two methods of client authentication met.
     pub async fn send(mut self, cx: &GrantContext<'_>) -> Result<EndpointAnswer, GrantError> {
         cx.authentication.authenticate(&mut self, &cx.authentication_context()).await?;
@@ -71,22 +73,43 @@ impl EndpointRequest {
             return Err(GrantError::TwoAuthentications);
         }
         let url = shown(&self.url);
+        let uri = match self.uri() {
+            Ok(uri) => uri,
+            Err(what) => {
+                let source = TransportError::new(TransportErrorKind::Request).with_source(what);
+                return Err(GrantError::Transport { operation: self.operation, url, source });
+            }
+        };
         let span = tracing::debug_span!("oauth_request", operation = %self.operation, url = %url);
-        self.exchange(cx, url).instrument(span).await
+        self.exchange(cx, uri, url).instrument(span).await
     }
 
-    async fn exchange(self, cx: &GrantContext<'_>, url: String) -> Result<EndpointAnswer, GrantError> {
-        let mut request = http::Request::new(Bytes::from(self.parameters.to_form()));
+    /// Where to send it, unless credentials must not go there. Metadata was checked before; a grant from outside of this
+    /// crate may have got its URL elsewhere.
+    fn uri(&self) -> Result<http::Uri, &'static str> {
+        if !is_secure_or_loopback(&self.url) {
+            return Err("the endpoint is neither HTTPS nor on loopback; use https://");
+        }
+        self.url.as_str().parse().map_err(|_| "the endpoint is no valid URI")
+    }
+
+    async fn exchange(
+        self,
+        cx: &GrantContext<'_>,
+        uri: http::Uri,
+        url: String,
+    ) -> Result<EndpointAnswer, GrantError> {
+        let form = Form(Secret::new(self.parameters.to_form()));
+        let mut request = http::Request::new(Bytes::from_owner(form));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() =
-            self.url.as_str().parse().map_err(|_| GrantError::other("the endpoint is no valid URI"))?;
+        *request.uri_mut() = uri;
         *request.headers_mut() = self.headers;
         request
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
 
-        let result = cx.transport.send(request, &cx.limits).await;
+        let result = transport::send(cx.transport, request, &cx.limits).await;
         let response = match result {
             Ok(response) => response,
             Err(source) => {
@@ -103,8 +126,7 @@ impl EndpointRequest {
         let mut secrets = self.secrets;
         let values = self.parameters.iter().filter(|(name, _)| !PUBLIC_PARAMETERS.contains(name));
         secrets.extend(values.map(|(_, value)| Secret::from(value)));
-        // The longest first, so that a secret that contains another one is cut out whole.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        let secrets = spellings(secrets);
         Ok(EndpointAnswer { operation: self.operation, url, response, retry_after, secrets })
     }
 }
@@ -151,7 +173,7 @@ impl EndpointAnswer {
                 GrantError::Unusable { operation, url, answer: Box::new(answer), retry_after }
             }
             AnswerError::OAuth(mut error) => {
-                self.secrets.iter().for_each(|secret| error.response.redact(secret.expose()));
+                redact(&mut error.response, &self.secrets);
                 GrantError::OAuth { operation, url, error: Box::new(error), retry_after }
             }
             other => GrantError::other(other.to_string()),
@@ -171,6 +193,38 @@ impl fmt::Debug for EndpointAnswer {
             .field("url", &self.url)
             .field("status", &self.status())
             .finish_non_exhaustive()
+    }
+}
+
+/// The body of a request, wiped when the last who holds it lets go.
+struct Form(Secret);
+
+impl AsRef<[u8]> for Form {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose().as_bytes()
+    }
+}
+
+/// The secrets with those spellings that a server may repeat and jeton-models does not look for, the longest first, so that
+/// a secret that contains another one is cut out whole.
+fn spellings(mut secrets: Vec<Secret>) -> Vec<Secret> {
+    // Form-encoding is looked for already; this is how a URL's path and many a JavaScript spell a space.
+    let percent = |secret: &Secret| {
+        let encoded: String = url::form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect();
+        encoded.contains('+').then(|| Secret::new(encoded.replace('+', "%20")))
+    };
+    secrets.extend(secrets.iter().filter_map(percent).collect::<Vec<_>>());
+    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    secrets
+}
+
+/// Cuts secrets out of an error answer. A registered error code stays as it is: a password such as `grant` must not turn
+/// `invalid_grant` into something that nobody understands.
+pub(crate) fn redact(response: &mut ErrorResponse, secrets: &[Secret]) {
+    let code = Some(response.error.clone()).filter(|code| is_registered(code));
+    secrets.iter().for_each(|secret| response.redact(secret.expose()));
+    if let Some(code) = code {
+        response.error = code;
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jeton_models::{
-    AuthorizationResponseError, MetadataError, OAuth2Error, ParameterError, UnusableAnswer, UnusableReason,
+    AuthorizationResponseError, GrantType, MetadataError, OAuth2Error, ParameterError, UnusableAnswer,
+    UnusableReason,
 };
 
 use crate::{InteractionError, TransportError};
@@ -23,7 +24,7 @@ impl Operation {
     pub const DEVICE_AUTHORIZATION: Self = Self(Cow::Borrowed("device authorization request"));
 
     /// A token request of that grant.
-    pub fn token_request(grant_type: &jeton_models::GrantType) -> Self {
+    pub fn token_request(grant_type: &GrantType) -> Self {
         Self(Cow::Owned(format!("token request ({grant_type})")))
     }
 
@@ -159,6 +160,22 @@ pub enum GrantError {
         /// What it lists.
         listed: Vec<String>,
     },
+    /// A resource indicator is not one (RFC 8707 §2).
+    #[error(
+        "`{resource}` cannot be a resource indicator: it must be an absolute URI without a fragment (RFC 8707 §2)"
+    )]
+    Resource {
+        /// As it was given.
+        resource: String,
+    },
+    /// The page that the server names for the user code is not one to send a person to.
+    #[error(
+        "the server sends the person to `{uri}`, which is neither HTTPS nor on loopback; jeton does not show that"
+    )]
+    VerificationUri {
+        /// As the server named it, shortened.
+        uri: String,
+    },
     /// The device code expired before the person approved (RFC 8628 §3.5).
     #[error("the device code expired before the login was approved; start the login again")]
     DeviceCodeExpired,
@@ -200,13 +217,38 @@ impl GrantError {
             // An answer under a success status that cannot be used: the server has done its part. An error page of a
             // gateway (502, 504) says nothing of the server behind it. 503 and 429 say that it did nothing.
             Self::Unusable { answer, .. } => !matches!(answer.status, 400..=499 | 503),
-            Self::OAuth { error, .. } => error.code() == "server_error",
+            // A code that is registered says that the request was refused. Any other one under a 5xx is an accident.
+            Self::OAuth { error, .. } => match error.code() {
+                "server_error" => true,
+                code => error.status >= 500 && error.status != 503 && !is_registered(code),
+            },
             _ => false,
         }
     }
 
     /// What the caller can do.
+    ///
+    /// A request that redeemed an authorization code is never to be sent again, whatever became of it: the code is good
+    /// for one try (RFC 6749 §4.1.2). What would be [`Recovery::Retry`] elsewhere is [`Recovery::LogIn`] there.
     pub fn recovery(&self) -> Recovery {
+        match self.recovery_of_the_request() {
+            Recovery::Retry { .. } if self.redeems_a_code() => Recovery::LogIn,
+            recovery => recovery,
+        }
+    }
+
+    fn redeems_a_code(&self) -> bool {
+        match self {
+            Self::Transport { operation, .. }
+            | Self::OAuth { operation, .. }
+            | Self::Unusable { operation, .. } => {
+                *operation == Operation::token_request(&GrantType::AuthorizationCode)
+            }
+            _ => false,
+        }
+    }
+
+    fn recovery_of_the_request(&self) -> Recovery {
         match self {
             Self::Transport { source, .. } => match source.kind() {
                 crate::TransportErrorKind::BodyTooLarge | crate::TransportErrorKind::Request => {
@@ -223,9 +265,10 @@ impl GrantError {
                 (UnusableReason::TokenType(_) | UnusableReason::AccessTokenCharacters, _) => Recovery::GiveUp,
                 _ => Recovery::FixConfiguration,
             },
-            Self::Redirected { .. } | Self::Metadata(_) | Self::Parameter(_) | Self::TwoAuthentications => {
+            Self::Redirected { .. } | Self::Metadata(_) | Self::TwoAuthentications => {
                 Recovery::FixConfiguration
             }
+            Self::Parameter(_) | Self::Resource { .. } => Recovery::FixRequest,
             Self::AuthorizationResponse(AuthorizationResponseError::Denied(response)) => {
                 of_oauth_error(&OAuth2Error::new(0, response.clone()), None)
             }
@@ -238,28 +281,56 @@ impl GrantError {
                 Recovery::LogIn
             }
             Self::Interaction(_) => Recovery::FixConfiguration,
-            Self::NoS256 { .. } | Self::Other(_) => Recovery::GiveUp,
+            Self::NoS256 { .. } | Self::VerificationUri { .. } | Self::Other(_) => Recovery::GiveUp,
         }
     }
 }
 
-/// What to do by OAuth error code (RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5).
+/// What to do by OAuth error code, and by status where the code is not registered.
 fn of_oauth_error(error: &OAuth2Error, retry_after: Option<Duration>) -> Recovery {
-    match error.code() {
+    match advice(error.code()) {
+        Some(Recovery::Retry { .. }) => Recovery::Retry { after: retry_after },
+        Some(recovery) => recovery,
+        None if matches!(error.status, 408 | 425 | 429 | 500..) => Recovery::Retry { after: retry_after },
+        None => Recovery::GiveUp,
+    }
+}
+
+/// Whether that is one of the error codes of the RFCs: text that cannot be a secret.
+pub(crate) fn is_registered(code: &str) -> bool {
+    advice(code).is_some()
+}
+
+/// What to do by registered error code (RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5, RFC 8707 §2, RFC 9396 §5,
+/// RFC 9449 §5 and §8, OpenID Connect Core §3.1.2.6).
+fn advice(code: &str) -> Option<Recovery> {
+    Some(match code {
         "invalid_grant"
         | "access_denied"
         | "expired_token"
         | "login_required"
         | "interaction_required"
+        | "account_selection_required"
         | "consent_required" => Recovery::LogIn,
-        "temporarily_unavailable" | "server_error" | "slow_down" | "authorization_pending" => {
-            Recovery::Retry { after: retry_after }
-        }
+        "temporarily_unavailable"
+        | "server_error"
+        | "slow_down"
+        | "authorization_pending"
+        | "use_dpop_nonce" => Recovery::Retry { after: None },
         "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "unsupported_response_type" => {
             Recovery::FixConfiguration
         }
-        "invalid_request" | "invalid_scope" | "invalid_target" => Recovery::FixRequest,
-        _ if error.status == 429 || error.status >= 500 => Recovery::Retry { after: retry_after },
-        _ => Recovery::GiveUp,
-    }
+        "invalid_request"
+        | "invalid_scope"
+        | "invalid_target"
+        | "invalid_authorization_details"
+        | "invalid_dpop_proof"
+        | "invalid_request_object"
+        | "invalid_request_uri"
+        | "request_not_supported"
+        | "request_uri_not_supported"
+        | "registration_not_supported"
+        | "unmet_authentication_requirements" => Recovery::FixRequest,
+        _ => return None,
+    })
 }

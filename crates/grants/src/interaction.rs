@@ -1,12 +1,15 @@
 //! `Interaction`: how a person is reached. A terminal, a GUI and a C program each bring their own.
 //! The listener that receives the authorization response is `RedirectEndpoint`.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use jeton_models::{DeviceAuthorizationResponse, Secret};
+use jeton_models::{DeviceAuthorizationResponse, Secret, is_secure_or_loopback};
 use url::Url;
+
+use crate::endpoint::shown;
 
 /// Reaches the person who logs in.
 ///
@@ -52,7 +55,7 @@ pub trait Interaction: Send + Sync {
         Ok(())
     }
 
-    /// Called once when a login that was shown to the person is over, well or not.
+    /// Called once when a login that was shown to the person is over, well or not; not if the login's future is dropped.
     async fn login_ended(&self, outcome: LoginOutcome<'_>) {
         let _ = outcome;
     }
@@ -64,8 +67,8 @@ pub struct NoInteraction;
 
 impl Interaction for NoInteraction {}
 
-/// Where the person has to go.
-#[derive(Clone, Copy, Debug)]
+/// Where the person has to go. `Debug` shows the URL without its query.
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct AuthorizationPrompt<'a> {
     /// The authorization URL. It holds `state`: show it to the person only, do not log it.
@@ -82,8 +85,18 @@ impl<'a> AuthorizationPrompt<'a> {
     }
 }
 
-/// How the answer to an authorization request will come.
-#[derive(Clone, Debug)]
+impl fmt::Debug for AuthorizationPrompt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationPrompt")
+            .field("url", &shown(self.url))
+            .field("redirect_uri", &self.redirect_uri)
+            .field("expires_at", &self.expires_at)
+            .finish()
+    }
+}
+
+/// How the answer to an authorization request will come. `Debug` shows no URL: a code stands in it.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum AuthorizationReply {
     /// The browser is open; the redirect arrives at the listener.
@@ -92,15 +105,24 @@ pub enum AuthorizationReply {
     Redirected(Url),
 }
 
+impl fmt::Debug for AuthorizationReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Opened => f.write_str("Opened"),
+            Self::Redirected(_) => f.write_str("Redirected(..)"),
+        }
+    }
+}
+
 /// What to show for a device login.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct DeviceCodePrompt<'a> {
     /// The code that the person types.
     pub user_code: &'a str,
-    /// Where the person types it.
+    /// Where the person types it: an HTTPS URL, or one on loopback.
     pub verification_uri: &'a str,
-    /// The same with the code in it, for a link or a QR code.
+    /// The same with the code in it, for a link or a QR code: an HTTPS URL, or one on loopback.
     pub verification_uri_complete: Option<&'a str>,
     /// When the code stops working.
     pub expires_at: SystemTime,
@@ -111,10 +133,19 @@ impl<'a> DeviceCodePrompt<'a> {
         Self {
             user_code: &response.user_code,
             verification_uri: &response.verification_uri,
-            verification_uri_complete: response.verification_uri_complete.as_deref(),
+            verification_uri_complete: response
+                .verification_uri_complete
+                .as_deref()
+                .filter(|uri| is_safe_to_open(uri)),
             expires_at,
         }
     }
+}
+
+/// Whether a URI of the server may be shown to a person, who will open it: no `file:`, no `javascript:`, no plain HTTP to
+/// another machine.
+pub(crate) fn is_safe_to_open(uri: &str) -> bool {
+    Url::parse(uri).is_ok_and(|url| is_secure_or_loopback(&url))
 }
 
 /// How a login ended, for a page or a line that tells the person.

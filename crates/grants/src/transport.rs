@@ -49,6 +49,19 @@ pub trait Transport: Send + Sync {
     ) -> Result<http::Response<Bytes>, TransportError>;
 }
 
+/// Sends `request` and sees to it that no body over the limit gets into a parser, whoever wrote the transport.
+pub(crate) async fn send(
+    transport: &dyn Transport,
+    request: http::Request<Bytes>,
+    limits: &Limits,
+) -> Result<http::Response<Bytes>, TransportError> {
+    let response = transport.send(request, limits).await?;
+    if response.body().len() > limits.max_body {
+        return Err(TransportError::new(TransportErrorKind::BodyTooLarge));
+    }
+    Ok(response)
+}
+
 #[async_trait]
 impl<T: Transport + ?Sized> Transport for Arc<T> {
     async fn send(
