@@ -21,6 +21,11 @@
 //! # Ok::<(), jeton_models::AnswerError>(())
 //! ```
 
+// The README's examples are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 mod answer;
 mod authorization;
 mod challenge;
