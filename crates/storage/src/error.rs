@@ -59,7 +59,7 @@ pub enum StoreError {
 
     /// The place of one login holds another one, or a record was saved under a lease that is not its own.
     #[error(
-        "{place} is the place of another login than of {found}: restore the file or entry under its own name, or \
+        "{place} is not the place of {found}: restore the file or entry under its own name, or \
          remove it; a program that saves must take the lease of the record's own key"
     )]
     WrongKey {
