@@ -48,6 +48,11 @@ impl Issuer {
 impl std::str::FromStr for Issuer {
     type Err = IssuerError;
 
+    /// Reads an issuer and keeps its spelling.
+    ///
+    /// # Errors
+    /// [`IssuerError`] unless it is an absolute HTTPS URL (HTTP on loopback) without query, fragment, credentials and
+    /// white space (RFC 8414 §2).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = |what| IssuerError { issuer: without_secrets(text), what };
         // A URL parser forgives spaces and missing slashes; the comparison of issuers as plain strings would not.

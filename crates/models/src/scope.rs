@@ -115,6 +115,10 @@ impl fmt::Display for Scope {
 impl FromStr for Scope {
     type Err = ScopeError;
 
+    /// Reads names separated by white space.
+    ///
+    /// # Errors
+    /// [`ScopeError`] for a name with characters that RFC 6749 §3.3 forbids.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::from_names(text.split_ascii_whitespace())
     }
@@ -169,6 +173,14 @@ mod tests {
         assert!("a\"b".parse::<Scope>().is_err());
         assert!(Scope::from_names(["a b"]).is_err());
         assert!(Scope::from_names([""]).is_err());
+    }
+
+    #[test]
+    fn very_many_names_are_no_burden() {
+        let text: String = (0..150_000).map(|n| format!("{n:x} ")).collect();
+        let scope = Scope::from_server(&text);
+        assert_eq!(scope.len(), 150_000);
+        assert_eq!(scope, scope.union(&scope));
     }
 
     #[test]

@@ -35,6 +35,9 @@ impl std::str::FromStr for TokenType {
     type Err = UnsupportedTokenType;
 
     /// Reads a token type, in any case (RFC 6749 §5.1).
+    ///
+    /// # Errors
+    /// [`UnsupportedTokenType`] for any other than `Bearer` (RFC 6749 §7.1).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.eq_ignore_ascii_case("bearer") {
             Ok(Self::Bearer)
@@ -148,11 +151,11 @@ impl Token {
         }
     }
 
-    /// Sets `expires_at` from `expires_in` and the time of receipt, unless the server supplied it. Saturates.
+    /// Sets `expires_at` from `expires_in` and the time of receipt, unless the server supplied it (RFC 6749 §5.1).
+    /// Saturates at `i64::MAX`, which readers in C, Go and JSON can all hold.
     pub fn set_received_at(&mut self, received_at: SystemTime) {
         if let (None, Some(expires_in)) = (self.expires_at, self.expires_in) {
             let received_at = received_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-            // The largest number that C, Go and JSON readers can all hold.
             self.expires_at = Some(received_at.saturating_add(expires_in).min(i64::MAX.unsigned_abs()));
         }
     }
