@@ -1,1 +1,84 @@
-//! Placeholder.
+//! An OAuth 2.0 client that stays signed in.
+//!
+//! A [`Client`] is the configuration of one client at one authorization server. A [`Session`] is one login, kept valid: its
+//! token is cached, refreshed once for all threads and processes that share the store, stored before anybody sees it, and
+//! found again by the next run.
+//!
+//! ```
+//! use jeton_client::{Client, ClientCredentials};
+//!
+//! # let server = jeton_devserver::DevServer::start()?;
+//! # let issuer = server.issuer();
+//! # let api = server.resource_url();
+//! # let (id, secret) = jeton_devserver::DevServer::SERVICE_CLIENT;
+//! let client = Client::builder(id)
+//!     .issuer(issuer)
+//!     .client_secret(secret)
+//!     .grant(ClientCredentials)
+//!     .resource_server(&api)
+//!     .build()?;
+//! let session = client.session();
+//!
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! let response = session.get(&api).send().await?;
+//! assert!(response.status().is_success());
+//! # Ok::<(), jeton_client::Error>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # What it reads from the environment
+//! Only what platforms' conventions ask for: proxies (`HTTPS_PROXY`, `NO_PROXY`, .. with feature `system-proxy`), the folder of
+//! the default file store (`XDG_STATE_HOME`, `LOCALAPPDATA`), and, in the terminal interaction, whether there is a browser
+//! (`DISPLAY`, `WAYLAND_DISPLAY`, `SSH_CONNECTION`, `SSH_TTY`).
+
+mod access_token;
+mod background;
+mod backoff;
+#[cfg(feature = "browser")]
+mod browser;
+mod builder;
+mod client;
+mod clock;
+mod error;
+mod event;
+mod http;
+mod login;
+#[cfg(feature = "loopback")]
+mod loopback;
+#[cfg(feature = "tower")]
+mod middleware;
+#[cfg(feature = "loopback")]
+mod page;
+mod request;
+mod session;
+mod slot;
+#[cfg(feature = "terminal")]
+mod terminal;
+mod text;
+mod transaction;
+mod transport;
+
+pub use access_token::AccessToken;
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use clock::SystemClock;
+pub use error::{Error, LoginRequired};
+pub use event::{Event, EventKind, Events};
+pub use http::{HttpOptions, HttpOptionsError};
+#[cfg(feature = "loopback")]
+pub use loopback::LoopbackRedirect;
+pub use request::AuthenticatedRequest;
+pub use session::{LoggedOut, Session};
+pub use transport::ReqwestTransport;
+
+// What the builder takes, so that most programs need this crate alone.
+pub use jeton_grants::{
+    AuthorizationCode, ClientAuthentication, ClientCredentials, ClientSecretBasic, ClientSecretPost, Clock,
+    DeviceCode, ExtraParameters, Grant, GrantError, Interaction, Limits, PastedRedirect, PendingLogin,
+    PublicClient, Recovery, ResourceOwnerPasswordCredentials, Transport,
+};
+pub use jeton_models::{Scope, Secret, Token, Warning};
+#[cfg(feature = "file")]
+pub use jeton_storage::FileStore;
+pub use jeton_storage::{LoginKey, MemoryStore, StoreError, TokenStore};
+pub use reqwest;

@@ -1,0 +1,191 @@
+//! `AccessToken`: a token as a caller gets it. A cheap handle: cloning it copies a pointer.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use ::http::HeaderValue;
+use jeton_models::{ExtraMembers, Scope, Secret, Token, TokenType, Warning};
+use jeton_storage::StoredToken;
+
+use crate::Error;
+use crate::backoff::random_up_to;
+
+/// A valid access token, as it was when it was asked for. Does not change and does not know the refresh token.
+#[derive(Clone)]
+pub struct AccessToken(pub(crate) Arc<Inner>);
+
+pub(crate) struct Inner {
+    stored: StoredToken,
+    authorization: HeaderValue,
+    requested_scope: Option<Scope>,
+    /// Margins in milliseconds, fixed when the token was received.
+    early_ms: u64,
+    ahead_at_ms: u64,
+    /// A resource server said that this very token is not valid.
+    rejected: AtomicBool,
+    /// It was obtained because the one before it was rejected, and no resource server has taken it yet.
+    on_probation: AtomicBool,
+}
+
+/// What a session decides about a token's age.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Margins {
+    /// A token counts as expired so long before its expiry, but never more than a fifth of its lifetime.
+    pub(crate) early_expiry: Duration,
+    /// Whether it is refreshed in the background before that.
+    pub(crate) refresh_ahead: bool,
+}
+
+impl AccessToken {
+    pub(crate) fn new(
+        stored: StoredToken,
+        requested_scope: Option<Scope>,
+        margins: Margins,
+    ) -> Result<Self, Error> {
+        let text = Secret::new(format!("{} {}", stored.token_type, stored.access_token.expose()));
+        let mut authorization = HeaderValue::try_from(text.expose())
+            .map_err(|_| Error::configuration("the access token has characters that no header can carry"))?;
+        authorization.set_sensitive(true);
+        let lifetime = stored.lifetime_ms();
+        let early_ms = lifetime.map_or(0, |lifetime| millis(margins.early_expiry).min(lifetime / 5));
+        let ahead_at_ms = match (margins.refresh_ahead, stored.expires_at_ms, lifetime) {
+            (true, Some(expires_at), Some(lifetime)) => {
+                // The last fifth of what is left after the margin, jittered by up to half of it, so that many processes
+                // do not come at once.
+                let window = (lifetime - early_ms) / 5;
+                let jitter = random_up_to(window / 2);
+                expires_at.saturating_sub(early_ms + window - jitter)
+            }
+            _ => u64::MAX,
+        };
+        Ok(Self(Arc::new(Inner {
+            stored,
+            authorization,
+            requested_scope,
+            early_ms,
+            ahead_at_ms,
+            rejected: AtomicBool::new(false),
+            on_probation: AtomicBool::new(false),
+        })))
+    }
+
+    /// The token itself. Opaque: do not parse it (RFC 9068 §6), do not log it.
+    pub fn secret(&self) -> &Secret {
+        &self.0.stored.access_token
+    }
+
+    /// The value of the `Authorization` header, marked sensitive.
+    pub fn authorization(&self) -> &HeaderValue {
+        &self.0.authorization
+    }
+
+    /// How it is presented.
+    pub fn token_type(&self) -> TokenType {
+        self.0.stored.token_type
+    }
+
+    /// What it is good for: the granted scope, or the requested one where the server named none (RFC 6749 §5.1).
+    /// `None` if no scope was asked for or named.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.0.stored.granted_scope.as_ref().or(self.0.requested_scope.as_ref())
+    }
+
+    /// When it expires. `None`: the server did not say, so it never expires by time.
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.0.stored.expires_at_ms?))
+    }
+
+    /// What had to be forgiven when the server's answer was read.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.0.stored.warnings
+    }
+
+    /// Further members of the server's answer.
+    pub fn extra(&self) -> &ExtraMembers {
+        &self.0.stored.extra
+    }
+
+    /// The token as the model of the wire has it, without a refresh token.
+    pub fn to_token(&self) -> Token {
+        self.0.stored.to_token(None)
+    }
+
+    /// Whether it lives for longer than `least` from `now_ms`, by its real expiry.
+    pub(crate) fn lives(&self, now_ms: u64, least: Duration) -> bool {
+        !self.is_rejected()
+            && self
+                .0
+                .stored
+                .expires_at_ms
+                .is_none_or(|expires_at| now_ms.saturating_add(millis(least)) < expires_at)
+    }
+
+    /// Whether it can be handed out without asking anybody: it lives for longer than the margin and than `least`.
+    ///
+    /// `least` counts up to four fifths of the lifetime: a token of a minute can never be valid for five, and asking the
+    /// server again at each call would not change that.
+    pub(crate) fn is_fresh(&self, now_ms: u64, least: Duration) -> bool {
+        let most = self.0.stored.lifetime_ms().map_or(u64::MAX, |lifetime| lifetime / 5 * 4);
+        let margin = self.0.early_ms.max(millis(least).min(most));
+        self.lives(now_ms, Duration::from_millis(margin))
+    }
+
+    /// Whether it is time to refresh it in the background.
+    pub(crate) fn is_due_ahead(&self, now_ms: u64) -> bool {
+        now_ms >= self.0.ahead_at_ms
+    }
+
+    pub(crate) fn is_rejected(&self) -> bool {
+        self.0.rejected.load(Ordering::Acquire)
+    }
+
+    /// A resource server said that the token is not valid. Gives back whether asking for another one makes sense: not if
+    /// this one was itself the answer to a rejection and was never taken.
+    pub(crate) fn reject(&self) -> bool {
+        if self.0.on_probation.load(Ordering::Acquire) {
+            return false;
+        }
+        self.0.rejected.store(true, Ordering::Release);
+        true
+    }
+
+    pub(crate) fn put_on_probation(&self) {
+        self.0.on_probation.store(true, Ordering::Release);
+    }
+
+    /// A resource server took the token.
+    pub(crate) fn confirm(&self) {
+        if self.0.on_probation.load(Ordering::Relaxed) {
+            self.0.on_probation.store(false, Ordering::Release);
+        }
+    }
+
+    /// When it really expires, in Unix milliseconds.
+    pub(crate) fn expires_at_ms(&self) -> Option<u64> {
+        self.0.stored.expires_at_ms
+    }
+
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.secret() == other.secret()
+    }
+
+    pub(crate) fn is_stored_as(&self, stored: &StoredToken) -> bool {
+        *self.secret() == stored.access_token
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken")
+            .field("fingerprint", &self.secret().fingerprint())
+            .field("scope", &self.scope())
+            .field("expires_at", &self.expires_at())
+            .finish_non_exhaustive()
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

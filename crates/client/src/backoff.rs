@@ -1,0 +1,97 @@
+//! When to ask the server again after a failure: exponential with jitter, and `Retry-After` is honoured.
+
+use std::time::Duration;
+
+use jeton_grants::Recovery;
+use rand::TryRng;
+
+use crate::Error;
+
+/// The longest wait after the first failure; doubled at each further one.
+const FIRST: Duration = Duration::from_secs(1);
+
+/// The longest wait at all.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The longest `Retry-After` that is believed: an hour.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// A failed try and when the next one is due.
+#[derive(Clone, Debug)]
+pub(crate) struct Backoff {
+    failures: u32,
+    began_ms: u64,
+    until_ms: u64,
+    /// The server itself named the time, so that not even an explicit refresh comes earlier.
+    by_server: bool,
+    error: Error,
+}
+
+impl Backoff {
+    /// After a failure at `now_ms`, given the one before it. `not_before_ms` is a time before which a try could do harm.
+    pub(crate) fn after(
+        before: Option<&Self>,
+        error: Error,
+        now_ms: u64,
+        not_before_ms: Option<u64>,
+    ) -> Self {
+        let failures = before.map_or(0, |before| before.failures).saturating_add(1);
+        let most = FIRST.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST);
+        let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+        // From half to all of it: processes that failed together do not come back together.
+        let jittered = most / 2 + random_up_to(most / 2);
+        let asked = match error.recovery() {
+            Recovery::Retry { after: Some(after) } => Some(after.min(LONGEST_RETRY_AFTER)),
+            _ => None,
+        };
+        let asked_ms = asked.map_or(0, |asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX));
+        let until_ms = now_ms.saturating_add(jittered.max(asked_ms)).max(not_before_ms.unwrap_or(0));
+        Self { failures, began_ms: now_ms, until_ms, by_server: asked.is_some(), error }
+    }
+
+    /// The error to give instead of a try, if it is too early for one.
+    pub(crate) fn too_early(&self, now_ms: u64, explicit: bool) -> Option<Error> {
+        // A clock that was set back must not make the wait longer.
+        let waiting = (self.began_ms..self.until_ms).contains(&now_ms);
+        if !waiting || (explicit && !self.by_server) {
+            return None;
+        }
+        let after = Duration::from_millis(self.until_ms - now_ms);
+        Some(Error::BackingOff { after, last: Box::new(self.error.clone()) })
+    }
+}
+
+/// A number from 0 to `most`, for spreading tries over time. If the system has no random numbers there is no spread.
+pub(crate) fn random_up_to(most: u64) -> u64 {
+    let random = rand::rngs::SysRng.try_next_u64().unwrap_or(0);
+    // The bias of the remainder does not matter here.
+    random % most.saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failing() -> Error {
+        Error::configuration("down")
+    }
+
+    #[test]
+    fn waits_grow_and_stay_bounded() {
+        let mut backoff = Backoff::after(None, failing(), 0, None);
+        assert!((500..=1_000).contains(&backoff.until_ms));
+        for _ in 0..20 {
+            backoff = Backoff::after(Some(&backoff), failing(), 0, None);
+        }
+        assert!((30_000..=60_000).contains(&backoff.until_ms));
+    }
+
+    #[test]
+    fn an_explicit_refresh_does_not_wait_unless_the_server_named_the_time() {
+        let backoff = Backoff::after(None, failing(), 1_000, Some(5_000));
+        assert!(matches!(backoff.too_early(1_001, false), Some(Error::BackingOff { .. })));
+        assert!(backoff.too_early(1_001, true).is_none());
+        assert!(backoff.too_early(5_000, false).is_none());
+        assert!(backoff.too_early(999, false).is_none(), "the clock was set back");
+    }
+}

@@ -1,0 +1,405 @@
+//! `ClientBuilder`: the configuration of a client.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use jeton_grants::{
+    ClientAuthentication, ClientSecretBasic, Clock, DEFAULT_LOGIN_TIMEOUT, ExtraParameters, Grant,
+    Interaction, Limits, NoInteraction, PublicClient, Transport,
+};
+use jeton_models::{AuthorizationServerMetadata, Issuer, ParseOptions, Scope, Secret, is_secure_or_loopback};
+use jeton_storage::{MemoryStore, TokenStore};
+use tokio::sync::{OnceCell, broadcast};
+use url::{Origin, Url};
+
+use crate::Error;
+use crate::access_token::Margins;
+use crate::background::Background;
+use crate::client::{Client, ClientInner, Listener};
+use crate::clock::SystemClock;
+use crate::event::Event;
+use crate::http::HttpOptions;
+use crate::transport::ReqwestTransport;
+
+/// How many events a slow listener may fall behind.
+const EVENTS: usize = 64;
+
+/// The configuration of a [`Client`]. Mistakes are told by [`build`](Self::build).
+///
+/// ```
+/// use jeton_client::{Client, ClientCredentials};
+///
+/// let client = Client::builder("my-service")
+///     .issuer("https://as.example")
+///     .client_secret("s3cr3t")
+///     .grant(ClientCredentials)
+///     .scope("read")
+///     .resource_server("https://api.example")
+///     .build()?;
+/// # let _ = client;
+/// # Ok::<(), jeton_client::Error>(())
+/// ```
+#[must_use]
+pub struct ClientBuilder {
+    client_id: String,
+    issuer: Option<String>,
+    given: AuthorizationServerMetadata,
+    metadata_given: bool,
+    authentication: Option<Arc<dyn ClientAuthentication>>,
+    grant: Option<Arc<dyn Grant>>,
+    scope: String,
+    resources: Vec<String>,
+    resource_servers: Vec<String>,
+    extra: ExtraParameters,
+    store: Option<Arc<dyn TokenStore>>,
+    transport: Option<Arc<dyn Transport>>,
+    interaction: Option<Arc<dyn Interaction>>,
+    clock: Option<Arc<dyn Clock>>,
+    http: HttpOptions,
+    limits: Limits,
+    parse: ParseOptions,
+    margins: Margins,
+    lease_timeout: Option<Duration>,
+    close_timeout: Duration,
+    login_timeout: Duration,
+    listeners: Vec<Listener>,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(client_id: String) -> Self {
+        Self {
+            client_id,
+            issuer: None,
+            given: AuthorizationServerMetadata::default(),
+            metadata_given: false,
+            authentication: None,
+            grant: None,
+            scope: String::new(),
+            resources: Vec::new(),
+            resource_servers: Vec::new(),
+            extra: ExtraParameters::default(),
+            store: None,
+            transport: None,
+            interaction: None,
+            clock: None,
+            http: HttpOptions::default(),
+            limits: Limits::default(),
+            parse: ParseOptions::default(),
+            margins: Margins { early_expiry: jeton_models::DEFAULT_EARLY_EXPIRY, refresh_ahead: false },
+            lease_timeout: None,
+            close_timeout: Duration::from_secs(10),
+            login_timeout: DEFAULT_LOGIN_TIMEOUT,
+            listeners: Vec::new(),
+        }
+    }
+
+    // ----- The authorization server ------------------------------------------------------------------------------------
+
+    /// The issuer identifier, from which everything else is discovered at first use (RFC 8414).
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// The server's metadata, for servers without discovery; nothing is fetched.
+    pub fn metadata(mut self, metadata: AuthorizationServerMetadata) -> Self {
+        self.given = metadata;
+        self.metadata_given = true;
+        self
+    }
+
+    /// The token endpoint; together with an issuer it overrides what discovery finds.
+    pub fn token_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.given.token_endpoint = Some(url.into());
+        self
+    }
+
+    /// The authorization endpoint; together with an issuer it overrides what discovery finds.
+    pub fn authorization_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.given.authorization_endpoint = Some(url.into());
+        self
+    }
+
+    /// The device authorization endpoint; together with an issuer it overrides what discovery finds.
+    pub fn device_authorization_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.given.device_authorization_endpoint = Some(url.into());
+        self
+    }
+
+    /// The revocation endpoint; together with an issuer it overrides what discovery finds.
+    pub fn revocation_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.given.revocation_endpoint = Some(url.into());
+        self
+    }
+
+    // ----- The client --------------------------------------------------------------------------------------------------
+
+    /// A client secret, sent by `client_secret_basic` (RFC 6749 §2.3.1). Without one the client is public.
+    pub fn client_secret(self, client_secret: impl Into<Secret>) -> Self {
+        self.authentication(ClientSecretBasic::new(client_secret))
+    }
+
+    /// Another way of client authentication, such as [`ClientSecretPost`](crate::ClientSecretPost).
+    pub fn authentication(mut self, authentication: impl ClientAuthentication + 'static) -> Self {
+        self.authentication = Some(Arc::new(authentication));
+        self
+    }
+
+    /// How a first token is obtained.
+    pub fn grant(mut self, grant: impl Grant + 'static) -> Self {
+        self.grant = Some(Arc::new(grant));
+        self
+    }
+
+    /// The scope to ask for: names separated by spaces.
+    pub fn scope(mut self, scope: impl Into<String>) -> Self {
+        self.scope = scope.into();
+        self
+    }
+
+    /// A resource to ask for, by its identifier (RFC 8707). May be called several times; its origin becomes a
+    /// [`resource_server`](Self::resource_server).
+    pub fn resource(mut self, resource: impl Into<String>) -> Self {
+        self.resources.push(resource.into());
+        self
+    }
+
+    /// An origin (`https://api.example`) that may have the token in authenticated requests. May be called several times. No
+    /// other origin ever gets it.
+    pub fn resource_server(mut self, origin: impl Into<String>) -> Self {
+        self.resource_servers.push(origin.into());
+        self
+    }
+
+    /// Extra parameters by the kind of request. What is set for one kind never leaks into another.
+    pub fn extra_parameters(mut self, extra: ExtraParameters) -> Self {
+        self.extra = extra;
+        self
+    }
+
+    // ----- What it works with ------------------------------------------------------------------------------------------
+
+    /// Where logins are kept. Unless set: in memory, gone when the process ends.
+    pub fn store(mut self, store: impl TokenStore + 'static) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// A store that is shared with other clients.
+    pub fn shared_store(mut self, store: Arc<dyn TokenStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// How a person is reached. Unless set: not at all.
+    pub fn interaction(mut self, interaction: impl Interaction + 'static) -> Self {
+        self.interaction = Some(Arc::new(interaction));
+        self
+    }
+
+    /// How requests to the authorization server are sent. Unless set: by reqwest, with the [`http`](Self::http) options.
+    pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
+        self.transport = Some(Arc::new(transport));
+        self
+    }
+
+    /// Proxy, own certificate authorities, timeouts of connecting.
+    pub fn http(mut self, options: HttpOptions) -> Self {
+        self.http = options;
+        self
+    }
+
+    /// What time it is, for tests.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    // ----- How it behaves ----------------------------------------------------------------------------------------------
+
+    /// Timeout and body cap of each request to the authorization server.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Turns the leniencies towards the server's answers into errors.
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.parse.strict = strict;
+        self
+    }
+
+    /// How long before its expiry a token counts as expired: 30 s unless set, and never more than a fifth of its lifetime.
+    pub fn early_expiry(mut self, early_expiry: Duration) -> Self {
+        self.margins.early_expiry = early_expiry;
+        self
+    }
+
+    /// Refreshes in the background shortly before a token in use expires, so that a busy caller never waits. For long-running
+    /// programs; off unless set.
+    pub fn refresh_ahead(mut self, refresh_ahead: bool) -> Self {
+        self.margins.refresh_ahead = refresh_ahead;
+        self
+    }
+
+    /// The longest wait for another process that is refreshing the same login. Unless set: the request timeout and 15 s.
+    pub fn lease_timeout(mut self, timeout: Duration) -> Self {
+        self.lease_timeout = Some(timeout);
+        self
+    }
+
+    /// The longest that the last session of a login, and [`Session::close`](crate::Session::close), wait for a refresh under
+    /// way: 10 s unless set.
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// How long a login begun with [`Session::begin_log_in`](crate::Session::begin_log_in) may take: 5 minutes unless set.
+    pub fn login_timeout(mut self, timeout: Duration) -> Self {
+        self.login_timeout = timeout;
+        self
+    }
+
+    /// Calls a function at each event. It runs on a thread of jeton's and must not block for long.
+    pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.listeners.push(Box::new(listener));
+        self
+    }
+
+    /// Checks the configuration. Nothing is sent and nothing is read yet.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`], which says what is wrong and what to do.
+    pub fn build(mut self) -> Result<Client, Error> {
+        if self.client_id.is_empty() {
+            return Err(Error::configuration(
+                "the client identifier is empty; use the one that the server gave you",
+            ));
+        }
+        for (name, url) in [
+            ("token endpoint", &self.given.token_endpoint),
+            ("authorization endpoint", &self.given.authorization_endpoint),
+            ("device authorization endpoint", &self.given.device_authorization_endpoint),
+            ("revocation endpoint", &self.given.revocation_endpoint),
+        ] {
+            if let Some(url) = url {
+                check_endpoint(name, url)?;
+            }
+        }
+        let issuer_given = match (&self.issuer, self.metadata_given) {
+            (Some(issuer), _) => Some(issuer.clone()),
+            (None, true) => Some(self.given.issuer.clone()),
+            (None, false) => None,
+        };
+        let issuer_known = issuer_given.is_some();
+        let issuer: Issuer = match (issuer_given, &self.given.token_endpoint) {
+            (Some(issuer), _) => issuer.parse()?,
+            // A server without a name is known by its token endpoint.
+            (None, Some(endpoint)) => endpoint.split('?').next().unwrap_or_default().parse()?,
+            (None, None) => {
+                return Err(Error::configuration(
+                    "it is not known which server to ask: set the `issuer`, or the `token_endpoint` of a server without discovery",
+                ));
+            }
+        };
+        if self.metadata_given && self.given.issuer != issuer.as_str() {
+            return Err(Error::configuration(
+                "the `issuer` and the issuer of the `metadata` differ; set one of them",
+            ));
+        }
+        let discovers = issuer_known && !self.metadata_given && self.issuer.is_some();
+        if self.given.issuer.is_empty() {
+            self.given.issuer = issuer.as_str().to_owned();
+        }
+        let scope: Scope =
+            self.scope.parse().map_err(|error| Error::configuration(format!("the scope: {error}")))?;
+        let mut resource_servers = Vec::new();
+        for text in self.resource_servers.iter().chain(&self.resources) {
+            resource_servers.push(origin(text)?);
+        }
+        if let Some(text) = self.resources.iter().find(|text| text.contains('#')) {
+            return Err(Error::configuration(format!(
+                "the resource {text} has a fragment (RFC 8707 §2); remove it"
+            )));
+        }
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => {
+                Arc::new(ReqwestTransport::new(&self.http).map_err(|e| Error::configuration(e.to_string()))?)
+            }
+        };
+        Ok(Client(Arc::new(ClientInner {
+            client_id: self.client_id,
+            issuer,
+            issuer_known,
+            given: self.given,
+            discovers,
+            server: OnceCell::new(),
+            authentication: self.authentication.unwrap_or_else(|| Arc::new(PublicClient)),
+            grant: self.grant,
+            scope: Some(scope).filter(|scope| !scope.is_empty()),
+            resources: self.resources,
+            extra: self.extra,
+            store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
+            transport,
+            interaction: self.interaction.unwrap_or_else(|| Arc::new(NoInteraction)),
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            lease_timeout: self.lease_timeout.unwrap_or(self.limits.timeout + Duration::from_secs(15)),
+            limits: self.limits,
+            parse: self.parse,
+            margins: self.margins,
+            close_timeout: self.close_timeout,
+            resource_servers,
+            http: self.http,
+            api: OnceLock::new(),
+            login_timeout: self.login_timeout,
+            listeners: self.listeners,
+            events: broadcast::Sender::new(EVENTS),
+            logins: Mutex::default(),
+            used_up: Mutex::default(),
+            background: Background::shared()?,
+        })))
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("client_id", &self.client_id)
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_endpoint(name: &str, text: &str) -> Result<(), Error> {
+    let url =
+        Url::parse(text).map_err(|error| Error::configuration(format!("the {name} is no URL: {error}")))?;
+    if !is_secure_or_loopback(&url) {
+        return Err(Error::configuration(format!(
+            "the {name} is neither HTTPS nor on loopback; use https://"
+        )));
+    }
+    Ok(())
+}
+
+/// The origin of a resource server, which must not get a token over a wire that everybody reads.
+fn origin(text: &str) -> Result<Origin, Error> {
+    let shown: String = text.split(['?', '#']).next().unwrap_or_default().chars().take(100).collect();
+    let url = Url::parse(text).map_err(|error| {
+        Error::configuration(format!(
+            "the resource server `{shown}` is no absolute URL ({error}); write https://host"
+        ))
+    })?;
+    match url.scheme() {
+        "https" => {}
+        "http" if is_secure_or_loopback(&url) => {}
+        _ => {
+            return Err(Error::configuration(format!(
+                "the resource server `{shown}` is neither HTTPS nor on loopback; a token must not be sent there"
+            )));
+        }
+    }
+    Ok(url.origin())
+}

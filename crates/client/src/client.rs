@@ -1,0 +1,306 @@
+//! `Client`: one client at one authorization server, with any number of accounts.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::{Duration, UNIX_EPOCH};
+
+use jeton_grants::{
+    ClientAuthentication, Clock, EndpointRequest, ExtraParameters, Grant, GrantContext, GrantError,
+    Interaction, Limits, Operation, PendingLogin, Transport, begin_authorization, discover,
+    finish_authorization,
+};
+use jeton_models::{
+    AuthorizationServerMetadata, Issuer, Parameters, ParseOptions, Scope, Secret, TokenResponse,
+};
+use jeton_storage::{LoginKey, LoginRecord, StoreDescription, TokenStore, TokenTarget, unix_ms};
+use tokio::sync::{OnceCell, broadcast};
+use url::{Origin, Url};
+
+use crate::access_token::Margins;
+use crate::background::Background;
+use crate::builder::ClientBuilder;
+use crate::event::{Event, Events};
+use crate::http::{HttpClients, HttpOptions};
+use crate::login::Login;
+use crate::{Error, Session};
+
+/// One client at one authorization server: its configuration, and the logins of its accounts.
+///
+/// Cheap to clone. Made by [`Client::builder`].
+#[derive(Clone)]
+pub struct Client(pub(crate) Arc<ClientInner>);
+
+/// Called for each event; must not block for long.
+pub(crate) type Listener = Box<dyn Fn(&Event) + Send + Sync>;
+
+pub(crate) struct ClientInner {
+    pub(crate) client_id: String,
+    pub(crate) issuer: Issuer,
+    /// Whether `issuer` is what the server calls itself, or just its token endpoint.
+    pub(crate) issuer_known: bool,
+    /// Metadata that was given: all of it, or endpoints that override what discovery finds.
+    pub(crate) given: AuthorizationServerMetadata,
+    pub(crate) discovers: bool,
+    pub(crate) server: OnceCell<AuthorizationServerMetadata>,
+    pub(crate) authentication: Arc<dyn ClientAuthentication>,
+    pub(crate) grant: Option<Arc<dyn Grant>>,
+    pub(crate) scope: Option<Scope>,
+    pub(crate) resources: Vec<String>,
+    pub(crate) extra: ExtraParameters,
+    pub(crate) store: Arc<dyn TokenStore>,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) interaction: Arc<dyn Interaction>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Limits,
+    pub(crate) parse: ParseOptions,
+    pub(crate) margins: Margins,
+    pub(crate) lease_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) resource_servers: Vec<Origin>,
+    pub(crate) http: HttpOptions,
+    pub(crate) api: OnceLock<HttpClients>,
+    pub(crate) login_timeout: Duration,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) logins: Mutex<HashMap<LoginKey, Weak<Login>>>,
+    /// Pending logins that were finished, by the fingerprint of their `state`, until they would have expired.
+    pub(crate) used_up: Mutex<HashMap<String, u64>>,
+    pub(crate) background: Arc<Background>,
+}
+
+impl Client {
+    /// Begins the configuration of a client with that identifier.
+    pub fn builder(client_id: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(client_id.into())
+    }
+
+    /// The login of the account `default`.
+    pub fn session(&self) -> Session {
+        self.account(jeton_storage::DEFAULT_ACCOUNT)
+    }
+
+    /// The login of that account: a label that the program chooses. Two accounts never meet.
+    ///
+    /// All sessions of an account share one login within the process.
+    pub fn account(&self, account: impl Into<String>) -> Session {
+        let key = LoginKey::new(&self.0.issuer, self.0.client_id.clone()).with_account(account);
+        Session::new(self.login(key), self.0.default_target())
+    }
+
+    fn login(&self, key: LoginKey) -> Arc<Login> {
+        let mut logins = self.0.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(login) = logins.get(&key).and_then(Weak::upgrade) {
+            return login;
+        }
+        logins.retain(|_, login| login.strong_count() > 0);
+        let login = Arc::new(Login::new(self.0.clone(), key.clone()));
+        logins.insert(key, Arc::downgrade(&login));
+        login
+    }
+
+    /// The accounts of this client that the store has a login of.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be listed. Damaged records are passed over with a log line.
+    pub async fn accounts(&self) -> Result<Vec<String>, Error> {
+        let mine = LoginKey::new(&self.0.issuer, self.0.client_id.clone());
+        let mut keys = self.0.store.list();
+        let mut accounts = Vec::new();
+        while let Some(key) = keys.next().await {
+            match key {
+                Ok(key) if key.issuer() == mine.issuer() && key.client_id() == mine.client_id() => {
+                    accounts.push(key.account().to_owned());
+                }
+                Ok(_) => {}
+                Err(error @ jeton_storage::StoreError::Damaged { .. }) => {
+                    tracing::warn!(%error, "passed over")
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        accounts.sort_unstable();
+        Ok(accounts)
+    }
+
+    /// The server's metadata, discovered at first use.
+    ///
+    /// # Errors
+    /// [`Error::Grant`] if discovery fails.
+    pub async fn metadata(&self) -> Result<AuthorizationServerMetadata, Error> {
+        let client = self.0.clone();
+        let handle = self.0.background.spawn(async move { client.server().await.cloned() });
+        match handle.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(Error::Panicked),
+        }
+    }
+
+    /// Which store keeps the logins, where, and who else can see them.
+    pub fn store(&self) -> StoreDescription {
+        self.0.store.describe()
+    }
+
+    /// The events of all accounts from now on.
+    pub fn events(&self) -> Events {
+        Events(self.0.events.subscribe())
+    }
+
+    /// Runs a future to its end on jeton's own runtime and blocks this thread meanwhile: the way from synchronous code into
+    /// the asynchronous API. Works from inside of another runtime, too (whose thread it blocks).
+    ///
+    /// # Errors
+    /// [`Error::Panicked`] if the future panicked; [`Error::Configuration`] when called from a callback that runs on jeton's
+    /// own runtime, where waiting could keep the very thing waited for from happening.
+    pub fn block_on<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Error> {
+        if Background::is_current_thread() {
+            return Err(Error::configuration(
+                "a blocking call was made from a callback of jeton; hand the work to another thread",
+            ));
+        }
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        self.0.background.spawn(async move {
+            drop(sender.send(future.await));
+        });
+        receiver.recv().map_err(|_| Error::Panicked)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("client_id", &self.0.client_id)
+            .field("issuer", &self.0.issuer.as_str())
+            .field("store", &self.0.store.describe())
+            .finish_non_exhaustive()
+    }
+}
+
+impl ClientInner {
+    pub(crate) fn now_ms(&self) -> u64 {
+        unix_ms(self.clock.now())
+    }
+
+    /// The grant, if it can run without a person.
+    pub(crate) fn grant_without_person(&self) -> Option<Arc<dyn Grant>> {
+        self.grant.as_ref().filter(|grant| !grant.needs_person()).cloned()
+    }
+
+    /// Which access token is meant unless a session says otherwise.
+    ///
+    /// A client that obtains tokens by itself may be configured with another scope tomorrow, or share its store with one that
+    /// is: its tokens are told apart by their scope. A person's login is one, whatever scope it was given.
+    fn default_target(&self) -> TokenTarget {
+        TokenTarget { resource: None, scope: self.grant_without_person().and_then(|_| self.scope.clone()) }
+    }
+
+    pub(crate) fn emit(&self, event: &Event) {
+        tracing::debug!(login = %event.key, kind = ?event.kind, "event");
+        self.listeners.iter().for_each(|listener| listener(event));
+        // Nobody listening is fine.
+        let _ = self.events.send(event.clone());
+    }
+
+    /// The server's metadata: discovered once, then kept, with what was given by hand on top.
+    async fn server(&self) -> Result<&AuthorizationServerMetadata, GrantError> {
+        self.server
+            .get_or_try_init(|| async {
+                if !self.discovers {
+                    return Ok(self.given.clone());
+                }
+                let mut found = discover(&*self.transport, &*self.clock, &self.issuer, &self.limits).await?;
+                let given = &self.given;
+                for (own, found) in [
+                    (&given.authorization_endpoint, &mut found.authorization_endpoint),
+                    (&given.token_endpoint, &mut found.token_endpoint),
+                    (&given.device_authorization_endpoint, &mut found.device_authorization_endpoint),
+                    (&given.revocation_endpoint, &mut found.revocation_endpoint),
+                ] {
+                    if let Some(own) = own {
+                        *found = Some(own.clone());
+                    }
+                }
+                Ok(found)
+            })
+            .await
+    }
+
+    async fn context<'a>(&'a self, target: &'a TokenTarget) -> Result<GrantContext<'a>, GrantError> {
+        let server = self.server().await?;
+        let mut cx =
+            GrantContext::new(server, &self.client_id, &*self.authentication, &*self.transport, &*self.clock);
+        cx.issuer = self.issuer_known.then(|| self.issuer.as_str());
+        cx.interaction = &*self.interaction;
+        cx.limits = self.limits.clone();
+        cx.parse = self.parse.clone();
+        cx.scope = target.scope.as_ref().or(self.scope.as_ref());
+        cx.resources = &self.resources;
+        cx.target = target.resource.as_deref();
+        cx.extra = &self.extra;
+        Ok(cx)
+    }
+
+    pub(crate) async fn obtain(
+        &self,
+        grant: &dyn Grant,
+        target: &TokenTarget,
+    ) -> Result<TokenResponse, GrantError> {
+        grant.obtain(&self.context(target).await?).await
+    }
+
+    pub(crate) async fn begin_authorization(
+        &self,
+        redirect_uri: &str,
+        target: &TokenTarget,
+    ) -> Result<(Url, PendingLogin), GrantError> {
+        begin_authorization(&self.context(target).await?, redirect_uri, self.login_timeout)
+    }
+
+    pub(crate) async fn finish_authorization(
+        &self,
+        pending: PendingLogin,
+        redirected: &Url,
+        target: &TokenTarget,
+    ) -> Result<TokenResponse, GrantError> {
+        finish_authorization(&self.context(target).await?, pending, redirected).await
+    }
+
+    /// Notes that a pending login is being finished; `false` if it was before.
+    pub(crate) fn use_up(&self, pending: &PendingLogin) -> bool {
+        let now_ms = self.now_ms();
+        let expires_at = pending.expires_at().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let expires_at_ms = u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX);
+        let mut used_up = self.used_up.lock().unwrap_or_else(PoisonError::into_inner);
+        used_up.retain(|_, expires_at_ms| *expires_at_ms > now_ms);
+        used_up.insert(pending.state().fingerprint(), expires_at_ms).is_none()
+    }
+
+    /// Revokes the tokens of a login (RFC 7009): the refresh token, with which the server should end the access tokens too, or
+    /// else each access token.
+    pub(crate) async fn revoke(&self, record: &LoginRecord) -> Result<(), Error> {
+        let target = TokenTarget::default();
+        let cx = self.context(&target).await?;
+        let url = match cx.server.endpoint("revocation_endpoint") {
+            Ok(url) => url,
+            Err(error) => return Err(GrantError::from(error).into()),
+        };
+        let tokens: Vec<(&Secret, &str)> = match &record.refresh_token {
+            Some(refresh_token) => vec![(refresh_token, "refresh_token")],
+            None => record.tokens.iter().map(|token| (&token.access_token, "access_token")).collect(),
+        };
+        for (token, hint) in tokens {
+            let mut parameters = Parameters::new();
+            parameters.append_required("token", token.expose()).map_err(GrantError::from)?;
+            parameters.append("token_type_hint", hint).map_err(GrantError::from)?;
+            let request = EndpointRequest::new(Operation::named("revocation"), url.clone(), parameters);
+            request.send(&cx).await?.read(|answer| match answer.status {
+                200..=299 => Ok(()),
+                _ => Err(answer.error(&self.parse)),
+            })?;
+        }
+        Ok(())
+    }
+}

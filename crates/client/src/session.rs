@@ -1,0 +1,528 @@
+//! `Session`: one login, kept valid.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jeton_grants::{GrantError, PendingLogin};
+use jeton_models::{Scope, Token, TokenResponse};
+use jeton_storage::{LoginKey, LoginRecord, StoreError, StoredToken, TokenLease, TokenTarget};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use url::Url;
+
+use crate::background::Background;
+use crate::event::EventKind;
+use crate::login::{Login, TaskGuard, revision};
+use crate::slot::{Joined, Landing, Slot, landed};
+use crate::transaction::{self, Need, apply, not_saved, save_and_publish};
+use crate::{AccessToken, AuthenticatedRequest, Error};
+
+/// One login, kept valid: its tokens are shared by threads, by processes that use the same store, and by later runs.
+///
+/// Cheap to clone, `Send + Sync`, without type parameters. Its futures may be dropped at any time and run on any executor:
+/// refreshes run on a small runtime of jeton's own and always come to their end. When the last session of a login goes, it
+/// waits (bounded by the client's `close_timeout`) for a refresh under way.
+///
+/// ```
+/// # use jeton_client::{Client, ClientCredentials};
+/// # let server = jeton_devserver::DevServer::start()?;
+/// # let (issuer, (id, secret)) = (server.issuer(), jeton_devserver::DevServer::SERVICE_CLIENT);
+/// let client = Client::builder(id).issuer(issuer).client_secret(secret).grant(ClientCredentials).build()?;
+/// let session = client.session();
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let token = session.token().await?;
+/// println!("valid until {:?}", token.expires_at());
+/// # Ok::<(), jeton_client::Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Session {
+    handle: Arc<Handle>,
+    slot: Arc<Slot>,
+}
+
+/// What the sessions of a login own together. The tasks under way own the [`Login`] only, so that this goes with the last
+/// session.
+struct Handle {
+    login: Arc<Login>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // On the background runtime nobody may block, and there is no need: it lives as long as its tasks.
+        if !Background::is_current_thread() {
+            self.login.wait_until_idle(self.login.client.close_timeout);
+        }
+    }
+}
+
+impl Session {
+    pub(crate) fn new(login: Arc<Login>, target: TokenTarget) -> Self {
+        let slot = login.slot(target);
+        Self { handle: Arc::new(Handle { login }), slot }
+    }
+
+    fn login(&self) -> &Arc<Login> {
+        &self.handle.login
+    }
+
+    /// Which login this is.
+    pub fn key(&self) -> &LoginKey {
+        &self.login().key
+    }
+
+    /// The same login, with its access token for one resource (RFC 8707). Its refresh token is shared.
+    #[must_use]
+    pub fn for_resource(&self, resource: impl Into<String>) -> Self {
+        self.retargeted(|target| target.resource = Some(resource.into()))
+    }
+
+    /// The same login, with an access token for a part of its scope. Its refresh token is shared.
+    #[must_use]
+    pub fn with_scope(&self, scope: Scope) -> Self {
+        self.retargeted(|target| target.scope = Some(scope))
+    }
+
+    fn retargeted(&self, change: impl FnOnce(&mut TokenTarget)) -> Self {
+        let mut target = self.slot.target.clone();
+        change(&mut target);
+        Self { handle: self.handle.clone(), slot: self.login().slot(target) }
+    }
+
+    // ----- A valid token -----------------------------------------------------------------------------------------------
+
+    /// A valid access token: the cached one, or whatever it takes to get one without a person.
+    ///
+    /// However many callers wait, in however many processes, an expired token costs one request.
+    ///
+    /// # Errors
+    /// [`Error::LoginRequired`] if there is nothing to refresh with and the grant needs a person: call
+    /// [`log_in`](Self::log_in). Anything else is transient or a matter of configuration; [`Error::recovery`] says which.
+    pub async fn token(&self) -> Result<AccessToken, Error> {
+        self.token_valid_for(Duration::ZERO).await
+    }
+
+    /// Like [`token`](Self::token), for at least so long.
+    ///
+    /// The wish counts up to four fifths of the token's lifetime: where the server's tokens live for a minute, nobody can
+    /// have one for five. Look at [`AccessToken::expires_at`] if it matters.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub async fn token_valid_for(&self, least: Duration) -> Result<AccessToken, Error> {
+        if let Some(token) = self.cached_for(least) {
+            return Ok(token);
+        }
+        self.ensure(Need { least, ..Need::default() }).await
+    }
+
+    /// The cached token, if it is valid: no lock, no request, no waiting. For synchronous code.
+    ///
+    /// `None` does not mean that nobody is logged in; [`token`](Self::token) finds out.
+    pub fn cached(&self) -> Option<AccessToken> {
+        self.cached_for(Duration::ZERO)
+    }
+
+    fn cached_for(&self, least: Duration) -> Option<AccessToken> {
+        let now_ms = self.login().client.now_ms();
+        let token = self.slot.cached().filter(|token| token.is_fresh(now_ms, least))?;
+        if token.is_due_ahead(now_ms) {
+            self.refresh_ahead(&token);
+        }
+        Some(token)
+    }
+
+    /// Starts a refresh in the background, unless one is under way.
+    fn refresh_ahead(&self, token: &AccessToken) {
+        let need = Need { replace: Some(token.clone()), ..Need::default() };
+        let now_ms = self.login().client.now_ms();
+        if self
+            .login()
+            .state()
+            .backoff
+            .as_ref()
+            .is_some_and(|backoff| backoff.too_early(now_ms, false).is_some())
+        {
+            return;
+        }
+        let settled = || self.slot.cached().filter(|cached| !cached.is_same(token));
+        self.slot.join_or_start(settled, |sender| self.take_off(need, sender));
+    }
+
+    /// Gets a new access token although the present one may still be good.
+    ///
+    /// If somebody else, in this process or another, got a new one meanwhile, that one is taken.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token); a failure is told even if the present token still lives.
+    pub async fn refresh(&self) -> Result<AccessToken, Error> {
+        let replace = match self.slot.cached() {
+            Some(token) => Some(token),
+            None => self.stored_token().await?,
+        };
+        self.ensure(Need { replace, explicit: true, ..Need::default() }).await
+    }
+
+    /// Tells the session that a resource server rejected this very token (401 `invalid_token`), for programs that send
+    /// requests themselves. The next [`token`](Self::token) is another one.
+    ///
+    /// Gives back whether trying again makes sense: it does not if the token was itself obtained after a rejection and no
+    /// server has taken it.
+    pub fn reject(&self, token: &AccessToken) -> bool {
+        // The token may have been read from the store by another handle; the cached one is what decides.
+        match self.slot.cached().filter(|cached| cached.is_same(token)) {
+            Some(cached) => cached.reject(),
+            None => true,
+        }
+    }
+
+    /// Tells the session that a resource server took this token.
+    pub fn confirm(&self, token: &AccessToken) {
+        token.confirm();
+    }
+
+    /// A token that is not this one, after it was rejected.
+    pub(crate) async fn token_after(&self, rejected: &AccessToken) -> Result<AccessToken, Error> {
+        self.ensure(Need { replace: Some(rejected.clone()), ..Need::default() }).await
+    }
+
+    /// Waits for the one refresh under way, or starts it.
+    async fn ensure(&self, need: Need) -> Result<AccessToken, Error> {
+        loop {
+            let now_ms = || self.login().client.now_ms();
+            let settled = || self.slot.cached().filter(|token| need.is_met_by(token, now_ms()));
+            match self.slot.join_or_start(settled, |sender| self.take_off(need.clone(), sender)) {
+                Joined::Settled(token) => return Ok(token),
+                Joined::Flight { landing, started } => match landed(landing).await {
+                    // A flight that somebody else started may have needed less than this caller does.
+                    Ok(token) if started || need.is_met_by(&token, now_ms()) => return Ok(token),
+                    Ok(_) => {}
+                    // Nor does its failure touch a caller whose token still lives: it may have wanted another one.
+                    Err(error) if started || need.explicit || error.is_login_required() => return Err(error),
+                    Err(error) => {
+                        let alive = self.slot.cached().filter(|token| {
+                            token.lives(now_ms(), need.least)
+                                && !need.replace.as_ref().is_some_and(|r| r.is_same(token))
+                        });
+                        return alive.ok_or(error);
+                    }
+                },
+            }
+        }
+    }
+
+    fn take_off(&self, need: Need, sender: watch::Sender<Landing>) {
+        let (login, slot) = (self.login().clone(), self.slot.clone());
+        let flight = Flight { slot: slot.clone(), sender, _task: login.task() };
+        let task = async move {
+            let result = transaction::run(&login, &slot, &need).await;
+            flight.land(result);
+        };
+        self.login().client.background.spawn(task);
+    }
+
+    /// The access token in the store, whether it is expired or not.
+    async fn stored_token(&self) -> Result<Option<AccessToken>, Error> {
+        let login = self.login().clone();
+        let target = self.slot.target.clone();
+        self.detached(async move {
+            let Some(record) = login.client.store.load(&login.key).await? else { return Ok(None) };
+            record.token(&target).map(|stored| login.handle(stored, &record)).transpose()
+        })
+        .await
+    }
+
+    // ----- Logging in and out ------------------------------------------------------------------------------------------
+
+    /// Logs in through the client's grant, asking a person if it needs one.
+    ///
+    /// No lease is held while a person clicks. Dropping the future cancels the login, unless the server has answered
+    /// already: then the token is still stored.
+    ///
+    /// # Errors
+    /// [`Error::Grant`] with what the server or the person said; [`Error::Store`] if the store cannot be written, which is
+    /// found out before anybody is asked; [`Error::Configuration`] if the client has no grant.
+    pub async fn log_in(&self) -> Result<AccessToken, Error> {
+        let grant = self.login().client.grant.clone().ok_or_else(|| {
+            Error::configuration(
+                "the client has no grant to log in with; give it one with `Client::builder().grant(..)`",
+            )
+        })?;
+        let (login, slot) = (self.login().clone(), self.slot.clone());
+        let (cancel, cancelled) = oneshot::channel::<()>();
+        let task = login.task();
+        let handle = login.client.background.spawn({
+            let login = login.clone();
+            async move {
+                let _task = task;
+                check_room(&login).await?;
+                let response = tokio::select! {
+                    biased;
+                    response = login.client.obtain(&*grant, &slot.target) => response?,
+                    // The caller went away, and with it the person.
+                    _ = cancelled => return Err(Error::Cancelled),
+                };
+                keep_new_login(&login, &slot, response).await
+            }
+        });
+        let result = joined(handle).await;
+        // Until here, dropping this future cancels.
+        drop(cancel);
+        result
+    }
+
+    /// Begins a login by authorization code for a program that receives the redirect itself, such as a web application:
+    /// the URL for the person's browser, and what [`finish_log_in`](Self::finish_log_in) needs.
+    ///
+    /// Keep the pending login where only the one who began it can reach it, and remove it before finishing.
+    ///
+    /// # Errors
+    /// [`Error::Grant`] if the server's metadata cannot be had or lacks what is needed.
+    pub async fn begin_log_in(&self, redirect_uri: impl Into<String>) -> Result<(Url, PendingLogin), Error> {
+        let (login, slot) = (self.login().clone(), self.slot.clone());
+        let redirect_uri = redirect_uri.into();
+        self.detached(async move { Ok(login.client.begin_authorization(&redirect_uri, &slot.target).await?) })
+            .await
+    }
+
+    /// Finishes a login by authorization code with the URL to which the browser was redirected.
+    ///
+    /// # Errors
+    /// [`Error::Grant`] if the URL is not the answer to this login or says no, or if the code cannot be redeemed. A pending
+    /// login works once: a second try with the same one is refused.
+    pub async fn finish_log_in(&self, pending: PendingLogin, redirected: &Url) -> Result<AccessToken, Error> {
+        let (login, slot) = (self.login().clone(), self.slot.clone());
+        let redirected = redirected.clone();
+        if !login.client.use_up(&pending) {
+            return Err(GrantError::PendingLoginUsed.into());
+        }
+        self.detached(async move {
+            let response = login.client.finish_authorization(pending, &redirected, &slot.target).await?;
+            keep_new_login(&login, &slot, response).await
+        })
+        .await
+    }
+
+    /// Starts from tokens that the program has already, as if it had logged in with them.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if they cannot be stored.
+    pub async fn adopt(&self, token: Token) -> Result<AccessToken, Error> {
+        let (login, slot) = (self.login().clone(), self.slot.clone());
+        self.detached(async move {
+            let now = login.client.clock.now();
+            let mut record = LoginRecord::new(login.key.clone(), now);
+            if let Some(refresh_token) = token.refresh_token.clone() {
+                record.set_refresh_token(refresh_token, now);
+            }
+            record.scope = token.scope.clone().or_else(|| login.client.scope.clone());
+            record.set_token(StoredToken::new(&token, slot.target.clone(), now));
+            replace_login(&login, &slot, record).await
+        })
+        .await
+    }
+
+    /// Logs out: revokes the tokens at the server if it has a revocation endpoint (RFC 7009), then forgets the login, here and
+    /// in the store. Other processes see it at their next expiry, 401 or refresh.
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the login cannot be removed from the store. What could not be revoked is no error but stands in the
+    /// answer: the login is forgotten all the same.
+    pub async fn log_out(&self) -> Result<LoggedOut, Error> {
+        let login = self.login().clone();
+        self.detached(async move {
+            let mut lease = login.client.store.lease(&login.key, login.client.lease_timeout).await?;
+            let record = match lease.load().await {
+                Ok(record) => record,
+                // What cannot be read cannot be revoked, but it can be removed.
+                Err(StoreError::Damaged { .. }) => None,
+                Err(error) => return Err(error.into()),
+            };
+            let unsaved = login.state().unsaved.take().map(|unsaved| unsaved.record);
+            let revocation_error = match unsaved.or(record) {
+                Some(record) => login.client.revoke(&record).await.err(),
+                None => None,
+            };
+            lease.delete().await?;
+            login.clear_slots();
+            {
+                let mut state = login.state();
+                state.was_signed_in = false;
+                state.backoff = None;
+            }
+            login.emit(EventKind::LoggedOut);
+            Ok(LoggedOut { revocation_error })
+        })
+        .await
+    }
+
+    /// Waits (bounded by the client's `close_timeout`) for a refresh or login under way. The session can be used afterwards.
+    pub async fn close(&self) {
+        let login = self.login().clone();
+        let most = login.client.close_timeout;
+        let handle = login.client.background.spawn({
+            let login = login.clone();
+            async move { tokio::time::timeout(most, login.idle()).await }
+        });
+        drop(handle.await);
+    }
+
+    /// Why the newest token could not be stored, if that is so (see [`EventKind::PersistFailed`]).
+    pub fn persist_error(&self) -> Option<Error> {
+        self.login().state().persist_error.clone()
+    }
+
+    // ----- Authenticated requests --------------------------------------------------------------------------------------
+
+    /// A GET request with the access token. See [`request`](Self::request).
+    pub fn get(&self, url: &str) -> AuthenticatedRequest {
+        self.request(::http::Method::GET, url)
+    }
+
+    /// A POST request with the access token. See [`request`](Self::request).
+    pub fn post(&self, url: &str) -> AuthenticatedRequest {
+        self.request(::http::Method::POST, url)
+    }
+
+    /// A request with the access token, to one of the client's resource servers.
+    pub fn request(&self, method: ::http::Method, url: &str) -> AuthenticatedRequest {
+        AuthenticatedRequest::new(self.clone(), method, url)
+    }
+
+    pub(crate) fn client(&self) -> &crate::client::ClientInner {
+        &self.login().client
+    }
+
+    /// Runs a future on jeton's own runtime, to its end even if the caller goes away.
+    async fn detached<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let task = self.login().task();
+        joined(self.login().client.background.spawn(async move {
+            let _task = task;
+            work.await
+        }))
+        .await
+    }
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("key", self.key())
+            .field("target", &self.slot.target)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came of a log-out.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct LoggedOut {
+    /// Why the tokens could not be revoked at the server: they may live on there until they expire. `None` if they were, or if
+    /// there was nothing to revoke.
+    pub revocation_error: Option<Error>,
+}
+
+/// A refresh under way. However it ends, also by a panic, the slot is free again and the waiters hear of it.
+struct Flight {
+    slot: Arc<Slot>,
+    sender: watch::Sender<Landing>,
+    _task: TaskGuard,
+}
+
+impl Flight {
+    fn land(self, result: Result<AccessToken, Error>) {
+        // The token is published already; from here on a new flight may start, and then the waiters hear of this one.
+        self.slot.land();
+        self.sender.send_replace(Some(result));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if self.sender.borrow().is_none() {
+            self.slot.land();
+        }
+    }
+}
+
+/// Waits for a task of jeton's own runtime.
+async fn joined<T>(handle: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+    match handle.await {
+        Ok(result) => result,
+        Err(_) => Err(Error::Panicked),
+    }
+}
+
+/// Whether there will be room for a login: better to know before a person is asked.
+async fn check_room(login: &Login) -> Result<(), Error> {
+    let mut lease = login.client.store.lease(&login.key, login.client.lease_timeout).await?;
+    match lease.load().await {
+        Err(StoreError::Damaged { .. }) | Ok(_) => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(lease.reserve(transaction::ROOM).await?)
+}
+
+/// Stores a new login in the place of whatever was there, and publishes its token.
+async fn keep_new_login(
+    login: &Arc<Login>,
+    slot: &Slot,
+    response: TokenResponse,
+) -> Result<AccessToken, Error> {
+    let mut record = LoginRecord::new(login.key.clone(), login.client.clock.now());
+    apply(&mut record, response, slot, login);
+    replace_login(login, slot, record).await
+}
+
+async fn replace_login(
+    login: &Arc<Login>,
+    slot: &Slot,
+    mut record: LoginRecord,
+) -> Result<AccessToken, Error> {
+    let mut lease = match login.client.store.lease(&login.key, login.client.lease_timeout).await {
+        Ok(lease) => lease,
+        // A person has logged in; that is not thrown away because a store is busy.
+        Err(error) => return keep_for_later(login, slot, record, error).await,
+    };
+    let before = previous(&mut *lease).await?;
+    record.generation = before.as_ref().map_or(0, |before| before.generation) + 1;
+    login.clear_slots();
+    let token =
+        save_and_publish(login, slot, &mut *lease, record, before.as_ref().map(revision), false).await?;
+    login.state().backoff = None;
+    login.emit(EventKind::LoggedIn);
+    Ok(token)
+}
+
+/// Uses a new login that cannot be stored now; the next transaction stores it.
+async fn keep_for_later(
+    login: &Arc<Login>,
+    slot: &Slot,
+    mut record: LoginRecord,
+    error: StoreError,
+) -> Result<AccessToken, Error> {
+    let before = login.client.store.load(&login.key).await.ok().flatten();
+    record.generation = before.as_ref().map_or(0, |before| before.generation) + 1;
+    let stored = record.token(&slot.target).ok_or(Error::Panicked)?;
+    let token = login.handle(stored, &record)?;
+    login.clear_slots();
+    slot.publish(&token);
+    not_saved(login, record, before.as_ref().map(revision), error);
+    login.emit(EventKind::LoggedIn);
+    Ok(token)
+}
+
+/// What a new login replaces. A damaged record has been set aside by the store and is no obstacle.
+async fn previous(lease: &mut dyn TokenLease) -> Result<Option<LoginRecord>, Error> {
+    match lease.load().await {
+        Ok(record) => Ok(record),
+        Err(StoreError::Damaged { what, .. }) => {
+            tracing::warn!(what, "a damaged login is replaced");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,363 @@
+//! `TerminalInteraction`: how a person at a terminal is reached. It opens the browser or asks for the redirected URL,
+//! and shows device codes with a countdown.
+//!
+//! This is the one place of the crate that writes to the terminal: to standard error, so that a program's output stays
+//! its own.
+
+use std::fmt;
+use std::io::{self, BufRead, IsTerminal as _, Read as _, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jeton_grants::{
+    AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError, LoginOutcome,
+};
+use tokio::sync::oneshot;
+use url::Url;
+
+use crate::text::is_deceptive;
+
+/// How often a pasted text may be something else than the redirected URL.
+const PASTE_TRIES: usize = 5;
+
+/// The longest line that is taken, in bytes.
+const LONGEST_LINE: u64 = 64 << 10;
+
+/// How often the countdown is shown where lines cannot be rewritten.
+const RARELY: Duration = Duration::from_secs(60);
+
+/// Reaches a person at a terminal.
+///
+/// To authorize, it opens the browser (feature `browser`) and shows the URL for copying. Where there is no browser, as in
+/// an SSH session, it shows the URL and asks to paste the URL to which the browser was redirected; meanwhile the listener
+/// goes on waiting, so that a forwarded port works as well. For a device login it shows where to enter which code, and
+/// how long that is possible.
+///
+/// Everything is written to standard error, and lines are read from standard input on a thread of its own, from the
+/// first question on. Control characters in a server's texts are replaced.
+///
+/// ```
+/// use std::io::{Cursor, sink};
+/// use jeton_client::TerminalInteraction;
+///
+/// let at_the_terminal = TerminalInteraction::new();
+/// let over_a_serial_line = TerminalInteraction::with_io(Box::new(Cursor::new("")), Box::new(sink())).no_browser();
+/// ```
+pub struct TerminalInteraction {
+    opens_browser: bool,
+    screen: Mutex<Screen>,
+    lines: Lines,
+}
+
+impl TerminalInteraction {
+    /// Standard error and standard input.
+    pub fn new() -> Self {
+        let stderr = io::stderr();
+        let rewrites = stderr.is_terminal();
+        Self::over(Input::Stdin, Box::new(stderr)).rewrites_lines(rewrites)
+    }
+
+    /// Any input and output. Lines are not rewritten unless [`rewrites_lines`](Self::rewrites_lines) says so.
+    pub fn with_io(input: Box<dyn BufRead + Send>, output: Box<dyn Write + Send>) -> Self {
+        Self::over(Input::Other(input), output)
+    }
+
+    fn over(input: Input, output: Box<dyn Write + Send>) -> Self {
+        let screen = Screen { output, rewrites_lines: false, countdown: 0, shown: None };
+        Self { opens_browser: true, screen: Mutex::new(screen), lines: Lines::new(input) }
+    }
+
+    /// Never opens a browser: always shows the URL and asks for the redirected one.
+    #[must_use]
+    pub fn no_browser(mut self) -> Self {
+        self.opens_browser = false;
+        self
+    }
+
+    /// Whether the countdown may be rewritten in place with a carriage return, as on a terminal, or is printed now and
+    /// then, as in a log.
+    #[must_use]
+    pub fn rewrites_lines(mut self, rewrites_lines: bool) -> Self {
+        self.screen.get_mut().unwrap_or_else(PoisonError::into_inner).rewrites_lines = rewrites_lines;
+        self
+    }
+
+    fn screen(&self) -> MutexGuard<'_, Screen> {
+        self.screen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(feature = "browser")]
+    async fn browser_opened(&self, url: &Url) -> bool {
+        if !self.opens_browser || !crate::browser::browser_available() {
+            return false;
+        }
+        let opened = crate::browser::open_browser(url).await;
+        if let Err(error) = &opened {
+            tracing::debug!("{error}");
+        }
+        opened.is_ok()
+    }
+
+    #[cfg(not(feature = "browser"))]
+    async fn browser_opened(&self, _: &Url) -> bool {
+        let _ = self.opens_browser;
+        false
+    }
+
+    /// Asks until the line is the redirected URL.
+    async fn pasted(&self, redirect_uri: &str) -> Result<Url, InteractionError> {
+        for _ in 0..PASTE_TRIES {
+            let line = self.lines.next().await.map_err(|error| unreadable(&error))?;
+            let Some(line) = line else {
+                return Err(InteractionError::unavailable(
+                    "there is no browser here, and the input has ended, so that the redirected URL cannot be pasted",
+                ));
+            };
+            match read_pasted(&line, redirect_uri) {
+                Ok(url) => return Ok(url),
+                Err(complaint) => self.screen().say(&format!("{complaint}\n> "))?,
+            }
+        }
+        Err(InteractionError::failed(format!(
+            "the redirected URL was not pasted in {PASTE_TRIES} tries; start the login again"
+        )))
+    }
+}
+
+impl Default for TerminalInteraction {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for TerminalInteraction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TerminalInteraction")
+            .field("opens_browser", &self.opens_browser)
+            .field("rewrites_lines", &self.screen().rewrites_lines)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Interaction for TerminalInteraction {
+    async fn open_authorization_url(
+        &self,
+        prompt: &AuthorizationPrompt<'_>,
+    ) -> Result<AuthorizationReply, InteractionError> {
+        let redirect_uri = shown(prompt.redirect_uri);
+        if self.browser_opened(prompt.url).await {
+            self.screen().say(&format!(
+                "Your browser is open to sign in. If it shows nothing, open this address:\n\n  {}\n\n",
+                prompt.url
+            ))?;
+            return Ok(AuthorizationReply::Opened);
+        }
+        self.screen().say(&format!(
+            "To sign in, open this address in a browser:\n\n  {}\n\nThen copy the address at which the browser ends up \
+             (it begins with {redirect_uri}; never mind if the page cannot be loaded),\npaste it here and press Enter.\n> ",
+            prompt.url
+        ))?;
+        Ok(AuthorizationReply::Redirected(self.pasted(prompt.redirect_uri).await?))
+    }
+
+    async fn show_device_code(&self, prompt: &DeviceCodePrompt<'_>) -> Result<(), InteractionError> {
+        let code = shown(prompt.user_code);
+        let text = match prompt.verification_uri_complete {
+            // The person compares the code, so that nobody has them approve another device (RFC 8628 §3.3.1, §5.4).
+            Some(complete) => format!(
+                "Visit {} to authenticate, and check that the code there is {code}\n",
+                shown(complete)
+            ),
+            None => format!("Visit {} and enter code {code}\n", shown(prompt.verification_uri)),
+        };
+        self.screen().say(&text)
+    }
+
+    async fn device_code_pending(
+        &self,
+        _: &DeviceCodePrompt<'_>,
+        remaining: Duration,
+    ) -> Result<(), InteractionError> {
+        self.screen().count_down(remaining)
+    }
+
+    async fn login_ended(&self, outcome: LoginOutcome<'_>) {
+        let line = match outcome {
+            LoginOutcome::Success => "You are signed in.\n".to_owned(),
+            LoginOutcome::Denied { error, description: Some(description) } => {
+                format!("The login was refused: {}: {}\n", shown(error), shown(description))
+            }
+            LoginOutcome::Denied { error, description: None } => {
+                format!("The login was refused: {}\n", shown(error))
+            }
+            LoginOutcome::Failed(what) => format!("The login failed: {}\n", shown(what)),
+            _ => "The login has ended.\n".to_owned(),
+        };
+        if let Err(error) = self.screen().say(&line) {
+            tracing::debug!("{error}");
+        }
+    }
+}
+
+/// What is written to, and what stands in its last line.
+struct Screen {
+    output: Box<dyn Write + Send>,
+    rewrites_lines: bool,
+    /// How many columns the countdown takes up in the last line.
+    countdown: usize,
+    /// The time that the countdown showed last, where lines are not rewritten.
+    shown: Option<Duration>,
+}
+
+impl Screen {
+    fn say(&mut self, text: &str) -> Result<(), InteractionError> {
+        self.shown = None;
+        // The countdown goes. Spaces do that on any terminal, also on one that knows no escape sequences.
+        let blank = match std::mem::take(&mut self.countdown) {
+            0 => String::new(),
+            width => format!("\r{:width$}\r", ""),
+        };
+        self.write(&format!("{blank}{text}"))
+    }
+
+    fn count_down(&mut self, remaining: Duration) -> Result<(), InteractionError> {
+        let line = format!("Waiting for you: {} left", clock_face(remaining));
+        if self.rewrites_lines {
+            let width = self.countdown;
+            self.countdown = line.len();
+            return self.write(&format!("\r{line:width$}"));
+        }
+        if self.shown.is_some_and(|shown| shown.saturating_sub(remaining) < RARELY) {
+            return Ok(());
+        }
+        self.shown = Some(remaining);
+        self.write(&format!("{line}\n"))
+    }
+
+    fn write(&mut self, text: &str) -> Result<(), InteractionError> {
+        let written = self.output.write_all(text.as_bytes()).and_then(|()| self.output.flush());
+        written.map_err(|error| {
+            InteractionError::failed(format!(
+                "the terminal cannot be written to ({error}); run the program where somebody sees what it says"
+            ))
+        })
+    }
+}
+
+/// Minutes and seconds.
+fn clock_face(time: Duration) -> String {
+    // Rounded up: as long as there is time, it is not 0:00.
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+/// A server's text as it may be shown on a terminal.
+fn shown(text: &str) -> String {
+    text.chars().map(|character| if is_deceptive(character) { '\u{fffd}' } else { character }).collect()
+}
+
+fn unreadable(error: &io::Error) -> InteractionError {
+    InteractionError::failed(format!(
+        "the redirected URL could not be read from the terminal ({error}); start the login again"
+    ))
+}
+
+/// The redirected URL in a pasted line, or what to tell the person.
+///
+/// Whether it is the answer to this very login is not decided here: `state` is checked by the grant.
+fn read_pasted(line: &str, redirect_uri: &str) -> Result<Url, String> {
+    let expected = || {
+        format!(
+            "That is not the address to which the browser was sent. Copy all of its address bar; it begins with {}",
+            shown(redirect_uri)
+        )
+    };
+    let pasted = Url::parse(line.trim().trim_matches(['"', '\'', '<', '>'])).map_err(|_| expected())?;
+    let place = |url: &Url| {
+        let path = url.path().trim_end_matches('/').to_owned();
+        (url.scheme().to_owned(), url.host_str().map(str::to_owned), url.port_or_known_default(), path)
+    };
+    if Url::parse(redirect_uri).is_ok_and(|expected| place(&expected) != place(&pasted)) {
+        return Err(expected());
+    }
+    if !pasted.query_pairs().any(|(name, _)| name == "state") {
+        return Err(
+            "There is no answer in that address. Copy all of it, with everything behind the question mark."
+                .to_owned(),
+        );
+    }
+    Ok(pasted)
+}
+
+enum Input {
+    Stdin,
+    Other(Box<dyn BufRead + Send>),
+}
+
+impl Input {
+    /// A line, or `None` at the end. This blocks.
+    fn read_line(&mut self) -> io::Result<Option<String>> {
+        let mut line = Vec::new();
+        let read = match self {
+            // Locked for one line only: it is not ours alone.
+            Self::Stdin => io::stdin().lock().take(LONGEST_LINE).read_until(b'\n', &mut line)?,
+            Self::Other(input) => input.take(LONGEST_LINE).read_until(b'\n', &mut line)?,
+        };
+        Ok((read > 0).then(|| String::from_utf8_lossy(&line).into_owned()))
+    }
+}
+
+type Line = io::Result<Option<String>>;
+
+/// Lines, read on a thread that is started by the first question: a read cannot be given up, and must not hold up the
+/// runtime. The thread ends when nobody can ask any more, at the latest after the line that it is reading.
+struct Lines {
+    /// Until the thread is started.
+    input: Mutex<Option<Input>>,
+    questions: mpsc::Sender<oneshot::Sender<Line>>,
+    /// Until the thread is started.
+    asked: Mutex<Option<mpsc::Receiver<oneshot::Sender<Line>>>>,
+}
+
+impl Lines {
+    fn new(input: Input) -> Self {
+        let (questions, asked) = mpsc::channel();
+        Self { input: Mutex::new(Some(input)), questions, asked: Mutex::new(Some(asked)) }
+    }
+
+    /// The next line. The future may be dropped; the line then goes to the next one who asks.
+    async fn next(&self) -> Line {
+        self.start()?;
+        let (answer, line) = oneshot::channel();
+        let ended = || io::Error::other("the thread that reads the terminal has ended");
+        self.questions.send(answer).map_err(|_| ended())?;
+        line.await.map_err(|_| ended())?
+    }
+
+    fn start(&self) -> io::Result<()> {
+        let input = self.input.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(input), Some(asked)) = (input, asked) {
+            std::thread::Builder::new()
+                .name("jeton-terminal".to_owned())
+                .spawn(move || answer_questions(input, &asked))?;
+        }
+        Ok(())
+    }
+}
+
+fn answer_questions(mut input: Input, asked: &mpsc::Receiver<oneshot::Sender<Line>>) {
+    while let Ok(mut question) = asked.recv() {
+        if question.is_closed() {
+            continue;
+        }
+        let mut line = input.read_line();
+        // Who asked may have gone meanwhile, and somebody else may be asking.
+        while let Err(unheard) = question.send(line) {
+            let Ok(next) = asked.try_recv() else { break };
+            (question, line) = (next, unheard);
+        }
+    }
+}

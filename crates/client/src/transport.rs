@@ -1,0 +1,146 @@
+//! `ReqwestTransport`: the `Transport` of the grants over reqwest, for requests to an authorization server.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use http::header::ACCEPT_ENCODING;
+use jeton_grants::{Limits, Transport, TransportError, TransportErrorKind};
+use jeton_models::is_secure_or_loopback;
+use url::Url;
+
+use crate::http::{HttpClients, HttpOptions, HttpOptionsError};
+
+/// Sends requests with reqwest, and keeps to the contract of [`Transport`]: no redirects, no retries, a cap on the body,
+/// one deadline for the whole exchange, certificates verified.
+///
+/// Plain HTTP goes to this very machine only. Compressed answers are not asked for and not undone, so that the cap counts
+/// what is really there. HTTP/2 is spoken where the server offers it (feature `http2`).
+///
+/// It has to run on a tokio runtime with I/O and time enabled; cloning is cheap and shares the connections. Connections
+/// belong to the runtime on which they were made: do not share one transport between runtimes that end one before the
+/// other.
+///
+/// ```
+/// # use jeton_devserver::DevServer;
+/// use jeton_client::{HttpOptions, ReqwestTransport};
+/// use jeton_grants::{Limits, Transport, bytes::Bytes, http::Request};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// # runtime.block_on(async {
+/// # let server = DevServer::start()?;
+/// # let url = server.metadata_url();
+/// let transport = ReqwestTransport::new(&HttpOptions::new())?;
+/// let answer = transport.send(Request::get(url).body(Bytes::new())?, &Limits::default()).await?;
+/// assert_eq!(answer.status(), 200);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct ReqwestTransport {
+    clients: HttpClients,
+}
+
+impl ReqwestTransport {
+    /// A transport with these options.
+    ///
+    /// # Errors
+    /// [`HttpOptionsError`], which names the option that cannot be used.
+    pub fn new(options: &HttpOptions) -> Result<Self, HttpOptionsError> {
+        let clients = HttpClients::new(options, |builder| {
+            builder
+                // RFC 9700 §4.12.
+                .redirect(reqwest::redirect::Policy::none())
+                // reqwest repeats what an HTTP/2 server says it has not processed. A proxy in between may say so, too,
+                // and a refresh token must not go out twice. (What hyper still repeats, it has not begun to write.)
+                .retry(reqwest::retry::never())
+                // Other crates of the program may have switched on reqwest's decoders.
+                .no_gzip()
+                .no_brotli()
+                .no_zstd()
+                .no_deflate()
+        })?;
+        Ok(Self { clients })
+    }
+}
+
+impl fmt::Debug for ReqwestTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReqwestTransport").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Transport for ReqwestTransport {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        limits: &Limits,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let mut request = reqwest::Request::try_from(request).map_err(transport_error)?;
+        check(request.url())?;
+        // Without the header any encoding would be welcome (RFC 9110 §12.5.3).
+        request.headers_mut().entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
+        *request.timeout_mut() = Some(limits.timeout);
+        let client = self.clients.for_url(request.url());
+
+        let mut response = client.execute(request).await.map_err(transport_error)?;
+        let body = read(&mut response, limits.max_body).await?;
+        let mut answer = http::Response::new(body);
+        *answer.status_mut() = response.status();
+        *answer.version_mut() = response.version();
+        *answer.headers_mut() = std::mem::take(response.headers_mut());
+        Ok(answer)
+    }
+}
+
+/// Refuses what would go over a network in the clear, or cannot go at all.
+fn check(url: &Url) -> Result<(), TransportError> {
+    let refused =
+        |what: &'static str| Err(TransportError::new(TransportErrorKind::Request).with_source(what));
+    if !is_secure_or_loopback(url) {
+        return refused("the URL is neither HTTPS nor on loopback; use https://");
+    }
+    if cfg!(not(any(feature = "rustls", feature = "native-tls"))) && url.scheme() == "https" {
+        return refused(
+            "this build has no TLS; build jeton-client with the feature `rustls` or `native-tls`",
+        );
+    }
+    Ok(())
+}
+
+/// Reads the body, and stops as soon as it is over the limit.
+async fn read(response: &mut reqwest::Response, max_body: usize) -> Result<Bytes, TransportError> {
+    let too_large = || Err(TransportError::new(TransportErrorKind::BodyTooLarge));
+    let announced = response.content_length().map(usize::try_from);
+    let room = match announced {
+        Some(Ok(length)) if length <= max_body => length,
+        Some(_) => return too_large(),
+        None => 0,
+    };
+    let mut body = BytesMut::with_capacity(room);
+    while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
+        if chunk.len() > max_body - body.len() {
+            return too_large();
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+fn transport_error(error: reqwest::Error) -> TransportError {
+    // Connecting has a time limit of its own. When that is over, nothing of the request was sent: it comes first.
+    let kind = if error.is_connect() {
+        TransportErrorKind::Connect
+    } else if error.is_timeout() {
+        TransportErrorKind::Timeout
+    } else if error.is_builder() {
+        TransportErrorKind::Request
+    } else {
+        TransportErrorKind::Interrupted
+    };
+    // The URL may hold secrets in its query.
+    TransportError::new(kind).with_source(error.without_url())
+}
