@@ -106,8 +106,8 @@ clauses! {
     the_lease_loads_the_newest,
     a_save_replaces_the_whole_record,
     delete_removes_the_login,
-    a_record_of_another_key_is_refused,
     logins_are_apart,
+    a_record_of_another_key_is_refused,
     odd_keys_are_kept_apart,
     large_records_are_kept,
     unknown_members_survive,
@@ -533,7 +533,7 @@ pub async fn the_deadline_is_kept(factory: &Factory) {
         for waiter in [&store, &other] {
             let started = Instant::now();
             let refused =
-                tokio::time::timeout(deadline + Duration::from_secs(10), waiter.lease(&key, deadline)).await;
+                tokio::time::timeout(deadline + Duration::from_secs(5), waiter.lease(&key, deadline)).await;
             let waited = started.elapsed();
             match refused {
                 Ok(Err(StoreError::LeaseTimeout { .. })) => clause.check(
@@ -614,12 +614,14 @@ pub async fn a_dropped_wait_holds_nothing(factory: &Factory) {
 /// What competitors share to find out whether two are inside at once.
 #[derive(Default)]
 struct Inside {
+    arrived: AtomicU64,
     holders: AtomicUsize,
     overlaps: AtomicUsize,
     rounds: AtomicU64,
 }
 
 async fn compete(clause: &Clause, store: &dyn TokenStore, key: &LoginKey, inside: &Inside) {
+    inside.arrived.fetch_add(1, Ordering::SeqCst);
     for _ in 0..ROUNDS {
         let mut lease = clause.ok("waiting for the lease", store.lease(key, AT_MOST).await);
         if inside.holders.fetch_add(1, Ordering::SeqCst) != 0 {
@@ -627,7 +629,11 @@ async fn compete(clause: &Clause, store: &dyn TokenStore, key: &LoginKey, inside
         }
         let found = clause.ok("load under the lease", lease.load().await);
         let mut record = found.unwrap_or_else(|| LoginRecord::new(key.clone(), SystemTime::now()));
-        tokio::task::yield_now().await;
+        // The first one in stays until all have come, so that there is a crowd at the door; later ones a moment.
+        while inside.arrived.load(Ordering::SeqCst) < COMPETITORS {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
         record.generation += 1;
         clause.ok("save", lease.save(&record).await);
         inside.rounds.fetch_add(1, Ordering::SeqCst);

@@ -77,7 +77,14 @@ impl TokenStore for MemoryStore {
     async fn lease(&self, key: &LoginKey, deadline: Duration) -> Result<Box<dyn TokenLease>, StoreError> {
         let started = Instant::now();
         let in_use = self.slot_in_use(key);
-        match within(deadline, Arc::clone(&in_use.slot.lease).lock_owned()).await {
+        let lease = &in_use.slot.lease;
+        let exclusive = match Arc::clone(lease).try_lock_owned() {
+            // Tried first and not only waited for: tokio lets a wait be pending, free or not, when the task has
+            // done a lot without a pause, and then a deadline of zero would be over.
+            Ok(exclusive) => Some(exclusive),
+            Err(_) => within(deadline, Arc::clone(lease).lock_owned()).await,
+        };
+        match exclusive {
             Some(exclusive) => {
                 *locked(&in_use.slot.holder) = Some(Holder::this_process(SystemTime::now()));
                 Ok(Box::new(MemoryLease { _exclusive: exclusive, in_use }))

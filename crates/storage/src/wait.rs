@@ -27,21 +27,17 @@ pub(crate) async fn pause(duration: Duration) {
     }
 }
 
-/// What the future gives, or `None` if it takes longer than that. It is asked at least once.
+/// What the future gives, or `None` if it takes longer than that.
 #[cfg(feature = "memory")]
 pub(crate) async fn within<T>(duration: Duration, future: impl Future<Output = T>) -> Option<T> {
     use std::future::poll_fn;
     use std::pin::pin;
     use std::task::Poll;
 
-    let mut future = pin!(future);
-    if let Poll::Ready(value) = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
-        return Some(value);
-    }
     if duration.is_zero() {
         return None;
     }
-    let mut timer = pin!(pause(duration));
+    let (mut future, mut timer) = (pin!(future), pin!(pause(duration)));
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(value) => Poll::Ready(Some(value)),
         Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
