@@ -321,7 +321,10 @@ impl Held {
             return Ok(());
         }
         self.look_before_writing()?;
+        self.give_room_back();
         self.login.folder.remove(&data_name(&self.login.name))?;
+        // A killed writer may have left a refresh token in it.
+        self.login.folder.remove(&temporary_name(&self.login.name))?;
         self.login.settle_damage()?;
         self.login.folder.sync()
     }

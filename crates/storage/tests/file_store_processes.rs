@@ -1,0 +1,234 @@
+//! The file store among processes: nobody's update is lost, a killed holder frees the lease, a killed writer leaves
+//! the old record or the new one, and readers never see half of one.
+//!
+//! The processes are this very test program, started again to run the test `child` alone.
+#![cfg(feature = "file")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::io::{BufRead, BufReader, Lines};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use jeton_models::Secret;
+use jeton_storage::{FileStore, LoginKey, LoginRecord, StoreError, TokenStore};
+
+const ROLE: &str = "JETON_STORAGE_TEST_ROLE";
+const FOLDER: &str = "JETON_STORAGE_TEST_FOLDER";
+const SOON: Duration = Duration::from_secs(60);
+const PROCESSES: u64 = 8;
+const ROUNDS: u64 = 25;
+
+fn key() -> LoginKey {
+    LoginKey::new(&"https://as.example".parse().unwrap(), "my-client")
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// A record that tells when it is a mixture: its refresh token repeats the generation.
+fn record(generation: u64) -> LoginRecord {
+    let mut record = LoginRecord::new(key(), SystemTime::now());
+    record.generation = generation;
+    let length = if generation.is_multiple_of(2) { 5_000 } else { 50 };
+    record.set_refresh_token(Secret::new(format!("{generation:08}").repeat(length)), SystemTime::now());
+    record
+}
+
+fn assert_whole(record: &LoginRecord) {
+    let part = format!("{:08}", record.generation);
+    let token = record.refresh_token.as_ref().unwrap().expose();
+    assert!(
+        !token.is_empty() && token.as_bytes().chunks(8).all(|chunk| chunk == part.as_bytes()),
+        "a mixture"
+    );
+}
+
+/// What a process that was started anew does. Without a role it is no test at all.
+#[test]
+fn child() {
+    let Ok(role) = std::env::var(ROLE) else { return };
+    let store = FileStore::new(std::env::var(FOLDER).unwrap());
+    block_on(async {
+        match role.as_str() {
+            "increment" => {
+                for _ in 0..ROUNDS {
+                    let mut lease = store.lease(&key(), SOON).await.unwrap();
+                    let mut record = lease.load().await.unwrap().unwrap();
+                    lease.reserve(1_000).await.unwrap();
+                    record.generation += 1;
+                    lease.save(&record).await.unwrap();
+                }
+                println!("done");
+            }
+            "hold" => {
+                let _lease = store.lease(&key(), SOON).await.unwrap();
+                println!("held");
+                std::future::pending::<()>().await;
+            }
+            "write" => {
+                let mut lease = store.lease(&key(), SOON).await.unwrap();
+                let mut generation = lease.load().await.unwrap().map_or(0, |record| record.generation);
+                loop {
+                    generation += 1;
+                    let record = record(generation);
+                    lease.reserve(record.to_json().len()).await.unwrap();
+                    lease.save(&record).await.unwrap();
+                    println!("saved {generation}");
+                }
+            }
+            role => panic!("no role {role}"),
+        }
+    });
+}
+
+/// A started process; killed at the latest when this is dropped.
+struct Process {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    fn start(role: &str, folder: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture"])
+            .env(ROLE, role)
+            .env(FOLDER, folder)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    /// The next line that begins so, without its beginning; `None` at the end.
+    fn next(&mut self, beginning: &str) -> Option<String> {
+        self.lines.by_ref().map_while(Result::ok).find_map(|line| {
+            // The test harness may have written its own words before ours.
+            line.find(beginning).map(|at| line[at + beginning.len()..].to_owned())
+        })
+    }
+
+    /// SIGKILL, or what the system has instead; and what it had said until then.
+    fn kill(mut self, beginning: &str) -> Option<String> {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let mut last = None;
+        while let Some(line) = self.next(beginning) {
+            last = Some(line);
+        }
+        last
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn no_update_is_lost_among_eight_processes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("logins");
+    let store = FileStore::new(&folder);
+    block_on(async { store.lease(&key(), SOON).await.unwrap().save(&record(0)).await.unwrap() });
+    let processes: Vec<Process> = (0..PROCESSES).map(|_| Process::start("increment", &folder)).collect();
+    for mut process in processes {
+        process.next("done").unwrap();
+        assert!(process.child.wait().unwrap().success());
+    }
+    let counted = block_on(store.load(&key())).unwrap().unwrap().generation;
+    assert_eq!(counted, PROCESSES * ROUNDS);
+}
+
+#[test]
+fn a_killed_holder_frees_the_lease_and_was_named_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("logins");
+    let store = FileStore::new(&folder);
+    let mut holder = Process::start("hold", &folder);
+    holder.next("held").unwrap();
+    match block_on(store.lease(&key(), Duration::from_millis(50))) {
+        Err(StoreError::LeaseTimeout { holder: Some(named), .. }) => assert_eq!(named.pid, holder.child.id()),
+        other => panic!("{other:?}"),
+    }
+    // Somebody who waits already gets it when the holder dies.
+    let waiting = std::thread::spawn(move || {
+        let got = block_on(async { store.lease(&key(), SOON).await.map(drop) });
+        (got, Instant::now())
+    });
+    let killed = Instant::now();
+    holder.kill("never said");
+    let (got, when) = waiting.join().unwrap();
+    got.unwrap();
+    assert!(when.duration_since(killed) < Duration::from_secs(20));
+}
+
+#[test]
+fn a_killed_writer_leaves_the_old_or_the_new_and_what_it_saved_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("logins");
+    let store = FileStore::new(&folder);
+    let mut last = 0;
+    for saves in [1, 2, 3, 5, 8, 13, 2, 1, 4, 6] {
+        let mut writer = Process::start("write", &folder);
+        for _ in 0..saves {
+            last = writer.next("saved ").unwrap().parse().unwrap();
+        }
+        // In the middle of whatever it does now.
+        if let Some(more) = writer.kill("saved ") {
+            last = more.parse().unwrap();
+        }
+        let record = block_on(async {
+            let seen = store.load(&key()).await.unwrap().unwrap();
+            let mut lease = store.lease(&key(), SOON).await.unwrap();
+            assert_eq!(lease.load().await.unwrap().unwrap(), seen);
+            seen
+        });
+        assert_whole(&record);
+        assert!(
+            record.generation == last || record.generation == last + 1,
+            "generation {} after {last} was saved",
+            record.generation
+        );
+    }
+}
+
+#[test]
+fn readers_see_whole_records_in_order_while_another_process_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("logins");
+    let mut writer = Process::start("write", &folder);
+    writer.next("saved ").unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let (store, mut newest, mut loads) = (FileStore::new(&folder), 0, 0_u64);
+                    block_on(async {
+                        while !done.load(Ordering::Relaxed) || loads == 0 {
+                            let record = store.load(&key()).await.unwrap().unwrap();
+                            assert_whole(&record);
+                            assert!(record.generation >= newest, "{} after {newest}", record.generation);
+                            newest = record.generation;
+                            loads += 1;
+                        }
+                    });
+                })
+            })
+            .collect();
+        for _ in 0..100 {
+            writer.next("saved ").unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        for reader in readers {
+            reader.join().unwrap();
+        }
+    });
+    writer.kill("saved ");
+}
