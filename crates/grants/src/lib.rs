@@ -78,3 +78,8 @@ pub use interaction::{
 pub use refresh_token::RefreshToken;
 pub use resource_owner_password_credentials::ResourceOwnerPasswordCredentials;
 pub use transport::{Limits, Transport, TransportError, TransportErrorKind};
+
+/// The README's example is compiled and run like the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,18 @@
+//! jeton-grants against the strict devserver, over a transport without an HTTP library, and against scripted answers where
+//! a request has to be looked at byte by byte. A test of a line of standards.md begins with its id.
+// Tests may stop at the first surprise.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod authorization_code;
+mod client_authentication;
+mod device_code;
+mod discovery;
+mod extension_grant;
+mod hygiene;
+mod recovery;
+mod refresh_token;
+mod resource;
+mod token_request;
