@@ -1,4 +1,113 @@
-//! Where OAuth 2.0 logins are kept.
+//! Where OAuth 2.0 logins are kept: by many tasks, threads and processes at once, through kills and full disks.
+//!
+//! A refresh token that rotates works once. Two programs that read it from the same place and both send it lose the
+//! login for good, and so does one that cannot write down the successor. Hence the shape of this crate: a
+//! [`TokenStore`] may be read by everybody, and written only under a [`TokenLease`], which is exclusive, sees the newest
+//! record, can reserve room before the old token is used up, and saves durably.
+//!
+//! - [`LoginKey`]: which login: issuer, client id, account.
+//! - [`LoginRecord`]: what is kept of it: one refresh token, access tokens by [`TokenTarget`], whether it lives.
+#![cfg_attr(feature = "memory", doc = "- [`MemoryStore`] (feature `memory`): for the life of the process.")]
+#![cfg_attr(
+    feature = "file",
+    doc = "- [`FileStore`] (feature `file`): a file per login, shared by all programs of the user."
+)]
+#![cfg_attr(
+    feature = "contract-tests",
+    doc = "- [`contract`] (feature `contract-tests`): what every store must pass, yours too."
+)]
+//!
+//! This crate speaks no HTTP and knows no grant: it keeps what `jeton-models` names. The only thing that reads the
+//! environment is the file store's default place.
+//!
+//! # How a login is changed
+//!
+//! ```
+//! # #[cfg(feature = "memory")]
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::{Duration, SystemTime};
+//! use jeton_models::{Secret, Token};
+//! use jeton_storage::{LoginKey, LoginRecord, MemoryStore, StoredToken, TokenStore, TokenTarget};
+//!
+//! # let store = MemoryStore::new();
+//! # let key = LoginKey::new(&"https://as.example".parse()?, "my-client");
+//! # let mut first = LoginRecord::new(key.clone(), SystemTime::now());
+//! # first.set_refresh_token(Secret::from("r1"), SystemTime::now());
+//! # store.lease(&key, Duration::ZERO).await?.save(&first).await?;
+//! # async fn send_refresh_request(_: &Secret) -> Token {
+//! #     let mut token = Token::new(Secret::from("t2"));
+//! #     token.refresh_token = Some(Secret::from("r2"));
+//! #     token
+//! # }
+//! let mut lease = store.lease(&key, Duration::from_secs(30)).await?; // others wait here
+//! let mut record = lease.load().await?.ok_or("log in first")?;       // did somebody refresh meanwhile?
+//! let old = record.refresh_token.clone().ok_or("nothing to refresh with")?;
+//! lease.reserve(record.to_json().len() + 16 * 1024).await?;          // no room, no request
+//!
+//! let token = send_refresh_request(&old).await;                      // uses the old one up
+//! let now = SystemTime::now();
+//! record.set_token(StoredToken::new(&token, TokenTarget::default(), now));
+//! if let Some(refresh_token) = token.refresh_token {
+//!     record.set_refresh_token(refresh_token, now);                  // none returned: the old one is kept
+//! }
+//! record.generation += 1;
+//! record.updated_at_ms = jeton_storage::unix_ms(now);
+//! lease.save(&record).await?;                                        // durable when it returns
+//! # assert_eq!(store.load(&key).await?.unwrap().generation, 1);
+//! # Ok(())
+//! # }
+//! # #[cfg(not(feature = "memory"))]
+//! # fn main() {}
+//! ```
+//!
+//! # FORMAT
+//!
+//! A record is one JSON object (RFC 8259, UTF-8, no byte-order mark), the same in every store. This is version 1.
+//! Every later version of jeton reads it.
+//!
+//! | member | type | |
+//! |---|---|---|
+//! | `format` | string | `"jeton-login"` |
+//! | `version` | number | `1` |
+//! | `critical` | array of strings | optional: names of members without which the record must not be used; see below |
+//! | `key` | object | `issuer` (canonical spelling), `client_id`, `account`: strings |
+//! | `status` | object | `state`: `"live"`; or `"ended"` with `reason` (string) and `at_ms` |
+//! | `generation` | number | counts changes |
+//! | `created_at_ms`, `updated_at_ms` | number | |
+//! | `scope` | string | optional: the scope first asked for, names separated by a space |
+//! | `refresh_token` | string | optional |
+//! | `refresh_token_received_at_ms` | number | optional |
+//! | `tokens` | array of objects | the access tokens, no two of the same target |
+//! | `tokens[].access_token`, `.token_type` | string | |
+//! | `tokens[].target` | object | `resource`, `scope`: strings, each optional: what was asked for |
+//! | `tokens[].granted_scope` | string | optional: what the answer named |
+//! | `tokens[].received_at_ms` | number | |
+//! | `tokens[].expires_at_ms` | number | optional: unknown |
+//! | `tokens[].warnings` | array of strings | optional: codes of what was forgiven in the answer |
+//! | `tokens[].extra` | object | optional: further members of the answer, such as `id_token` |
+//!
+//! Times are milliseconds since 1970 (Unix time), at most 2^63 - 1; numbers are integers from 0 to 2^64 - 1. `null` is the
+//! same as an absent optional member. A repeated member, one of another type, an absent one that is not optional, and
+//! anything behind the object make the record damaged.
+//!
+//! ## What later versions may do
+//!
+//! - **Add members** anywhere. Version 1 ignores them and writes them back as they were: in the record, in `key`, in each
+//!   token, and in `status` as long as the state stays. (Numbers beyond 64 bits and the last bit of fractions excepted.)
+//! - **Add a `state`.** Version 1 takes the login for unusable and writes the state back.
+//! - **Add a token type, or members in `target`.** Version 1 keeps such a token and never uses it: another member of a
+//!   target makes it another token than the one that resource and scope name.
+//! - **Add a member without which the record must not be used**, and name it in `critical`: version 1 then neither uses
+//!   nor overwrites *this* record. That is for what binds a login to something, a DPoP key above all: an older jeton that
+//!   sent the refresh token without it would be told that the login is over.
+//! - **Raise `version`**, for what none of these can say. Nothing but `format` and `version` need then be as it is here.
+//! - **Other kinds of record** have another `format` that begins with `jeton-`. Version 1 leaves them alone wherever it
+//!   meets them.
+//!
+//! Reserved names: in the record `binding` (what the login is bound to: a DPoP key, a certificate), `id_token`,
+//! `metadata` (what the server said about itself), `note` (for people); as `format` `jeton-client` (a client
+//! registration) and `jeton-sealed-login` (an encrypted login).
 
 #[cfg(feature = "file")]
 mod blocking;
@@ -38,3 +147,7 @@ pub use record::{LoginRecord, LoginStatus, RecordError};
 pub use store::{LoginKeys, TokenLease, TokenStore};
 pub use stored_token::{StoredToken, TokenTarget};
 pub use time::unix_ms;
+
+#[cfg(all(doctest, feature = "memory", feature = "file", feature = "contract-tests"))]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -43,7 +43,7 @@ use crate::{LoginKey, LoginRecord, StoreDescription, StoreError};
 ///
 /// # Writing your own
 ///
-/// See the crate's README; then run [`contract::run`](crate::contract) of the feature `contract-tests` over it.
+/// See the crate's README; then run `contract::run` of the feature `contract-tests` over it.
 #[async_trait]
 pub trait TokenStore: Send + Sync {
     /// The record of that login as it is now, without waiting for anybody; `None` if there is none.
