@@ -73,7 +73,8 @@ impl PendingLogin {
 ///
 /// # Errors
 /// [`GrantError::Metadata`] if the server has no authorization endpoint, [`GrantError::NoS256`] if it lists PKCE methods
-/// without S256, [`GrantError::Parameter`] if an extra parameter clashes with one of the request's own.
+/// without S256, [`GrantError::Parameter`] if an extra parameter clashes with one of the request's own,
+/// [`GrantError::Resource`] if a resource is no resource indicator.
 pub fn begin_authorization(
     cx: &GrantContext<'_>,
     redirect_uri: &str,
@@ -118,7 +119,7 @@ fn begin(
 /// Finishes a login with the URL to which the browser was redirected.
 ///
 /// `state` and `iss` are checked before code or error is looked at. The code is sent once and never again: it is good for
-/// one try (RFC 6749 §4.1.2).
+/// one try (RFC 6749 §4.1.2), so that [`GrantError::recovery`] never advises to repeat this.
 ///
 /// # Errors
 /// [`GrantError::PendingLoginExpired`], [`GrantError::PendingLoginForeign`] if it was begun for another client or server,

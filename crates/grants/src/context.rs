@@ -50,7 +50,7 @@ pub struct GrantContext<'a> {
     pub parse: ParseOptions,
     /// The scope to ask for.
     pub scope: Option<&'a Scope>,
-    /// The resources to ask for at authorization (RFC 8707).
+    /// The resources to ask for at authorization (RFC 8707): absolute URIs without a fragment.
     pub resources: &'a [String],
     /// The one of them for which the token is wanted; `None` asks for all.
     pub target: Option<&'a str>,

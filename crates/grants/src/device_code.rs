@@ -26,7 +26,8 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 ///
 /// Where and which code to enter is shown through [`Interaction`](crate::Interaction); polling keeps to the server's
 /// interval, adds 5 s at each `slow_down`, backs off exponentially when the connection fails, and ends when the code
-/// expires.
+/// expires. A person is sent to HTTPS or loopback only; a verification URI of another kind is
+/// [`GrantError::VerificationUri`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DeviceCode {
     pkce: bool,

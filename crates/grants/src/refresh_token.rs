@@ -11,7 +11,7 @@ use crate::{Grant, GrantContext, GrantError};
 /// [`RefreshToken::scope`].
 ///
 /// This sends one request and knows nothing of other threads and processes that may refresh the same login; a session
-/// (jeton-client) does.
+/// (jeton-client) does. Nor does it survive its caller: whoever drops the future in the middle may lose a rotated token.
 #[derive(Clone, Debug)]
 pub struct RefreshToken {
     refresh_token: Secret,

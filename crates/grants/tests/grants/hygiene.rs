@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use jeton_devserver::{DevServer, Endpoint, Fault};
 use jeton_grants::{
     ClientCredentials, ClientSecretBasic, DeviceCode, EndpointRequest, Grant, GrantContext, GrantError,
-    Limits, ManualClock, Operation, PublicClient, Recovery, Transport, TransportErrorKind,
-    begin_authorization, bytes::Bytes, discover, http,
+    Limits, ManualClock, Operation, PublicClient, Recovery, TransportErrorKind, begin_authorization,
+    discover,
 };
 use jeton_models::{
     AuthorizationServerMetadata, Issuer, MetadataError, Parameters, ParseOptions, TokenResponse,
@@ -232,18 +232,18 @@ async fn a33_bodies_are_capped_connections_may_break_and_time_runs_out() {
         assert!(error.may_have_been_acted_on());
     }
 
-    cx.limits.timeout = Duration::from_millis(50);
+    cx.limits.timeout = Duration::from_millis(200);
     devserver.fault(Endpoint::Token, Fault::Hang);
     let begun = Instant::now();
     let error = ClientCredentials.obtain(&cx).await.unwrap_err();
     assert_eq!(transport_error(&error), TransportErrorKind::Timeout, "{error}");
-    assert!(begun.elapsed() >= Duration::from_millis(50));
+    assert!(begun.elapsed() >= Duration::from_millis(200));
 
-    // Nobody listens there any more.
-    let gone = devserver.token_url();
-    drop(devserver);
+    // A port that is taken and at which nobody listens.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let mut server = server;
-    server.token_endpoint = Some(gone);
+    server.token_endpoint = Some(format!("http://{}/token", taken.local_addr().unwrap()));
     let cx = GrantContext::new(&server, "me", &PublicClient, &PlainHttp, &clock);
     let error = ClientCredentials.obtain(&cx).await.unwrap_err();
     assert_eq!(transport_error(&error), TransportErrorKind::Connect, "{error}");
@@ -290,15 +290,4 @@ async fn a33_an_endpoint_of_ones_own_is_read_with_the_same_care() {
     assert_eq!(answer.status(), 200);
     answer.read(|answer| TokenResponse::parse(answer, &ParseOptions::default())).unwrap();
     assert_eq!(transport.bodies(), ["token=t&client_id=me"]);
-}
-
-#[tokio::test]
-async fn a33_the_transport_of_the_example_stays_on_this_machine() {
-    for url in
-        ["https://127.0.0.1/", "http://as.example/", "http://10.0.0.1/", "http://localhost.as.example/"]
-    {
-        let request = http::Request::get(url).body(Bytes::new()).unwrap();
-        let error = PlainHttp.send(request, &Limits::default()).await.unwrap_err();
-        assert_eq!(error.kind(), TransportErrorKind::Request, "{url}: {error}");
-    }
 }

@@ -12,6 +12,7 @@ mod device_code;
 mod discovery;
 mod extension_grant;
 mod hygiene;
+mod own_transport;
 mod recovery;
 mod refresh_token;
 mod resource;
