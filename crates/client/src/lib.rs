@@ -41,6 +41,7 @@ mod client;
 mod clock;
 mod error;
 mod event;
+mod exchange;
 mod http;
 mod login;
 #[cfg(feature = "loopback")]
@@ -64,11 +65,17 @@ pub use client::Client;
 pub use clock::SystemClock;
 pub use error::{Error, LoginRequired};
 pub use event::{Event, EventKind, Events};
+#[cfg(feature = "tower")]
+pub use exchange::{HttpRequest, HttpResponse};
 pub use http::{HttpOptions, HttpOptionsError};
 #[cfg(feature = "loopback")]
 pub use loopback::LoopbackRedirect;
+#[cfg(feature = "tower")]
+pub use middleware::{Authentication, AuthenticationLayer, Clonable, MiddlewareError, NoReplay, Replay};
 pub use request::AuthenticatedRequest;
 pub use session::{LoggedOut, Session};
+#[cfg(feature = "terminal")]
+pub use terminal::TerminalInteraction;
 pub use transport::ReqwestTransport;
 
 // What the builder takes, so that most programs need this crate alone.
@@ -82,3 +89,8 @@ pub use jeton_models::{Scope, Secret, Token, Warning};
 pub use jeton_storage::FileStore;
 pub use jeton_storage::{LoginKey, MemoryStore, StoreError, TokenStore};
 pub use reqwest;
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

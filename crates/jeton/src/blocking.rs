@@ -1,0 +1,296 @@
+//! The same client for programs without an async runtime.
+//!
+//! The work runs on jeton's own threads, and the calling thread waits. That also works from inside of an async runtime, whose
+//! thread then waits; there, [`jeton::Session`](crate::Session) is the better choice. Called from a callback of jeton (an event
+//! listener, an interaction), these functions give an error instead of waiting for themselves.
+//!
+//! ```
+//! use jeton::ClientCredentials;
+//! use jeton::blocking::Client;
+//!
+//! # let server = jeton_devserver::DevServer::start()?;
+//! # let (issuer, api) = (server.issuer(), server.resource_url());
+//! # let (client_id, client_secret) = jeton_devserver::DevServer::SERVICE_CLIENT;
+//! let client = Client::from(
+//!     jeton::Client::builder(client_id)
+//!         .issuer(issuer)
+//!         .client_secret(client_secret)
+//!         .grant(ClientCredentials)
+//!         .resource_server(&api)
+//!         .build()?,
+//! );
+//! let answer = client.session().get(&api).send()?;
+//! assert_eq!(answer.status(), 200);
+//! println!("{}", answer.text()?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use std::fmt;
+use std::time::Duration;
+
+use jeton_client::reqwest;
+use jeton_grants::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+
+use crate::{AccessToken, Error, LoggedOut, LoginKey, PendingLogin, Scope, Token};
+
+/// A [`jeton::Client`](crate::Client) whose calls block.
+#[derive(Clone, Debug)]
+pub struct Client(crate::Client);
+
+impl From<crate::Client> for Client {
+    fn from(client: crate::Client) -> Self {
+        Self(client)
+    }
+}
+
+impl Client {
+    /// The login of the account `default`.
+    pub fn session(&self) -> Session {
+        Session { client: self.0.clone(), session: self.0.session() }
+    }
+
+    /// The login of that account.
+    pub fn account(&self, account: impl Into<String>) -> Session {
+        Session { client: self.0.clone(), session: self.0.account(account) }
+    }
+
+    /// The accounts of this client that the store has a login of.
+    ///
+    /// # Errors
+    /// As [`jeton::Client::accounts`](crate::Client::accounts).
+    pub fn accounts(&self) -> Result<Vec<String>, Error> {
+        let client = self.0.clone();
+        self.0.block_on(async move { client.accounts().await })?
+    }
+
+    /// The client whose calls are async: the same logins.
+    pub fn as_async(&self) -> &crate::Client {
+        &self.0
+    }
+}
+
+/// A [`jeton::Session`](crate::Session) whose calls block.
+#[derive(Clone, Debug)]
+pub struct Session {
+    client: crate::Client,
+    session: crate::Session,
+}
+
+impl Session {
+    /// Which login this is.
+    pub fn key(&self) -> &LoginKey {
+        self.session.key()
+    }
+
+    /// The same login, with its access token for one resource (RFC 8707).
+    #[must_use]
+    pub fn for_resource(&self, resource: impl Into<String>) -> Self {
+        Self { client: self.client.clone(), session: self.session.for_resource(resource) }
+    }
+
+    /// The same login, with an access token for a part of its scope.
+    #[must_use]
+    pub fn with_scope(&self, scope: Scope) -> Self {
+        Self { client: self.client.clone(), session: self.session.with_scope(scope) }
+    }
+
+    /// The session whose calls are async: the same login.
+    pub fn as_async(&self) -> &crate::Session {
+        &self.session
+    }
+
+    fn run<T, F>(&self, call: impl FnOnce(crate::Session) -> F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        self.client.block_on(call(self.session.clone()))?
+    }
+
+    /// A valid access token.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::token`](crate::Session::token).
+    pub fn token(&self) -> Result<AccessToken, Error> {
+        match self.session.cached() {
+            Some(token) => Ok(token),
+            None => self.run(|session| async move { session.token().await }),
+        }
+    }
+
+    /// A valid access token for at least so long.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::token_valid_for`](crate::Session::token_valid_for).
+    pub fn token_valid_for(&self, least: Duration) -> Result<AccessToken, Error> {
+        self.run(move |session| async move { session.token_valid_for(least).await })
+    }
+
+    /// The cached token, if it is valid.
+    pub fn cached(&self) -> Option<AccessToken> {
+        self.session.cached()
+    }
+
+    /// Gets a new access token although the present one may still be good.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::refresh`](crate::Session::refresh).
+    pub fn refresh(&self) -> Result<AccessToken, Error> {
+        self.run(|session| async move { session.refresh().await })
+    }
+
+    /// Logs in through the client's grant.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::log_in`](crate::Session::log_in).
+    pub fn log_in(&self) -> Result<AccessToken, Error> {
+        self.run(|session| async move { session.log_in().await })
+    }
+
+    /// Begins a login by authorization code for a program that receives the redirect itself.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::begin_log_in`](crate::Session::begin_log_in).
+    pub fn begin_log_in(&self, redirect_uri: impl Into<String>) -> Result<(url::Url, PendingLogin), Error> {
+        let redirect_uri = redirect_uri.into();
+        self.run(|session| async move { session.begin_log_in(redirect_uri).await })
+    }
+
+    /// Finishes a login by authorization code with the URL to which the browser was redirected.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::finish_log_in`](crate::Session::finish_log_in).
+    pub fn finish_log_in(&self, pending: PendingLogin, redirected: &url::Url) -> Result<AccessToken, Error> {
+        let redirected = redirected.clone();
+        self.run(|session| async move { session.finish_log_in(pending, &redirected).await })
+    }
+
+    /// Starts from tokens that the program has already.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::adopt`](crate::Session::adopt).
+    pub fn adopt(&self, token: Token) -> Result<AccessToken, Error> {
+        self.run(|session| async move { session.adopt(token).await })
+    }
+
+    /// Logs out: revokes the tokens if the server can, then forgets the login.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::log_out`](crate::Session::log_out).
+    pub fn log_out(&self) -> Result<LoggedOut, Error> {
+        self.run(|session| async move { session.log_out().await })
+    }
+
+    /// Waits, bounded, for a refresh or login under way.
+    ///
+    /// # Errors
+    /// [`Error::Configuration`] when called from a callback of jeton.
+    pub fn close(&self) -> Result<(), Error> {
+        self.run(|session| async move {
+            session.close().await;
+            Ok(())
+        })
+    }
+
+    /// Why the newest token could not be stored, if that is so.
+    pub fn persist_error(&self) -> Option<Error> {
+        self.session.persist_error()
+    }
+
+    /// A GET request with the access token.
+    pub fn get(&self, url: &str) -> AuthenticatedRequest {
+        self.request(Method::GET, url)
+    }
+
+    /// A POST request with the access token.
+    pub fn post(&self, url: &str) -> AuthenticatedRequest {
+        self.request(Method::POST, url)
+    }
+
+    /// A request with the access token, to one of the client's resource servers.
+    pub fn request(&self, method: Method, url: &str) -> AuthenticatedRequest {
+        AuthenticatedRequest { client: self.client.clone(), request: self.session.request(method, url) }
+    }
+}
+
+/// A [`jeton::AuthenticatedRequest`](crate::AuthenticatedRequest) whose sending blocks.
+#[derive(Debug)]
+#[must_use = "a request does nothing until it is sent"]
+pub struct AuthenticatedRequest {
+    client: crate::Client,
+    request: crate::AuthenticatedRequest,
+}
+
+impl AuthenticatedRequest {
+    /// Adds a header.
+    pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
+        self.with(|request| request.header(name, value))
+    }
+
+    /// Sets the body.
+    pub fn body(self, body: impl Into<reqwest::Body>) -> Self {
+        self.with(|request| request.body(body))
+    }
+
+    /// The longest that the whole exchange may take.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.with(|request| request.timeout(timeout))
+    }
+
+    /// Anything else that reqwest's builder can do.
+    pub fn with(mut self, change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder) -> Self {
+        self.request = self.request.with(change);
+        self
+    }
+
+    /// Sends the request. Any status is an answer, not an error.
+    ///
+    /// # Errors
+    /// As [`jeton::AuthenticatedRequest::send`](crate::AuthenticatedRequest::send).
+    pub fn send(self) -> Result<Response, Error> {
+        let Self { client, request } = self;
+        let response = client.block_on(request.send())??;
+        Ok(Response { client, response })
+    }
+}
+
+/// The answer to an authenticated request. Its body is read when asked for.
+pub struct Response {
+    client: crate::Client,
+    response: reqwest::Response,
+}
+
+impl Response {
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    /// The whole body.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the connection breaks.
+    pub fn bytes(self) -> Result<Vec<u8>, Error> {
+        let Self { client, response } = self;
+        Ok(client.block_on(response.bytes())??.to_vec())
+    }
+
+    /// The whole body as text; what is not UTF-8 is replaced.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the connection breaks.
+    pub fn text(self) -> Result<String, Error> {
+        self.bytes().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
