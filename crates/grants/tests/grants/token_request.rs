@@ -11,7 +11,8 @@ use std::time::Duration;
 use url::Url;
 
 use crate::support::{
-    FakeListener, Person, PlainHttp, Scripted, a_moment, as_example, json, metadata, oauth_error, token,
+    FakeListener, Person, PlainHttp, Scripted, a_moment, as_example, clocked, json, metadata, oauth_error,
+    token,
 };
 
 const DEVICE: &str =
@@ -64,10 +65,9 @@ async fn a3_every_grant_sends_what_its_rfc_says_and_nothing_else() {
 
 #[tokio::test]
 async fn a3_the_strict_server_finds_no_fault_with_any_grant() {
-    let devserver = DevServer::builder().device_auto_approve_after_polls(Some(1)).start().unwrap();
-    let server = metadata(&devserver).await;
-    // The grants wait on a clock that runs by itself; the server is told of the time that passes on it.
     let clock = ManualClock::at(a_moment());
+    let devserver = clocked(DevServer::builder().device_auto_approve_after_polls(Some(1)), &clock);
+    let server = metadata(&devserver).await;
     let authentication = ClientSecretBasic::new(DevServer::CONFIDENTIAL_CLIENT.1);
     let person = Person::idle();
     let scope: Scope = "read write".parse().unwrap();
@@ -83,7 +83,8 @@ async fn a3_the_strict_server_finds_no_fault_with_any_grant() {
         begin_authorization(&cx, FakeListener::REDIRECT_URI, Duration::from_secs(60)).unwrap();
     let redirected: Url = devserver.authorize(url.as_str()).unwrap().parse().unwrap();
     finish_authorization(&cx, pending, &redirected).await.unwrap();
-    assert_eq!(devserver.stats().tokens_issued, 4);
+    DeviceCode::new().obtain(&cx).await.unwrap();
+    assert_eq!(devserver.stats().tokens_issued, 5);
 }
 
 #[tokio::test]
