@@ -330,10 +330,10 @@ impl Held {
     }
 
     fn give_room_back(&mut self) {
+        let Some(room) = self.room.take() else { return };
         // Closed first, for Windows.
-        if self.room.take().is_some()
-            && let Err(error) = self.login.folder.remove(&temporary_name(&self.login.name))
-        {
+        drop(room);
+        if let Err(error) = self.login.folder.remove(&temporary_name(&self.login.name)) {
             tracing::debug!(login = %self.login.key, %error, "the room reserved for a login is left behind");
         }
     }

@@ -50,6 +50,10 @@ fn assert_whole(record: &LoginRecord) {
 #[test]
 fn child() {
     let Ok(role) = std::env::var(ROLE) else { return };
+    if role == "place" {
+        println!("place {}", FileStore::at_default_place().unwrap().path().display());
+        return;
+    }
     let store = FileStore::new(std::env::var(FOLDER).unwrap());
     block_on(async {
         match role.as_str() {
@@ -92,13 +96,13 @@ struct Process {
 
 impl Process {
     fn start(role: &str, folder: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child", "--nocapture"])
-            .env(ROLE, role)
-            .env(FOLDER, folder)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::start_with(role, |command| command.env(FOLDER, folder))
+    }
+
+    fn start_with(role: &str, environment: impl FnOnce(&mut Command) -> &mut Command) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "child", "--nocapture"]).env(ROLE, role).stdout(Stdio::piped());
+        let mut child = environment(&mut command).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
     }
@@ -231,4 +235,27 @@ fn readers_see_whole_records_in_order_while_another_process_writes() {
         }
     });
     writer.kill("saved ");
+}
+
+#[test]
+fn the_default_place_is_the_platforms() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let place = |variable: &str, value: &Path| {
+        let mut process = Process::start_with("place", |command| {
+            command.env("HOME", home).env_remove("XDG_STATE_HOME").env(variable, value)
+        });
+        std::path::PathBuf::from(process.next("place ").unwrap())
+    };
+    if cfg!(windows) {
+        assert_eq!(place("LOCALAPPDATA", home), home.join("jeton").join("logins"));
+    } else if cfg!(target_vendor = "apple") {
+        assert_eq!(place("HOME", home), home.join("Library/Application Support/jeton/logins"));
+    } else {
+        let usual = home.join(".local/state/jeton/logins");
+        assert_eq!(place("HOME", home), usual);
+        assert_eq!(place("XDG_STATE_HOME", &home.join("state")), home.join("state/jeton/logins"));
+        assert_eq!(place("XDG_STATE_HOME", Path::new("relative")), usual, "a relative one is to be ignored");
+        assert_eq!(place("XDG_STATE_HOME", Path::new("")), usual);
+    }
 }

@@ -1,6 +1,6 @@
 //! Both stores pass the public contract, unchanged; every clause of it as a test of its own would say less about
 //! `contract::run`, which is what strangers call.
-#![cfg(feature = "contract-tests")]
+#![cfg(all(feature = "contract-tests", any(feature = "memory", feature = "file")))]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use jeton_storage::{TokenStore, contract};
