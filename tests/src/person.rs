@@ -9,7 +9,7 @@ use jeton_devserver::DevServer;
 use jeton_grants::{AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError};
 use url::Url;
 
-use crate::http::{self, Answer, PATIENCE};
+use crate::browser::{self, Answer, PATIENCE};
 
 /// A redirect URI of the devserver's clients at which nobody listens.
 pub const REDIRECT_URI: &str = "http://127.0.0.1:49152/callback";
@@ -105,7 +105,7 @@ impl Person {
     fn visit(&self, redirected: Url) {
         let sender = self.0.pages.lock().unwrap_or_else(PoisonError::into_inner).0.clone();
         std::thread::spawn(move || {
-            if let Ok(page) = http::get(&redirected) {
+            if let Ok(page) = browser::get(&redirected) {
                 let _ = sender.send(page);
             }
         });

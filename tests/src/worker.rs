@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::http::{self, PATIENCE};
+use crate::browser::{self, PATIENCE};
 use crate::person::REDIRECT_URI;
 
 /// What a worker is to be: its only argument, as JSON.
@@ -173,7 +173,7 @@ fn new_runtime() -> Runtime {
 /// The server approves by itself; a GET is all that a browser would do.
 async fn log_in(session: &Session) -> Result<AccessToken, Error> {
     let (url, pending) = session.begin_log_in(REDIRECT_URI).await?;
-    let answer = tokio::task::spawn_blocking(move || http::get(&url)).await.expect("no panic").expect("an answer");
+    let answer = tokio::task::spawn_blocking(move || browser::get(&url)).await.expect("no panic").expect("an answer");
     let location = answer.header("location").expect("the server redirects");
     session.finish_log_in(pending, &Url::parse(location).expect("a URL")).await
 }
