@@ -5,7 +5,9 @@
 
 use std::error::Error;
 
-use jeton::{AuthorizationCode, Client, DeviceCode, FileStore, LoopbackRedirect, TerminalInteraction, blocking};
+use jeton::{
+    AuthorizationCode, Client, DeviceCode, FileStore, LoopbackRedirect, TerminalInteraction, blocking,
+};
 use lexopt::ValueExt;
 
 const HELP: &str = "\
@@ -94,7 +96,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     if options.log_out {
         match session.log_out()?.revocation_error {
             None => println!("Logged out."),
-            Some(error) => println!("The login is forgotten here, but was not revoked at the server: {error}"),
+            Some(error) => {
+                println!("The login is forgotten here, but was not revoked at the server: {error}")
+            }
         }
         return Ok(());
     }
@@ -114,7 +118,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("Scope: {scope}.");
     }
     match token.expires_at().and_then(|at| at.duration_since(std::time::SystemTime::now()).ok()) {
-        Some(left) => println!("The access token lives for {} s; it is refreshed when need be.", left.as_secs()),
+        Some(left) => {
+            println!("The access token lives for {} s; it is refreshed when need be.", left.as_secs())
+        }
         None => println!("The server does not say when the access token expires."),
     }
     for warning in token.warnings() {

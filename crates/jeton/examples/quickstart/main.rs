@@ -158,8 +158,15 @@ fn desktop_app(issuer: &str, api: &str, logins: &Path, browser: bool) -> Result<
 
 async fn call(session: &Session, api: &str) -> Result<(), Box<dyn Error>> {
     let answer = session.get(api).send().await?;
-    let (status, body) = (answer.status(), answer.text().await?);
-    done(&format!("GET {api}: {status} {body}"));
+    let status = answer.status();
+    let seen: serde_json::Value = serde_json::from_slice(&answer.bytes().await?)?;
+    let text = |name: &str| seen[name].as_str().unwrap_or("nobody").to_owned();
+    done(&format!(
+        "GET {api}: {status}; it saw {}, through {}, scope {}",
+        text("sub"),
+        text("client_id"),
+        text("scope")
+    ));
     Ok(())
 }
 

@@ -14,25 +14,25 @@ fn paint(code: &str, text: &str) -> String {
     }
 }
 
-pub fn title(text: &str) -> String {
+pub(crate) fn title(text: &str) -> String {
     paint("1", text)
 }
 
-pub fn step(text: &str) {
+pub(crate) fn step(text: &str) {
     let number = STEPS.fetch_add(1, Ordering::Relaxed) + 1;
     println!("\n{} {}", paint("1;36", &format!("{number:>2}")), paint("1", text));
 }
 
-pub fn done(text: &str) {
+pub(crate) fn done(text: &str) {
     println!("   {} {text}", paint("32", "✓"));
 }
 
-pub fn note(text: &str) {
+pub(crate) fn note(text: &str) {
     println!("   {} {}", paint("2", "·"), paint("2", text));
 }
 
 /// Waits for real, because expiry is real here; in tests a clock is injected instead.
-pub async fn wait(time: Duration) {
+pub(crate) async fn wait(time: Duration) {
     print!("   {} {}", paint("2", "·"), paint("2", &format!("waiting {} s", time.as_secs())));
     for _ in 0..time.as_secs() {
         let _ = std::io::stdout().flush();
