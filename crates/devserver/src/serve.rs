@@ -198,12 +198,17 @@ async fn handle<R: Respond>(
     flushes: Arc<Flushes>,
 ) -> Result<Response<ReplyBody>, Cut> {
     let (parts, body) = request.into_parts();
+    let too_large = || {
+        let answer = Answer::empty(StatusCode::PAYLOAD_TOO_LARGE).with_header("connection", "close");
+        response(Reply { answer, delivery: Delivery::Whole }, Arc::clone(&flushes))
+    };
+    // Said beforehand by Content-Length: no need to wait for it.
+    if body.size_hint().lower() > BODY_CAP as u64 {
+        return Ok(too_large());
+    }
     let body = match Limited::new(body, BODY_CAP).collect().await {
         Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
-            let answer = Answer::empty(StatusCode::PAYLOAD_TOO_LARGE).with_header("connection", "close");
-            return Ok(response(Reply { answer, delivery: Delivery::Whole }, flushes));
-        }
+        Err(error) if error.is::<LengthLimitError>() => return Ok(too_large()),
         Err(_) => return Err(Cut),
     };
     let request = Request {

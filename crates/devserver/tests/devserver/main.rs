@@ -1,0 +1,19 @@
+//! The devserver over real HTTP, as any client meets it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod authorization;
+mod device;
+mod faults;
+mod http;
+mod lifecycle;
+mod login;
+mod metadata;
+mod pages;
+mod refresh;
+mod resource;
+mod token;
