@@ -34,6 +34,8 @@ pub enum Error {
     },
     /// An authenticated request could not be sent or answered.
     Request(Arc<reqwest::Error>),
+    /// An authenticated request that cannot be sent as it is. Nothing was sent.
+    InvalidRequest(Arc<str>),
     /// The configuration cannot work.
     Configuration(Arc<str>),
     /// The login was cancelled.
@@ -61,6 +63,10 @@ impl Error {
         Self::Configuration(Arc::from(what.into()))
     }
 
+    pub(crate) fn invalid_request(what: impl Into<String>) -> Self {
+        Self::InvalidRequest(Arc::from(what.into()))
+    }
+
     /// What the caller can do.
     pub fn recovery(&self) -> Recovery {
         match self {
@@ -74,6 +80,7 @@ impl Error {
             Self::BackingOff { after, .. } => Recovery::Retry { after: Some(*after) },
             Self::ForeignOrigin { .. } | Self::Configuration(_) => Recovery::FixConfiguration,
             Self::Request(error) if error.is_builder() => Recovery::FixRequest,
+            Self::InvalidRequest(_) => Recovery::FixRequest,
             Self::Request(_) => Recovery::Retry { after: None },
             Self::Panicked => Recovery::GiveUp,
         }
@@ -122,7 +129,7 @@ impl fmt::Display for Error {
                 }
                 Ok(())
             }
-            Self::Configuration(what) => f.write_str(what),
+            Self::Configuration(what) | Self::InvalidRequest(what) => f.write_str(what),
             Self::Cancelled => f.write_str("the login was cancelled before it was finished; log in again"),
             Self::Panicked => {
                 f.write_str("a task of jeton ended by a panic; please report it with its backtrace")

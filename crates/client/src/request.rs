@@ -1,14 +1,17 @@
 //! Authenticated requests: the token goes to the client's resource servers and nowhere else, and a rejected token is
 //! replaced once (RFC 6750 §3.1).
 
-use ::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use std::cell::Cell;
+use std::time::Duration;
+
+use ::http::header::CONTENT_TYPE;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use jeton_models::{is_secure_or_loopback, parse_www_authenticate};
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, Response};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::client::ClientInner;
+use crate::exchange::{HttpResponse, sealed, send_with_token};
 use crate::http::HttpClients;
 use crate::{Error, Session};
 
@@ -18,18 +21,48 @@ const REDIRECTS: usize = 10;
 /// A request that will carry the session's access token.
 ///
 /// [`send`](Self::send) attaches the token and, if the resource server answers 401 `invalid_token`, gets another one and sends
-/// the request once more (unless its body is a stream, which cannot be sent twice). Redirects within the origin keep the
-/// token; to any other origin they go without it.
+/// the request once more, unless its body is a stream (a multipart form is one), which cannot be sent twice: then the 401 is
+/// the answer, and the next request has another token. A 401 that names another error and a 403 are answers like any other.
+///
+/// # Where the token goes
+/// To the origins that the client names as its [resource servers](crate::ClientBuilder::resource_server), and nowhere else.
+/// Redirects within the origin keep the token; to any other origin, be it another of the client's resource servers, the request
+/// goes on without it (but with the rest of it, as HTTP has it: a 307 repeats the body). A redirect from HTTPS to HTTP is not
+/// followed.
+///
+/// A request that brings an `Authorization` header of its own (also by way of [`with`](Self::with), or as `user@` in its URL) is
+/// refused with [`Error::InvalidRequest`]: neither is silently sent in the place of the other.
+///
+/// ```
+/// # use jeton_client::{Client, ClientCredentials};
+/// # let server = jeton_devserver::DevServer::start()?;
+/// # let (issuer, (id, secret)) = (server.issuer(), jeton_devserver::DevServer::SERVICE_CLIENT);
+/// # let api = server.url("");
+/// # let client = Client::builder(id).issuer(issuer).client_secret(secret).grant(ClientCredentials)
+/// #     .resource_server(&api).build()?;
+/// # let session = client.session();
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let notes = session
+///     .post(&format!("{api}/api/notes"))
+///     .query([("draft", "yes")])
+///     .form([("text", "Bring the jeton")])
+///     .send()
+///     .await?;
+/// assert!(notes.status().is_success());
+/// # Ok::<(), jeton_client::Error>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "a request does nothing until it is sent"]
 pub struct AuthenticatedRequest {
     session: Session,
     request: Result<RequestBuilder, Error>,
+    query: Vec<(String, String)>,
 }
 
 impl AuthenticatedRequest {
     pub(crate) fn new(session: Session, method: Method, url: &str) -> Self {
         let request = session.client().new_request(method, url);
-        Self { session, request }
+        Self { session, request, query: Vec::new() }
     }
 
     /// Adds a header.
@@ -37,9 +70,25 @@ impl AuthenticatedRequest {
         self.with(|request| request.header(name, value))
     }
 
+    /// Adds parameters to the URL's query, encoded.
+    pub fn query<N: Into<String>, V: Into<String>>(
+        mut self,
+        parameters: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        self.query.extend(parameters.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
     /// Sets the body.
     pub fn body(self, body: impl Into<reqwest::Body>) -> Self {
         self.with(|request| request.body(body))
+    }
+
+    /// Sets a form as body: `application/x-www-form-urlencoded`.
+    pub fn form<N: AsRef<str>, V: AsRef<str>>(self, parameters: impl IntoIterator<Item = (N, V)>) -> Self {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        self.with(|request| request.header(CONTENT_TYPE, form).body(body))
     }
 
     /// Sets a JSON body.
@@ -48,18 +97,21 @@ impl AuthenticatedRequest {
         self.with(|request| request.json(json))
     }
 
-    /// Sets a multipart body.
+    /// Sets a multipart body. It is a stream, and so is not sent a second time after a 401.
     #[cfg(feature = "multipart")]
     pub fn multipart(self, form: reqwest::multipart::Form) -> Self {
         self.with(|request| request.multipart(form))
     }
 
-    /// The longest that the whole exchange may take.
-    pub fn timeout(self, timeout: std::time::Duration) -> Self {
+    /// The longest that the resource server may take, from connecting until the body is read. The second try after a 401 has
+    /// as long again; what getting a token may take is limited by the client's own
+    /// [limits](crate::ClientBuilder::limits). Unless set there is no limit.
+    pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|request| request.timeout(timeout))
     }
 
-    /// Anything else that reqwest's builder can do.
+    /// Anything else that reqwest's builder can do. It cannot send the token elsewhere: the origin is checked in
+    /// [`send`](Self::send), on the request as it then is.
     pub fn with(mut self, change: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Self {
         self.request = self.request.map(change);
         self
@@ -70,45 +122,54 @@ impl AuthenticatedRequest {
     /// Must be called within a tokio runtime (the blocking API of the crate `jeton` needs none).
     ///
     /// # Errors
-    /// [`Error::ForeignOrigin`] if the URL is at none of the client's resource servers; [`Error::Request`] if there is no answer;
-    /// and those of [`Session::token`].
+    /// [`Error::ForeignOrigin`] if the URL is at none of the client's resource servers; [`Error::InvalidRequest`] if it is no
+    /// URL, or if the request has an `Authorization` header; [`Error::Request`] if there is no answer; and those of
+    /// [`Session::token`]. If no other token is to be had after a 401, that is told where somebody has to log in
+    /// ([`Error::LoginRequired`]); otherwise the 401 is the answer.
     pub async fn send(self) -> Result<Response, Error> {
         let session = self.session;
         let mut request = self.request?.build()?;
-        session.client().check_origin(request.url())?;
+        if !self.query.is_empty() {
+            request.url_mut().query_pairs_mut().extend_pairs(&self.query);
+        }
         let api = session.client().api()?.for_url(request.url()).clone();
-        let origin = request.url().origin();
-
-        let token = session.token().await?;
-        request.headers_mut().insert(AUTHORIZATION, token.authorization().clone());
         let again = request.try_clone();
-        let response = api.execute(request).await?;
-        let rejected =
-            response.url().origin() == origin && is_rejection(response.status(), response.headers());
-        if !rejected {
-            session.confirm(&token);
-            return Ok(response);
-        }
-        if !session.reject(&token) {
-            return Ok(response);
-        }
-        let Some(mut again) = again else { return Ok(response) };
-        let another = match session.token_after(&token).await {
-            Ok(another) => another,
-            // The server's own answer says more than that there is no other token.
-            Err(error) => {
-                tracing::debug!(%error, "no other token after a rejection");
-                return if error.is_login_required() { Err(error) } else { Ok(response) };
-            }
-        };
-        again.headers_mut().insert(AUTHORIZATION, another.authorization().clone());
-        let response = api.execute(again).await?;
-        if response.url().origin() == origin && is_rejection(response.status(), response.headers()) {
-            session.reject(&another);
-        } else {
-            session.confirm(&another);
-        }
-        Ok(response)
+        let answer = send_with_token(&session, request, again, |request| {
+            let sending = api.execute(request);
+            LEFT_ORIGIN.scope(Cell::new(false), async {
+                let response = sending.await?;
+                Ok::<_, Error>(Answer { response, left_origin: LEFT_ORIGIN.with(Cell::get) })
+            })
+        })
+        .await?;
+        Ok(answer.response)
+    }
+}
+
+tokio::task_local! {
+    /// Whether a redirect has led the request under way away from its origin, where the token is taken off for good: even if
+    /// it is led back, the answer says nothing about the token.
+    static LEFT_ORIGIN: Cell<bool>;
+}
+
+struct Answer {
+    response: Response,
+    left_origin: bool,
+}
+
+impl sealed::Sealed for Answer {}
+
+impl HttpResponse for Answer {
+    fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+
+    fn is_from(&self, target: &Url) -> bool {
+        !self.left_origin && HttpResponse::is_from(&self.response, target)
     }
 }
 
@@ -118,34 +179,7 @@ impl std::fmt::Debug for AuthenticatedRequest {
     }
 }
 
-/// Whether an answer says that the token is not valid (any more). A 401 that names another error, such as a lack of
-/// authentication strength, is something that a refresh would not mend.
-pub(crate) fn is_rejection(status: StatusCode, headers: &HeaderMap) -> bool {
-    if status != StatusCode::UNAUTHORIZED {
-        return false;
-    }
-    let mut errors = headers
-        .get_all(WWW_AUTHENTICATE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(parse_www_authenticate)
-        .filter(|challenge| challenge.is("Bearer"))
-        .filter_map(|challenge| challenge.get("error").map(str::to_owned))
-        .peekable();
-    // Many servers send a bare 401 for an expired token.
-    errors.peek().is_none() || errors.any(|error| error == "invalid_token")
-}
-
 impl ClientInner {
-    /// Whether the token may be sent to that URL.
-    pub(crate) fn check_origin(&self, url: &Url) -> Result<(), Error> {
-        let origin = url.origin();
-        if is_secure_or_loopback(url) && self.resource_servers.contains(&origin) {
-            return Ok(());
-        }
-        Err(Error::ForeignOrigin { origin: origin.ascii_serialization() })
-    }
-
     /// The HTTP clients of authenticated requests, made at the first one.
     fn api(&self) -> Result<&HttpClients, Error> {
         if let Some(api) = self.api.get() {
@@ -158,22 +192,82 @@ impl ClientInner {
 
     fn new_request(&self, method: Method, url: &str) -> Result<RequestBuilder, Error> {
         let url = Url::parse(url).map_err(|error| {
+            // Neither the query nor a password before the host is shown.
             let shown = url.split(['?', '#']).next().unwrap_or_default();
-            Error::configuration(format!("`{shown}` is no absolute URL: {error}"))
+            let shown = shown.rsplit('@').next().unwrap_or_default();
+            Error::invalid_request(format!("`{shown}` is no absolute URL: {error}"))
         })?;
         Ok(self.api()?.for_url(&url).request(method, url))
     }
 }
 
-/// Follows redirects; reqwest takes the token off when host or port change, and this refuses a step from HTTPS down to HTTP,
-/// for which it would not.
+/// Follows redirects. reqwest takes the token off at the first step that leaves the origin.
 fn redirects() -> Policy {
-    Policy::custom(|attempt| {
-        if attempt.previous().len() > REDIRECTS {
-            return attempt.error("too many redirects");
+    Policy::custom(|attempt| match next_step(attempt.previous(), attempt.url()) {
+        Step::Follow => attempt.follow(),
+        Step::FollowWithoutToken => {
+            // Somebody else's future may be polled under this policy, but not outside of `send`.
+            let _ = LEFT_ORIGIN.try_with(|left| left.set(true));
+            attempt.follow()
         }
-        let downgrade = attempt.previous().last().is_some_and(|from| from.scheme() == "https")
-            && attempt.url().scheme() != "https";
-        if downgrade { attempt.stop() } else { attempt.follow() }
+        Step::Stop => attempt.stop(),
+        Step::TooMany => attempt.error("too many redirects"),
     })
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Follow,
+    FollowWithoutToken,
+    /// The redirect itself is the answer.
+    Stop,
+    TooMany,
+}
+
+/// Where a redirect to `next` leads, after the URLs in `previous`.
+fn next_step(previous: &[Url], next: &Url) -> Step {
+    if previous.len() > REDIRECTS {
+        return Step::TooMany;
+    }
+    let Some(from) = previous.last() else { return Step::Stop };
+    if from.scheme() == "https" && next.scheme() != "https" {
+        return Step::Stop;
+    }
+    if from.origin() == next.origin() { Step::Follow } else { Step::FollowWithoutToken }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_redirects_lead() {
+        let step = |from: &str, to: &str| next_step(&[from.parse().unwrap()], &to.parse().unwrap());
+        let table = [
+            ("https://api.example/a", "https://api.example/b", Step::Follow),
+            ("https://api.example/a", "https://API.example:443/b", Step::Follow),
+            ("http://127.0.0.1:80/a", "http://127.0.0.1/b", Step::Follow),
+            ("https://api.example/a", "https://api.example:8443/a", Step::FollowWithoutToken),
+            ("https://api.example/a", "https://api.example.evil/a", Step::FollowWithoutToken),
+            ("https://api.example/a", "https://api.example@evil.example/a", Step::FollowWithoutToken),
+            ("http://127.0.0.1:4000/a", "http://127.0.0.1.evil:4000/a", Step::FollowWithoutToken),
+            ("http://127.0.0.1:4000/a", "http://localhost:4000/a", Step::FollowWithoutToken),
+            ("http://localhost/a", "https://localhost/a", Step::FollowWithoutToken),
+            // Down to the clear, be it on the same host or to this very machine.
+            ("https://api.example/a", "http://api.example/a", Step::Stop),
+            ("https://api.example:8443/a", "http://api.example:8443/a", Step::Stop),
+            ("https://api.example/a", "http://127.0.0.1:4000/a", Step::Stop),
+            ("https://api.example/a", "ftp://api.example/a", Step::Stop),
+        ];
+        for (from, to, expected) in table {
+            assert_eq!(step(from, to), expected, "{from} -> {to}");
+        }
+    }
+
+    #[test]
+    fn redirects_come_to_an_end() {
+        let url: Url = "https://api.example/".parse().unwrap();
+        assert_eq!(next_step(&vec![url.clone(); REDIRECTS], &url), Step::Follow);
+        assert_eq!(next_step(&vec![url.clone(); REDIRECTS + 1], &url), Step::TooMany);
+    }
 }

@@ -1,0 +1,346 @@
+//! One authenticated exchange over any HTTP library: attach the token, judge the answer, and replace a rejected token once
+//! (RFC 6750 §3.1). `AuthenticatedRequest` and the tower layer are both made of it.
+
+use std::future::Future;
+
+use ::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use ::http::{HeaderMap, StatusCode};
+use jeton_models::{is_secure_or_loopback, parse_www_authenticate};
+use url::{Host, Url};
+
+use crate::client::ClientInner;
+use crate::{AccessToken, Error, Session};
+
+/// A request as an HTTP library has it: `http::Request<B>` and `reqwest::Request`.
+#[cfg_attr(
+    not(feature = "tower"),
+    expect(unreachable_pub, reason = "the signatures of the layer show it, which is a feature")
+)]
+pub trait HttpRequest: sealed::Sealed {
+    /// Where it goes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] if that cannot be told, or not without doubt.
+    fn target(&self) -> Result<Url, Error>;
+
+    /// Its headers.
+    fn headers(&self) -> &HeaderMap;
+
+    /// Its headers.
+    fn headers_mut(&mut self) -> &mut HeaderMap;
+}
+
+/// An answer as an HTTP library has it: `http::Response<B>` and `reqwest::Response`.
+#[cfg_attr(
+    not(feature = "tower"),
+    expect(unreachable_pub, reason = "the signatures of the layer show it, which is a feature")
+)]
+pub trait HttpResponse: sealed::Sealed {
+    /// Its status.
+    fn status(&self) -> StatusCode;
+
+    /// Its headers.
+    fn headers(&self) -> &HeaderMap;
+
+    /// Whether it comes from where the request was sent, as far as can be told, and not from another origin to which the HTTP
+    /// client followed a redirect: what others say about a token that they did not get counts for nothing.
+    fn is_from(&self, target: &Url) -> bool;
+}
+
+pub(crate) mod sealed {
+    /// Keeps the traits free to grow.
+    pub trait Sealed {}
+}
+
+impl<B> sealed::Sealed for ::http::Request<B> {}
+
+impl<B> HttpRequest for ::http::Request<B> {
+    fn target(&self) -> Result<Url, Error> {
+        let uri = self.uri();
+        let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else {
+            return Err(Error::invalid_request(
+                "the request's URI has no scheme or no host, so that nobody can tell who would get the token; give it \
+                 the whole URL",
+            ));
+        };
+        let url = Url::parse(&format!("{scheme}://{authority}/")).map_err(|error| {
+            Error::invalid_request(format!("the host of the request's URI cannot be understood: {error}"))
+        })?;
+        // The HTTP client connects to what the URI's own parser understands. What the two read differently (`127.1`, percent
+        // signs, ..) would be checked as one host and sent to another.
+        let same_host = match url.host() {
+            Some(Host::Ipv6(address)) => authority.host().trim_matches(['[', ']']).parse() == Ok(address),
+            Some(_) => url.host_str().is_some_and(|host| host.eq_ignore_ascii_case(authority.host())),
+            None => false,
+        };
+        if !same_host || authority.port_u16().is_some_and(|port| url.port_or_known_default() != Some(port)) {
+            return Err(Error::invalid_request(
+                "the host of the request's URI is spelled in a way that not everybody reads alike; write a plain host \
+                 name or address",
+            ));
+        }
+        Ok(url)
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+}
+
+impl sealed::Sealed for reqwest::Request {}
+
+impl HttpRequest for reqwest::Request {
+    fn target(&self) -> Result<Url, Error> {
+        Ok(self.url().clone())
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn headers_mut(&mut self) -> &mut HeaderMap {
+        self.headers_mut()
+    }
+}
+
+impl<B> sealed::Sealed for ::http::Response<B> {}
+
+impl<B> HttpResponse for ::http::Response<B> {
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn is_from(&self, _target: &Url) -> bool {
+        true
+    }
+}
+
+impl sealed::Sealed for reqwest::Response {}
+
+impl HttpResponse for reqwest::Response {
+    fn status(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        self.headers()
+    }
+
+    fn is_from(&self, target: &Url) -> bool {
+        self.url().origin() == target.origin()
+    }
+}
+
+/// Sends the request with the session's token, and once more with another one if the token is rejected and `again`, the
+/// request's copy, is there.
+pub(crate) async fn send_with_token<R, A, E, F>(
+    session: &Session,
+    mut request: R,
+    again: Option<R>,
+    mut send: impl FnMut(R) -> F,
+) -> Result<A, E>
+where
+    R: HttpRequest,
+    A: HttpResponse,
+    E: From<Error>,
+    F: Future<Output = Result<A, E>>,
+{
+    let target = request.target()?;
+    session.client().check_origin(&target)?;
+    check_unauthorized(&target, request.headers())?;
+
+    let token = session.token().await?;
+    attach(&mut request, &token);
+    let response = send(request).await?;
+    if !learn(session, &token, &response, &target) {
+        return Ok(response);
+    }
+    let Some(mut again) = again else { return Ok(response) };
+    let another = match session.token_after(&token).await {
+        Ok(another) => another,
+        Err(error) if error.is_login_required() => return Err(error.into()),
+        // The server's own answer says more than that there is no other token.
+        Err(error) => {
+            tracing::debug!(%error, "no other token after a rejection");
+            return Ok(response);
+        }
+    };
+    drop(response);
+    attach(&mut again, &another);
+    let response = send(again).await?;
+    learn(session, &another, &response, &target);
+    Ok(response)
+}
+
+fn attach(request: &mut impl HttpRequest, token: &AccessToken) {
+    request.headers_mut().insert(AUTHORIZATION, token.authorization().clone());
+}
+
+/// Tells the session what an answer says about the token. Gives back whether it was rejected and another one may help.
+fn learn(session: &Session, token: &AccessToken, response: &impl HttpResponse, target: &Url) -> bool {
+    if !response.is_from(target) {
+        return false;
+    }
+    match judge(response.status(), response.headers()) {
+        Verdict::Taken => {
+            session.confirm(token);
+            false
+        }
+        Verdict::Rejected => session.reject(token),
+        Verdict::None => false,
+    }
+}
+
+/// What an answer says about the token that came with the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It is valid.
+    Taken,
+    /// It is not valid, or not any more.
+    Rejected,
+    /// Nothing: a 503 comes from a server that may not have looked at the token at all.
+    None,
+}
+
+/// A 401 that names another error, such as a lack of authentication strength (RFC 9470), is something that a refresh would
+/// not mend.
+fn judge(status: StatusCode, headers: &HeaderMap) -> Verdict {
+    if status.is_success() || status == StatusCode::NOT_MODIFIED {
+        return Verdict::Taken;
+    }
+    if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        return Verdict::None;
+    }
+    let errors = bearer_errors(headers);
+    let named = |name: &str| errors.iter().any(|error| error == name);
+    // Many servers send a bare 401 for an expired token.
+    if status == StatusCode::UNAUTHORIZED && (errors.is_empty() || named("invalid_token")) {
+        return Verdict::Rejected;
+    }
+    if named("insufficient_scope") || named("insufficient_user_authentication") {
+        return Verdict::Taken;
+    }
+    Verdict::None
+}
+
+/// The errors of the Bearer challenges (RFC 6750 §3).
+fn bearer_errors(headers: &HeaderMap) -> Vec<String> {
+    headers
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        // A description in somebody's language must not hide the error beside it.
+        .map(|value| String::from_utf8_lossy(value.as_bytes()))
+        .flat_map(|value| parse_www_authenticate(&value))
+        .filter(|challenge| challenge.is("Bearer"))
+        .filter_map(|challenge| challenge.get("error").map(str::to_owned))
+        .collect()
+}
+
+/// Refuses a request that says already who is asking. Replacing that silently would be a surprise, and so would be sending a
+/// request that the caller thinks has the session's token.
+fn check_unauthorized(target: &Url, headers: &HeaderMap) -> Result<(), Error> {
+    let userinfo = !target.username().is_empty() || target.password().is_some();
+    if !userinfo && !headers.contains_key(AUTHORIZATION) {
+        return Ok(());
+    }
+    Err(Error::invalid_request(
+        "the request has an Authorization header, or a user name in its URL, of its own; leave it out to have the session's \
+         token sent, or send the request without the session",
+    ))
+}
+
+impl ClientInner {
+    /// Whether the token may be sent to that URL.
+    pub(crate) fn check_origin(&self, url: &Url) -> Result<(), Error> {
+        let origin = url.origin();
+        if is_secure_or_loopback(url) && self.resource_servers.contains(&origin) {
+            return Ok(());
+        }
+        Err(Error::ForeignOrigin { origin: origin.ascii_serialization() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::HeaderValue;
+
+    use super::*;
+
+    fn verdict(status: u16, challenges: &[&[u8]]) -> Verdict {
+        let mut headers = HeaderMap::new();
+        for challenge in challenges {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_bytes(challenge).unwrap());
+        }
+        judge(StatusCode::from_u16(status).unwrap(), &headers)
+    }
+
+    #[test]
+    fn a8_what_an_answer_says_about_the_token() {
+        use Verdict::{None, Rejected, Taken};
+        let table: &[(u16, &[&[u8]], Verdict)] = &[
+            (200, &[], Taken),
+            (204, &[], Taken),
+            (304, &[], Taken),
+            (302, &[], None),
+            (400, &[br#"Bearer error="invalid_request""#], None),
+            (404, &[], None),
+            (429, &[], None),
+            (503, &[], None),
+            (401, &[], Rejected),
+            (401, &[b"Bearer"], Rejected),
+            (401, &[br#"Bearer realm="x""#], Rejected),
+            (401, &[br#"Bearer error="invalid_token""#], Rejected),
+            (401, &[br#"bEARER realm="x", ERROR=invalid_token"#], Rejected),
+            (401, &[br#"Basic realm="a, Bearer error=x", Bearer error="invalid_token""#], Rejected),
+            (401, &[b"Negotiate", br#"Bearer error="invalid_token""#], Rejected),
+            // Servers that forget to say Bearer.
+            (401, &[br#"Basic realm="x""#], Rejected),
+            (401, &[br#"Bearer error="insufficient_user_authentication", acr_values="gold""#], Taken),
+            (
+                401,
+                &["Bearer error=\"insufficient_user_authentication\", error_description=\"\u{e9}\""
+                    .as_bytes()],
+                Taken,
+            ),
+            (401, &[b"Bearer error=\"insufficient_user_authentication\", error_description=\"\xe9\""], Taken),
+            (401, &[br#"Bearer error="insufficient_scope""#], Taken),
+            (401, &[br#"Bearer error="something_else""#], None),
+            (401, &[br#"Bearer error="insufficient_scope", Bearer error="invalid_token""#], Rejected),
+            (403, &[br#"Bearer error="insufficient_scope", scope="admin""#], Taken),
+            (403, &[br#"Bearer error="invalid_token""#], None),
+            (403, &[], None),
+        ];
+        for (status, challenges, expected) in table {
+            let shown: Vec<_> = challenges.iter().map(|c| String::from_utf8_lossy(c)).collect();
+            assert_eq!(verdict(*status, challenges), *expected, "{status} {shown:?}");
+        }
+    }
+
+    #[test]
+    fn the_target_of_a_uri_is_read_as_the_http_client_will_read_it() {
+        let target = |uri: &str| ::http::Request::get(uri).body(()).map(|request| request.target());
+        let origin = |uri: &str| target(uri).unwrap().unwrap().origin().ascii_serialization();
+        assert_eq!(origin("https://API.example/a?b"), "https://api.example");
+        assert_eq!(origin("https://api.example:443/"), "https://api.example");
+        assert_eq!(origin("http://127.0.0.1:80@evil.example/"), "http://evil.example");
+        assert_eq!(origin("http://[0:0::1]:8080/"), "http://[::1]:8080");
+        for refused in
+            ["/path", "api.example:443", "http://127.1/", "http://0x7f.0.0.1/", "http://127.0.0.1%2eevil/"]
+        {
+            match target(refused) {
+                Ok(Err(Error::InvalidRequest(_))) => {}
+                // Not even a URI.
+                Err(_) => {}
+                Ok(target) => panic!("{refused}: {target:?}"),
+            }
+        }
+    }
+}
