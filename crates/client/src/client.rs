@@ -22,7 +22,7 @@ use crate::background::Background;
 use crate::builder::ClientBuilder;
 use crate::event::{Event, Events};
 use crate::http::{HttpClients, HttpOptions};
-use crate::login::Login;
+use crate::login::{Login, SharedState};
 use crate::{Error, Session};
 
 /// One client at one authorization server: its configuration, and the logins of its accounts.
@@ -63,7 +63,7 @@ pub(crate) struct ClientInner {
     pub(crate) login_timeout: Duration,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) events: broadcast::Sender<Event>,
-    pub(crate) logins: Mutex<HashMap<LoginKey, Weak<Login>>>,
+    pub(crate) logins: Mutex<HashMap<LoginKey, (Weak<Login>, SharedState)>>,
     /// Pending logins that were finished, by the fingerprint of their `state`, until they would have expired.
     pub(crate) used_up: Mutex<HashMap<String, u64>>,
     pub(crate) background: Arc<Background>,
@@ -90,12 +90,16 @@ impl Client {
 
     fn login(&self, key: LoginKey) -> Arc<Login> {
         let mut logins = self.0.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(login) = logins.get(&key).and_then(Weak::upgrade) {
+        if let Some(login) = logins.get(&key).and_then(|(login, _)| login.upgrade()) {
             return login;
         }
-        logins.retain(|_, login| login.strong_count() > 0);
-        let login = Arc::new(Login::new(self.0.clone(), key.clone()));
-        logins.insert(key, Arc::downgrade(&login));
+        let state = logins.remove(&key).map(|(_, state)| state).unwrap_or_default();
+        logins.retain(|_, (login, state)| {
+            login.strong_count() > 0
+                || state.lock().unwrap_or_else(PoisonError::into_inner).is_worth_keeping()
+        });
+        let login = Arc::new(Login::new(self.0.clone(), key.clone(), state.clone()));
+        logins.insert(key, (Arc::downgrade(&login), state));
         login
     }
 

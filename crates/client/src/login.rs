@@ -1,8 +1,11 @@
 //! One login within this process: shared by all sessions of the same account, and by the refreshes under way.
 
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use jeton_models::Secret;
 use jeton_storage::{LoginKey, LoginRecord, StoredToken, TokenTarget};
 use tokio::sync::Notify;
 
@@ -16,45 +19,150 @@ pub(crate) struct Login {
     pub(crate) client: Arc<ClientInner>,
     pub(crate) key: LoginKey,
     slots: Mutex<Vec<Weak<Slot>>>,
-    state: Mutex<State>,
+    state: SharedState,
+    sessions: AtomicUsize,
     tasks: Tasks,
 }
+
+/// What is known of a login beside its tokens. The client keeps it, so that a record that could not be saved, or a wait
+/// that the server asked for, outlives the sessions.
+pub(crate) type SharedState = Arc<Mutex<State>>;
 
 /// What is known of the login beside its tokens. No lock on it is held across an await or while a callback runs.
 #[derive(Default)]
 pub(crate) struct State {
-    /// When to ask the server again after failures.
-    pub(crate) backoff: Option<Backoff>,
+    /// When to ask the server again after failures: all of the login (`None`), or one target that the server will not have.
+    backoffs: HashMap<Option<TokenTarget>, Backoff>,
     /// A record that could not be stored: newer than what the store has.
     pub(crate) unsaved: Option<Unsaved>,
     /// Why the last save failed.
     pub(crate) persist_error: Option<Error>,
     /// Whether this process has had a token of this login: its vanishing then is a log-out elsewhere.
     pub(crate) was_signed_in: bool,
+    /// Whether the last thing that happened to the login was a log-out, here or elsewhere.
+    pub(crate) logged_out: bool,
 }
 
-/// A record that could not be stored, and the generation that it replaces (`None`: there was nothing).
+impl State {
+    /// The error to give instead of a request for that target, if it is too early for one.
+    pub(crate) fn too_early(&self, target: &TokenTarget, now_ms: u64, explicit: bool) -> Option<Error> {
+        let of_login = self.backoffs.get(&None);
+        let of_target = self.backoffs.get(&Some(target.clone()));
+        of_login.into_iter().chain(of_target).find_map(|backoff| backoff.too_early(now_ms, explicit))
+    }
+
+    /// Notes a failure. `target` if only requests for that target fail so.
+    pub(crate) fn back_off(
+        &mut self,
+        target: Option<TokenTarget>,
+        error: Error,
+        now_ms: u64,
+        not_before_ms: Option<u64>,
+    ) {
+        let backoff = Backoff::after(self.backoffs.get(&target), error, now_ms, not_before_ms);
+        self.backoffs.insert(target, backoff);
+    }
+
+    /// A request for that target worked.
+    pub(crate) fn all_is_well_for(&mut self, target: &TokenTarget) {
+        self.backoffs.remove(&None);
+        self.backoffs.remove(&Some(target.clone()));
+    }
+
+    /// The login is another one now: what the server said of the old one does not count.
+    pub(crate) fn begin_anew(&mut self) {
+        self.backoffs.clear();
+    }
+
+    /// Whether there is something in it that must not be forgotten with the last session.
+    pub(crate) fn is_worth_keeping(&self) -> bool {
+        self.unsaved.is_some() || !self.backoffs.is_empty()
+    }
+}
+
+/// A record that could not be stored, and the state of the store that it replaces.
 #[derive(Clone)]
 pub(crate) struct Unsaved {
     pub(crate) record: LoginRecord,
     pub(crate) replaces: Revision,
 }
 
-/// Which state of a login the store has: creation and generation. `None`: nothing.
-pub(crate) type Revision = Option<(u64, u64)>;
+impl Unsaved {
+    /// Whether what is stored now does not replace this record.
+    pub(crate) fn still_counts(&self, stored: Option<&LoginRecord>) -> bool {
+        if stored.map(revision) == self.replaces {
+            return true;
+        }
+        // Somebody wrote meanwhile. Only where a person has logged in anew here, and what is there is still the login that
+        // is to be replaced, or its end, theirs is the older one.
+        match (stored, &self.replaces) {
+            (Some(stored), Some(replaces)) => {
+                stored.created_at_ms == replaces.created_at_ms
+                    && self.record.created_at_ms > stored.created_at_ms
+            }
+            _ => false,
+        }
+    }
+}
 
 /// What tells one state of a stored login from another.
-pub(crate) fn revision(record: &LoginRecord) -> (u64, u64) {
-    (record.created_at_ms, record.generation)
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct StoredState {
+    created_at_ms: u64,
+    generation: u64,
+    refresh_token: Option<Secret>,
+}
+
+/// Which state of a login the store has. `None`: nothing.
+pub(crate) type Revision = Option<StoredState>;
+
+pub(crate) fn revision(record: &LoginRecord) -> StoredState {
+    StoredState {
+        created_at_ms: record.created_at_ms,
+        generation: record.generation,
+        refresh_token: record.refresh_token.clone(),
+    }
 }
 
 impl Login {
-    pub(crate) fn new(client: Arc<ClientInner>, key: LoginKey) -> Self {
-        Self { client, key, slots: Mutex::default(), state: Mutex::default(), tasks: Tasks::default() }
+    pub(crate) fn new(client: Arc<ClientInner>, key: LoginKey, state: SharedState) -> Self {
+        Self {
+            client,
+            key,
+            slots: Mutex::default(),
+            state,
+            sessions: AtomicUsize::new(0),
+            tasks: Tasks::default(),
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn session_begins(&self) {
+        self.sessions.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The record that this process could not save, if it is newer than what the store has now.
+    pub(crate) fn unsaved_over(&self, stored: Option<&LoginRecord>) -> Option<LoginRecord> {
+        let state = self.state();
+        state.unsaved.as_ref().filter(|unsaved| unsaved.still_counts(stored)).map(|u| u.record.clone())
+    }
+
+    /// The same under the lease: what is stored now is final, and whatever it replaces is given up.
+    pub(crate) fn settle_unsaved(&self, stored: Option<&LoginRecord>) -> Option<LoginRecord> {
+        let mut state = self.state();
+        if state.unsaved.as_ref().is_some_and(|unsaved| !unsaved.still_counts(stored)) {
+            state.unsaved = None;
+            state.persist_error = None;
+        }
+        state.unsaved.as_ref().map(|unsaved| unsaved.record.clone())
+    }
+
+    /// Gives back whether it was the last one.
+    pub(crate) fn session_ends(&self) -> bool {
+        self.sessions.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// The slot of that target, one for all sessions.
@@ -79,6 +187,13 @@ impl Login {
     pub(crate) fn handle(&self, stored: &StoredToken, record: &LoginRecord) -> Result<AccessToken, Error> {
         let requested = stored.target.scope.clone().or_else(|| record.scope.clone());
         AccessToken::new(stored.clone(), requested, self.client.margins)
+    }
+
+    /// The record's token for that target as a caller gets it.
+    pub(crate) fn handle_of(&self, record: &LoginRecord, target: &TokenTarget) -> Result<AccessToken, Error> {
+        // Whoever asks has just put it there.
+        let stored = record.token(target).ok_or(Error::Panicked)?;
+        self.handle(stored, record)
     }
 
     pub(crate) fn emit(&self, kind: EventKind) {

@@ -14,7 +14,7 @@ use crate::background::Background;
 use crate::event::EventKind;
 use crate::login::{Login, TaskGuard, revision};
 use crate::slot::{Joined, Landing, Slot, landed};
-use crate::transaction::{self, Need, apply, not_saved, save_and_publish};
+use crate::transaction::{self, Need, apply, not_saved};
 use crate::{AccessToken, AuthenticatedRequest, Error};
 
 /// One login, kept valid: its tokens are shared by threads, by processes that use the same store, and by later runs.
@@ -47,8 +47,19 @@ struct Handle {
     login: Arc<Login>,
 }
 
+impl Handle {
+    fn new(login: Arc<Login>) -> Self {
+        login.session_begins();
+        Self { login }
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
+        // Others may be made for each request and go at once: only the last one waits.
+        if !self.login.session_ends() {
+            return;
+        }
         // On the background runtime nobody may block, and there is no need: it lives as long as its tasks.
         if !Background::is_current_thread() {
             self.login.wait_until_idle(self.login.client.close_timeout);
@@ -59,7 +70,7 @@ impl Drop for Handle {
 impl Session {
     pub(crate) fn new(login: Arc<Login>, target: TokenTarget) -> Self {
         let slot = login.slot(target);
-        Self { handle: Arc::new(Handle { login }), slot }
+        Self { handle: Arc::new(Handle::new(login)), slot }
     }
 
     fn login(&self) -> &Arc<Login> {
@@ -136,13 +147,7 @@ impl Session {
     fn refresh_ahead(&self, token: &AccessToken) {
         let need = Need { replace: Some(token.clone()), ..Need::default() };
         let now_ms = self.login().client.now_ms();
-        if self
-            .login()
-            .state()
-            .backoff
-            .as_ref()
-            .is_some_and(|backoff| backoff.too_early(now_ms, false).is_some())
-        {
+        if self.login().state().too_early(&self.slot.target, now_ms, false).is_some() {
             return;
         }
         let settled = || self.slot.cached().filter(|cached| !cached.is_same(token));
@@ -171,7 +176,8 @@ impl Session {
     pub fn reject(&self, token: &AccessToken) -> bool {
         // The token may have been read from the store by another handle; the cached one is what decides.
         match self.slot.cached().filter(|cached| cached.is_same(token)) {
-            Some(cached) => cached.reject(),
+            // Both handles, if these are two of the same token: each may be asked whether it was rejected.
+            Some(cached) => cached.reject() && token.reject(),
             None => true,
         }
     }
@@ -189,21 +195,22 @@ impl Session {
     /// Waits for the one refresh under way, or starts it.
     async fn ensure(&self, need: Need) -> Result<AccessToken, Error> {
         loop {
-            let now_ms = || self.login().client.now_ms();
-            let settled = || self.slot.cached().filter(|token| need.is_met_by(token, now_ms()));
+            // Asked before any lock is taken: the clock may be the program's.
+            let now_ms = self.login().client.now_ms();
+            let settled = || self.slot.cached().filter(|token| need.is_met_by(token, now_ms));
             match self.slot.join_or_start(settled, |sender| self.take_off(need.clone(), sender)) {
                 Joined::Settled(token) => return Ok(token),
-                Joined::Flight { landing, started } => match landed(landing).await {
-                    // A flight that somebody else started may have needed less than this caller does.
-                    Ok(token) if started || need.is_met_by(&token, now_ms()) => return Ok(token),
+                Joined::Flight { landing, started: true } => return landed(landing).await,
+                Joined::Flight { landing, started: false } => match landed(landing).await {
+                    // A flight that somebody else started may have needed less than this caller does. One that failed
+                    // serves the old token, if that still lives: for this caller, too, or ten thousand would each try.
+                    Ok(token) if need.is_served_by(&token, self.login().client.now_ms()) => return Ok(token),
                     Ok(_) => {}
                     // Nor does its failure touch a caller whose token still lives: it may have wanted another one.
-                    Err(error) if started || need.explicit || error.is_login_required() => return Err(error),
+                    Err(error) if need.explicit || error.is_login_required() => return Err(error),
                     Err(error) => {
-                        let alive = self.slot.cached().filter(|token| {
-                            token.lives(now_ms(), need.least)
-                                && !need.replace.as_ref().is_some_and(|r| r.is_same(token))
-                        });
+                        let now_ms = self.login().client.now_ms();
+                        let alive = self.slot.cached().filter(|token| need.is_served_by(token, now_ms));
                         return alive.ok_or(error);
                     }
                 },
@@ -312,11 +319,14 @@ impl Session {
         self.detached(async move {
             let now = login.client.clock.now();
             let mut record = LoginRecord::new(login.key.clone(), now);
+            let stored = StoredToken::new(&token, slot.target.clone(), now);
+            // Before it replaces anything: is it a token that can be sent?
+            login.handle(&stored, &record)?;
             if let Some(refresh_token) = token.refresh_token.clone() {
                 record.set_refresh_token(refresh_token, now);
             }
             record.scope = token.scope.clone().or_else(|| login.client.scope.clone());
-            record.set_token(StoredToken::new(&token, slot.target.clone(), now));
+            record.set_token(stored);
             replace_login(&login, &slot, record).await
         })
         .await
@@ -338,17 +348,23 @@ impl Session {
                 Err(StoreError::Damaged { .. }) => None,
                 Err(error) => return Err(error.into()),
             };
-            let unsaved = login.state().unsaved.take().map(|unsaved| unsaved.record);
-            let revocation_error = match unsaved.or(record) {
+            // What could not be stored is the newest, unless somebody else has logged in since.
+            let unsaved = login.state().unsaved.take();
+            let unsaved = unsaved.filter(|unsaved| unsaved.still_counts(record.as_ref()));
+            let revocation_error = match unsaved.map(|unsaved| unsaved.record).or(record) {
                 Some(record) => login.client.revoke(&record).await.err(),
                 None => None,
             };
-            lease.delete().await?;
+            let deleted = lease.delete().await;
+            // After the store: whoever reads it from now on finds nothing to put into the cache again.
             login.clear_slots();
+            deleted?;
             {
                 let mut state = login.state();
                 state.was_signed_in = false;
-                state.backoff = None;
+                state.logged_out = true;
+                state.persist_error = None;
+                state.begin_anew();
             }
             login.emit(EventKind::LoggedOut);
             Ok(LoggedOut { revocation_error })
@@ -356,13 +372,20 @@ impl Session {
         .await
     }
 
-    /// Waits (bounded by the client's `close_timeout`) for a refresh or login under way. The session can be used afterwards.
+    /// Waits (bounded by the client's `close_timeout`) for a refresh or login under way, and tries once more to store what
+    /// could not be stored so far ([`persist_error`](Self::persist_error)). The session can be used afterwards.
     pub async fn close(&self) {
         let login = self.login().clone();
         let most = login.client.close_timeout;
         let handle = login.client.background.spawn({
             let login = login.clone();
-            async move { tokio::time::timeout(most, login.idle()).await }
+            let task = login.task();
+            let settled = async move {
+                transaction::store_what_is_unsaved(&login).await;
+                drop(task);
+                login.idle().await;
+            };
+            async move { tokio::time::timeout(most, settled).await }
         });
         drop(handle.await);
     }
@@ -489,12 +512,9 @@ async fn replace_login(
     };
     let before = previous(&mut *lease).await?;
     record.generation = before.as_ref().map_or(0, |before| before.generation) + 1;
-    login.clear_slots();
-    let token =
-        save_and_publish(login, slot, &mut *lease, record, before.as_ref().map(revision), false).await?;
-    login.state().backoff = None;
-    login.emit(EventKind::LoggedIn);
-    Ok(token)
+    let token = login.handle_of(&record, &slot.target);
+    transaction::save(login, &mut *lease, record, before.as_ref().map(revision)).await;
+    begin_login(login, slot, token?)
 }
 
 /// Uses a new login that cannot be stored now; the next transaction stores it.
@@ -506,11 +526,22 @@ async fn keep_for_later(
 ) -> Result<AccessToken, Error> {
     let before = login.client.store.load(&login.key).await.ok().flatten();
     record.generation = before.as_ref().map_or(0, |before| before.generation) + 1;
-    let stored = record.token(&slot.target).ok_or(Error::Panicked)?;
-    let token = login.handle(stored, &record)?;
+    let token = login.handle_of(&record, &slot.target);
+    not_saved(login, record, before.as_ref().map(revision), error);
+    begin_login(login, slot, token?)
+}
+
+/// Publishes the token of a new login. It is stored, or noted as unsaved, already: from here on nobody reads the login
+/// before it into a cache.
+fn begin_login(login: &Login, slot: &Slot, token: AccessToken) -> Result<AccessToken, Error> {
     login.clear_slots();
     slot.publish(&token);
-    not_saved(login, record, before.as_ref().map(revision), error);
+    {
+        let mut state = login.state();
+        state.was_signed_in = true;
+        state.logged_out = false;
+        state.begin_anew();
+    }
     login.emit(EventKind::LoggedIn);
     Ok(token)
 }

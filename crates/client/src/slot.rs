@@ -1,6 +1,6 @@
 //! One access token of a login within this process: the cached token, and the one refresh under way.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use jeton_storage::TokenTarget;
@@ -15,12 +15,14 @@ pub(crate) type Landing = Option<Result<AccessToken, Error>>;
 pub(crate) struct Slot {
     pub(crate) target: TokenTarget,
     cached: ArcSwapOption<Inner>,
+    /// Counts the changes of `cached`, which are made under this lock; reading takes none.
+    changes: Mutex<u64>,
     flight: Mutex<Option<watch::Receiver<Landing>>>,
 }
 
 impl Slot {
     pub(crate) fn new(target: TokenTarget) -> Self {
-        Self { target, cached: ArcSwapOption::empty(), flight: Mutex::new(None) }
+        Self { target, cached: ArcSwapOption::empty(), changes: Mutex::new(0), flight: Mutex::new(None) }
     }
 
     /// The token as this process knows it. Takes no lock.
@@ -29,33 +31,47 @@ impl Slot {
     }
 
     pub(crate) fn publish(&self, token: &AccessToken) {
-        self.cached.store(Some(token.0.clone()));
-    }
-
-    /// Publishes a token that was read without the lease: only if nothing else was published since `before`.
-    /// Gives back what stands there now.
-    pub(crate) fn publish_over(&self, before: Option<&AccessToken>, token: AccessToken) -> AccessToken {
-        let before = before.map(|before| before.0.clone());
-        let found = self.cached.compare_and_swap(&before, Some(token.0.clone()));
-        let unchanged = match (&*found, &before) {
-            (Some(found), Some(before)) => Arc::ptr_eq(found, before),
-            (None, None) => true,
-            _ => false,
-        };
-        match &*found {
-            Some(newer) if !unchanged => AccessToken(newer.clone()),
-            _ => token,
-        }
+        self.change(Some(token));
     }
 
     pub(crate) fn clear(&self) {
-        self.cached.store(None);
+        self.change(None);
+    }
+
+    fn change(&self, token: Option<&AccessToken>) {
+        let mut changes = self.changes();
+        *changes += 1;
+        self.cached.store(token.map(|token| token.0.clone()));
+    }
+
+    /// How often the cache changed so far, to be asked before a read whose result goes to [`publish_unless_changed`].
+    ///
+    /// [`publish_unless_changed`]: Self::publish_unless_changed
+    pub(crate) fn change_count(&self) -> u64 {
+        *self.changes()
+    }
+
+    /// Publishes a token that was read without the lease, unless anything was published or cleared since the count was
+    /// `before`: what was read may be older than that, and a login that was left meanwhile must not come back.
+    pub(crate) fn publish_unless_changed(&self, before: u64, token: &AccessToken) -> bool {
+        let mut changes = self.changes();
+        if *changes != before {
+            return false;
+        }
+        *changes += 1;
+        self.cached.store(Some(token.0.clone()));
+        true
+    }
+
+    fn changes(&self) -> MutexGuard<'_, u64> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Joins the flight under way, or has `start` begin one.
     ///
     /// `settled` looks at the cache once more under the lock: a flight publishes before it lands, so whoever comes just
-    /// after a landing finds the token there and starts nothing.
+    /// after a landing finds the token there and starts nothing. Both run under the lock: they must neither wait nor call
+    /// anything that the program brought.
     pub(crate) fn join_or_start(
         &self,
         settled: impl FnOnce() -> Option<AccessToken>,

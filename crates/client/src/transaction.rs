@@ -3,14 +3,15 @@
 //! lease → load → adopt somebody else's token, or reserve room → request → save → publish. The numbers in comments are
 //! the rules of the life of a token (ARCHITECTURE.md).
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jeton_grants::{Grant, GrantError, RefreshToken};
+use futures_util::FutureExt;
+use jeton_grants::{Grant, GrantError, Operation, Recovery, RefreshToken};
 use jeton_models::{GrantType, Secret, TokenResponse};
 use jeton_storage::{LoginRecord, LoginStatus, StoreError, StoredToken, TokenLease, unix_ms};
 
-use crate::backoff::Backoff;
 use crate::error::LoginRequired;
 use crate::event::EventKind;
 use crate::login::{Login, Revision, Unsaved, revision};
@@ -39,6 +40,16 @@ impl Need {
         token.is_fresh(now_ms, self.least)
             && self.replace.as_ref().is_none_or(|replaced| !replaced.is_same(token))
     }
+
+    /// Whether the token will do when there is no better one to be had: it really lives, and is not the one to be
+    /// replaced.
+    pub(crate) fn is_served_by(&self, token: &AccessToken, now_ms: u64) -> bool {
+        if self.explicit {
+            return self.is_met_by(token, now_ms);
+        }
+        token.lives(now_ms, self.least)
+            && self.replace.as_ref().is_none_or(|replaced| !replaced.is_same(token))
+    }
 }
 
 /// Gets a token that meets the need, by adopting or refreshing.
@@ -50,7 +61,7 @@ pub(crate) async fn run(login: &Arc<Login>, slot: &Arc<Slot>, need: &Need) -> Re
         Err(error) => match transaction.still_alive() {
             // (4) A failure is no reason to withhold a token that still lives.
             Some(token) => {
-                tracing::warn!(login = %login.key, %error, "no new token; the old one still lives and is served");
+                tracing::debug!(login = %login.key, %error, "no new token; the old one still lives and is served");
                 Ok(token)
             }
             None => Err(error),
@@ -76,34 +87,48 @@ impl Transaction<'_> {
         let client = &login.client;
 
         // Reading needs no lease: somebody else may have refreshed, ended or removed the login meanwhile.
-        let before = self.slot.cached();
+        let changes = self.slot.change_count();
         let seen = client.store.load(&login.key).await?;
-        if let Some(token) = self.usable_in(seen.as_ref())? {
-            let token = self.slot.publish_over(before.as_ref(), token);
-            if self.need.is_met_by(&token, client.now_ms()) {
-                self.adopted();
-                return Ok(token);
+        // What this process could not store yet is newer than what the store has.
+        if login.unsaved_over(seen.as_ref()).is_none() {
+            if let Some(token) = self.usable_in(seen.as_ref()) {
+                return Ok(self.adopt(token, changes));
             }
-        }
-        if login.state().unsaved.is_none() {
             self.check_login(seen.as_ref())?;
         }
-        let too_early =
-            login.state().backoff.as_ref().and_then(|b| b.too_early(client.now_ms(), self.need.explicit));
-        if let Some(error) = too_early {
-            return Err(error);
-        }
+        self.check_time()?;
 
         let mut lease = client.store.lease(&login.key, client.lease_timeout).await?;
         // (2) The decision is taken on what the store holds now, under the lease.
-        let newest = self.newest(&mut *lease).await?;
-        if let Some(token) = self.usable_in(newest.record.as_ref())? {
-            self.slot.publish(&token);
-            self.adopted();
-            return Ok(token);
+        let changes = self.slot.change_count();
+        let newest = newest(login, &mut *lease).await?;
+        if let Some(token) = self.usable_in(newest.record.as_ref()) {
+            return Ok(self.adopt(token, changes));
         }
         self.check_login(newest.record.as_ref())?;
+        // Another token of this login may have been asked for meanwhile, and the server have said no.
+        self.check_time()?;
         self.refresh(&mut *lease, newest).await
+    }
+
+    /// Takes over a token that somebody else got, or this process in an earlier run.
+    fn adopt(&self, token: AccessToken, changes: u64) -> AccessToken {
+        if self.slot.publish_unless_changed(changes, &token) {
+            let mut state = self.login.state();
+            state.was_signed_in = true;
+            state.logged_out = false;
+            state.all_is_well_for(&self.slot.target);
+        }
+        token
+    }
+
+    /// Whether it is time to ask the server again, after a failure.
+    fn check_time(&self) -> Result<(), Error> {
+        let now_ms = self.login.client.now_ms();
+        match self.login.state().too_early(&self.slot.target, now_ms, self.need.explicit) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// Spends the refresh token, or runs the grant. The lease is held.
@@ -111,23 +136,26 @@ impl Transaction<'_> {
         let login = self.login;
         let client = &login.client;
         let stored = newest.stored;
-        let record = newest.record.unwrap_or_else(|| LoginRecord::new(login.key.clone(), client.clock.now()));
+        let mut record =
+            newest.record.unwrap_or_else(|| LoginRecord::new(login.key.clone(), client.clock.now()));
         // No room to keep the answer? Then do not ask for what cannot be kept.
         lease.reserve(record.to_json().len() * 2 + ROOM).await?;
 
         let refresh_token = record.refresh_token.clone().filter(|_| record.is_live());
-        let result = match &refresh_token {
-            Some(refresh_token) => {
-                client.obtain(&self.refresh_with(refresh_token.clone()), &self.slot.target).await
-            }
-            None => client.obtain(&*self.grant_without_person(&record)?, &self.slot.target).await,
+        let Some(refresh_token) = refresh_token else {
+            let grant = self.grant_without_person(&record)?;
+            return match client.obtain(&*grant, &self.slot.target).await {
+                Ok(response) => {
+                    forget_refresh_token(&mut record);
+                    self.keep(lease, record, stored, response).await
+                }
+                Err(error) => Err(self.failed(error, Sent::Nothing)),
+            };
         };
-        match result {
+        match client.obtain(&self.refresh_with(refresh_token), &self.slot.target).await {
             Ok(response) => self.keep(lease, record, stored, response).await,
-            Err(error) if refresh_token.is_some() && error.is_invalid_grant() => {
-                self.refused(lease, record, stored, error).await
-            }
-            Err(error) => Err(self.failed(error)),
+            Err(error) if error.is_invalid_grant() => self.refused(lease, record, stored, error).await,
+            Err(error) => Err(self.failed(error, Sent::RefreshToken)),
         }
     }
 
@@ -149,9 +177,11 @@ impl Transaction<'_> {
     ) -> Result<AccessToken, Error> {
         let login = self.login;
         apply(&mut record, response, self.slot, login);
-        let on_probation = self.need.replace.as_ref().is_some_and(AccessToken::is_rejected);
+        // Whoever started this may not be the one whose token was rejected.
+        let cached = self.slot.cached();
+        let on_probation = cached.iter().chain(&self.need.replace).any(AccessToken::is_rejected);
         let token = save_and_publish(login, self.slot, lease, record, stored, on_probation).await?;
-        login.state().backoff = None;
+        login.state().all_is_well_for(&self.slot.target);
         login.emit(EventKind::Refreshed);
         Ok(token)
     }
@@ -164,28 +194,33 @@ impl Transaction<'_> {
         stored: Revision,
         error: GrantError,
     ) -> Result<AccessToken, Error> {
-        if self.login.state().unsaved.is_some() {
+        let changes = self.slot.change_count();
+        let newest = lease.load().await?;
+        if self.login.unsaved_over(newest.as_ref()).is_some() {
+            // What was sent is newer than what is stored.
             return self.ended(lease, sent, stored, &error).await;
         }
-        let newest = lease.load().await?;
-        self.check_login(newest.as_ref())?;
-        let Some(newest) = newest else { return self.ended(lease, sent, None, &error).await };
+        let Some(newest) = newest else {
+            self.check_login(None)?;
+            return self.ended(lease, sent, None, &error).await;
+        };
         let stored = Some(revision(&newest));
-        let Some(refresh_token) =
-            newest.refresh_token.clone().filter(|found| Some(found) != sent.refresh_token.as_ref())
-        else {
+        if newest.refresh_token == sent.refresh_token && newest.is_live() {
+            return self.ended(lease, newest, stored, &error).await;
+        }
+        // Somebody wrote in spite of our lease (a restored backup, a foreign program): theirs is the newer one.
+        tracing::warn!(login = %self.login.key, "another login appeared in the store; it is adopted");
+        if let Some(token) = self.usable_in(Some(&newest)) {
+            return Ok(self.adopt(token, changes));
+        }
+        self.check_login(Some(&newest))?;
+        let Some(refresh_token) = newest.refresh_token.clone().filter(|_| newest.is_live()) else {
             return self.ended(lease, newest, stored, &error).await;
         };
-        // Somebody wrote in spite of our lease (a restored backup, a foreign program): theirs is the newer one.
-        tracing::warn!(login = %self.login.key, "another refresh token appeared in the store; it is adopted");
-        if let Some(token) = self.usable_in(Some(&newest))? {
-            self.slot.publish(&token);
-            return Ok(token);
-        }
         match self.login.client.obtain(&self.refresh_with(refresh_token), &self.slot.target).await {
             Ok(response) => self.keep(lease, newest, stored, response).await,
             Err(again) if again.is_invalid_grant() => self.ended(lease, newest, stored, &again).await,
-            Err(other) => Err(self.failed(other)),
+            Err(other) => Err(self.failed(other, Sent::RefreshToken)),
         }
     }
 
@@ -203,70 +238,76 @@ impl Transaction<'_> {
             error.oauth_error().map_or_else(|| error.to_string(), |error| error.response.to_string());
         tracing::info!(login = %login.key, reason, "the login ended");
         if let Some(grant) = client.grant_without_person() {
-            return match client.obtain(&*grant, &self.slot.target).await {
-                Ok(response) => self.keep(lease, record, stored, response).await,
-                Err(error) => Err(self.failed(error)),
-            };
+            match client.obtain(&*grant, &self.slot.target).await {
+                Ok(response) => {
+                    forget_refresh_token(&mut record);
+                    return self.keep(lease, record, stored, response).await;
+                }
+                Err(error) => {
+                    // Noted all the same, so that the refused token is not sent again.
+                    self.note_end(lease, record, stored, reason).await;
+                    return Err(self.failed(error, Sent::Nothing));
+                }
+            }
         }
-        record.status = LoginStatus::Ended { reason: reason.clone(), at_ms: client.now_ms() };
-        record.generation += 1;
-        record.updated_at_ms = client.now_ms();
-        save(login, lease, record, stored).await;
-        login.state().backoff = None;
+        self.note_end(lease, record, stored, reason.clone()).await;
+        login.state().begin_anew();
         login.clear_slots();
         login.emit(EventKind::LoginEnded(reason.clone()));
         Err(Error::LoginRequired(LoginRequired::Ended(reason)))
     }
 
+    async fn note_end(
+        &self,
+        lease: &mut dyn TokenLease,
+        mut record: LoginRecord,
+        stored: Revision,
+        reason: String,
+    ) {
+        let now_ms = self.login.client.now_ms();
+        record.status = LoginStatus::Ended { reason, at_ms: now_ms };
+        record.generation += 1;
+        record.updated_at_ms = now_ms;
+        save(self.login, lease, record, stored).await;
+    }
+
     /// (4) Everything but `invalid_grant` is transient: the record stays as it is, and the next try waits its time.
-    fn failed(&self, error: GrantError) -> Error {
+    fn failed(&self, error: GrantError, sent: Sent) -> Error {
         let login = self.login;
         let now_ms = login.client.now_ms();
-        // An ambiguous failure may have spent the refresh token. As long as the access token lives, the risk of being
-        // taken for a thief (a second use revokes the login) is not worth the try.
-        let not_before_ms = self
-            .still_alive()
-            .filter(|_| error.may_have_been_acted_on())
-            .and_then(|token| token.expires_at_ms());
+        // An ambiguous failure may have spent the refresh token. As long as the access token lives, also if it is to be
+        // replaced, the risk of being taken for a thief (a second use revokes the login) is not worth the try.
+        let may_be_spent =
+            matches!(sent, Sent::RefreshToken) && !is_discovery(&error) && error.may_have_been_acted_on();
+        let alive = self.slot.cached().filter(|token| token.lives(now_ms, Duration::ZERO));
+        let not_before_ms = alive.filter(|_| may_be_spent).and_then(|token| token.expires_at_ms());
         let error = Error::from(error);
-        let mut state = login.state();
-        state.backoff = Some(Backoff::after(state.backoff.as_ref(), error.clone(), now_ms, not_before_ms));
+        // What is wrong with a request for this target need not be wrong with one for another.
+        let target = matches!(error.recovery(), Recovery::FixRequest).then(|| self.slot.target.clone());
+        login.state().back_off(target, error.clone(), now_ms, not_before_ms);
         error
     }
 
-    /// The record under the lease. One that this process could not save yet is newer, and tried again.
-    async fn newest(&self, lease: &mut dyn TokenLease) -> Result<Newest, Error> {
-        let login = self.login;
-        let record = lease.load().await?;
-        let stored = record.as_ref().map(revision);
-        let Some(unsaved) = login.state().unsaved.clone() else { return Ok(Newest { record, stored }) };
-        if stored != unsaved.replaces {
-            // Somebody logged in, refreshed or logged out meanwhile: theirs counts.
-            login.state().unsaved = None;
-            return Ok(Newest { record, stored });
-        }
-        let saved = save(login, lease, unsaved.record.clone(), stored).await;
-        let stored = if saved { Some(revision(&unsaved.record)) } else { stored };
-        Ok(Newest { record: Some(unsaved.record), stored })
-    }
-
     /// The token of the record, if it meets the need.
-    fn usable_in(&self, record: Option<&LoginRecord>) -> Result<Option<AccessToken>, Error> {
-        let Some(record) = record.filter(|record| record.is_live()) else { return Ok(None) };
-        let Some(stored) = record.token(&self.slot.target) else { return Ok(None) };
+    fn usable_in(&self, record: Option<&LoginRecord>) -> Option<AccessToken> {
+        let record = record.filter(|record| record.is_live())?;
+        let stored = record.token(&self.slot.target)?;
         // The handle that this process has already knows whether a resource server rejected the token.
         let token = match self.slot.cached().filter(|cached| cached.is_stored_as(stored)) {
             Some(cached) => cached,
-            None => self.login.handle(stored, record)?,
+            // One that no header can carry is as good as none.
+            None => self.login.handle(stored, record).ok()?,
         };
-        Ok(self.need.is_met_by(&token, self.login.client.now_ms()).then_some(token))
+        self.need.is_met_by(&token, self.login.client.now_ms()).then_some(token)
     }
 
     /// Whether anything can be done without a person.
     fn check_login(&self, record: Option<&LoginRecord>) -> Result<(), Error> {
         let reason = match record {
-            None if self.login.state().was_signed_in => LoginRequired::LoggedOut,
-            None => LoginRequired::NeverLoggedIn,
+            None => match self.login.state() {
+                state if state.was_signed_in || state.logged_out => LoginRequired::LoggedOut,
+                _ => LoginRequired::NeverLoggedIn,
+            },
             Some(record) => match &record.status {
                 LoginStatus::Live if record.refresh_token.is_some() => return Ok(()),
                 LoginStatus::Live => LoginRequired::NoRefreshToken,
@@ -281,7 +322,12 @@ impl Transaction<'_> {
         if record.is_none() {
             // (9) A log-out elsewhere is seen, not overwritten.
             self.login.clear_slots();
-            if std::mem::take(&mut self.login.state().was_signed_in) {
+            let noticed = {
+                let mut state = self.login.state();
+                state.logged_out |= state.was_signed_in;
+                std::mem::take(&mut state.was_signed_in)
+            };
+            if noticed {
                 self.login.emit(EventKind::LoggedOutElsewhere);
             }
         } else if !matches!(reason, LoginRequired::NoRefreshToken) {
@@ -301,15 +347,57 @@ impl Transaction<'_> {
 
     /// The token that this process has, as long as it really lives and is not the one to be replaced.
     fn still_alive(&self) -> Option<AccessToken> {
-        let token = self.slot.cached()?;
-        let wanted = self.need.replace.as_ref().is_none_or(|replaced| !replaced.is_same(&token));
-        (wanted && token.lives(self.login.client.now_ms(), self.need.least)).then_some(token)
+        let now_ms = self.login.client.now_ms();
+        self.slot.cached().filter(|token| self.need.is_served_by(token, now_ms))
     }
+}
 
-    fn adopted(&self) {
-        let mut state = self.login.state();
-        state.was_signed_in = true;
-        state.backoff = None;
+/// What a failed request may have used up.
+#[derive(Clone, Copy)]
+enum Sent {
+    RefreshToken,
+    Nothing,
+}
+
+/// Whether it was the server's metadata that could not be had: then nothing else was sent.
+fn is_discovery(error: &GrantError) -> bool {
+    match error {
+        GrantError::Transport { operation, .. }
+        | GrantError::OAuth { operation, .. }
+        | GrantError::Unusable { operation, .. } => *operation == Operation::DISCOVERY,
+        _ => false,
+    }
+}
+
+/// Before the answer of a grant is put into a record: the refresh token there belongs to what was before.
+fn forget_refresh_token(record: &mut LoginRecord) {
+    record.refresh_token = None;
+    record.refresh_token_received_at_ms = None;
+}
+
+/// The record under the lease. One that this process could not save yet is newer, and tried again.
+async fn newest(login: &Arc<Login>, lease: &mut dyn TokenLease) -> Result<Newest, Error> {
+    let record = lease.load().await?;
+    let stored = record.as_ref().map(revision);
+    // If somebody logged in, refreshed or logged out meanwhile, theirs counts.
+    let Some(unsaved) = login.settle_unsaved(record.as_ref()) else { return Ok(Newest { record, stored }) };
+    let saved = save(login, lease, unsaved.clone(), stored.clone()).await;
+    let stored = if saved { Some(revision(&unsaved)) } else { stored };
+    Ok(Newest { record: Some(unsaved), stored })
+}
+
+/// Tries once more to store what could not be stored so far.
+pub(crate) async fn store_what_is_unsaved(login: &Arc<Login>) {
+    if login.state().unsaved.is_none() {
+        return;
+    }
+    let client = &login.client;
+    let stored = match client.store.lease(&login.key, client.lease_timeout).await {
+        Ok(mut lease) => newest(login, &mut *lease).await.map(drop),
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = stored {
+        tracing::error!(login = %login.key, %error, "the login is still not stored");
     }
 }
 
@@ -348,30 +436,43 @@ pub(crate) async fn save_and_publish(
     stored: Revision,
     on_probation: bool,
 ) -> Result<AccessToken, Error> {
-    let token = match record.token(&slot.target) {
-        Some(stored) => login.handle(stored, &record),
-        None => Err(Error::Panicked),
-    };
+    let token = login.handle_of(&record, &slot.target);
+    let created_at_ms = record.created_at_ms;
     save(login, lease, record, stored).await;
     let token = token?;
     if on_probation {
         token.put_on_probation();
     }
-    slot.publish(&token);
-    login.state().was_signed_in = true;
+    let mut state = login.state();
+    // A person may have logged in anew while the lease was here; that login waits to be stored.
+    let superseded =
+        state.unsaved.as_ref().is_some_and(|unsaved| unsaved.record.created_at_ms > created_at_ms);
+    if !superseded {
+        state.was_signed_in = true;
+        state.logged_out = false;
+        slot.publish(&token);
+    }
     Ok(token)
 }
 
 /// Saves under the lease, a few times if need be; gives back whether it worked. What cannot be saved is remembered, and
 /// tried again by the next transaction that finds `stored` still in the store.
-async fn save(login: &Arc<Login>, lease: &mut dyn TokenLease, record: LoginRecord, stored: Revision) -> bool {
+pub(crate) async fn save(
+    login: &Arc<Login>,
+    lease: &mut dyn TokenLease,
+    record: LoginRecord,
+    stored: Revision,
+) -> bool {
     let mut retries = SAVE_RETRIES.iter();
     let error = loop {
-        match lease.save(&record).await {
+        match save_once(lease, &record).await {
             Ok(()) => {
                 let mut state = login.state();
-                state.unsaved = None;
-                state.persist_error = None;
+                // A newer login than this one, which came while the lease was here, still waits.
+                if state.unsaved.as_ref().is_none_or(|u| u.record.created_at_ms <= record.created_at_ms) {
+                    state.unsaved = None;
+                    state.persist_error = None;
+                }
                 return true;
             }
             Err(error) => match retries.next() {
@@ -384,13 +485,25 @@ async fn save(login: &Arc<Login>, lease: &mut dyn TokenLease, record: LoginRecor
     false
 }
 
+/// A store that panics must not take with it what the server gave: that would be gone for good.
+async fn save_once(lease: &mut dyn TokenLease, record: &LoginRecord) -> Result<(), StoreError> {
+    match AssertUnwindSafe(lease.save(record)).catch_unwind().await {
+        Ok(result) => result,
+        Err(_) => {
+            Err(StoreError::other("the store panicked while it saved; please report it with its backtrace"))
+        }
+    }
+}
+
 /// Remembers a record that could not be stored, and tells whoever listens.
 pub(crate) fn not_saved(login: &Login, record: LoginRecord, stored: Revision, error: StoreError) {
     let error = Arc::new(error);
     tracing::error!(login = %login.key, %error, "the login could not be stored");
     {
         let mut state = login.state();
-        state.unsaved = Some(Unsaved { record, replaces: stored });
+        if state.unsaved.as_ref().is_none_or(|u| u.record.created_at_ms <= record.created_at_ms) {
+            state.unsaved = Some(Unsaved { record, replaces: stored });
+        }
         state.persist_error = Some(Error::Store(error.clone()));
     }
     login.emit(EventKind::PersistFailed(error));
