@@ -455,18 +455,18 @@ mod tls {
 
     use super::HttpOptionsError;
 
-    pub(super) type Tls = ();
+    pub(super) struct Tls;
 
     pub(super) fn new(root_certificates: &[Vec<u8>]) -> Result<Tls, HttpOptionsError> {
         if root_certificates.is_empty() {
-            return Ok(());
+            return Ok(Tls);
         }
         let what =
             "this build has no TLS; build jeton-client with the feature `rustls` or `native-tls`".to_owned();
         Err(HttpOptionsError::RootCertificate { number: 1, what })
     }
 
-    pub(super) fn set(builder: reqwest::ClientBuilder, (): &Tls) -> reqwest::ClientBuilder {
+    pub(super) fn set(builder: reqwest::ClientBuilder, _: &Tls) -> reqwest::ClientBuilder {
         builder
     }
 }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::poll_fn;
-use http::header::{ALLOW, CONTENT_LENGTH, HOST};
-use http::{HeaderValue, Method, Request, Response};
+use http::header::HOST;
+use http::{Method, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -42,7 +42,7 @@ const LARGEST_HEADER: usize = 64 << 10;
 const MOST_CONNECTIONS: usize = 64;
 
 /// How long a last page may take to go out.
-const LINGER: Duration = Duration::from_secs(3);
+const LINGER: Duration = Duration::from_secs(5);
 
 /// How many ports are tried for one that is free on both `127.0.0.1` and `[::1]`.
 const PORT_TRIES: usize = 16;
@@ -111,14 +111,16 @@ impl LoopbackRedirect {
     /// Binds the addresses, IPv4 first.
     fn bind(&self, host: Host) -> Result<Vec<TcpListener>, InteractionError> {
         let mut last = None;
-        for _ in 0..PORT_TRIES {
+        for attempt in 1..=PORT_TRIES {
             match bind_both(self.port) {
                 Ok(Bound { listeners, v6_taken: false }) if host.served_by(&listeners) => {
                     return Ok(listeners);
                 }
-                // Somebody else has this port of [::1]. The redirect URI leads to the other address, so that on a fixed
-                // port it does no harm, unless the host is a name that may lead to either.
-                Ok(Bound { listeners, v6_taken: true }) if self.port != 0 && host == Host::V4 => {
+                // Somebody else has this port of [::1]. The redirect URI leads to the other address, so that it does no
+                // harm where there is no choice, unless the host is a name that may lead to either.
+                Ok(Bound { listeners, v6_taken: true })
+                    if host == Host::V4 && (self.port != 0 || attempt == PORT_TRIES) =>
+                {
                     return Ok(listeners);
                 }
                 Ok(Bound { v6_taken: true, .. }) => last = Some(io::Error::from(io::ErrorKind::AddrInUse)),
@@ -193,9 +195,9 @@ struct Bound {
 
 /// Listens on `127.0.0.1` and on the same port of `[::1]`; on one of them if the machine has but one.
 ///
-/// tokio sets `SO_REUSEADDR` on Unix, so that connections of an earlier login that linger in the kernel do not hold the
+/// std sets `SO_REUSEADDR` on Unix, so that connections of an earlier login that linger in the kernel do not hold the
 /// port; two listeners still exclude each other. On Windows that option would mean that anybody may take the port over,
-/// and tokio leaves it off.
+/// lingering connections do not matter, and std leaves it off.
 fn bind_both(port: u16) -> io::Result<Bound> {
     let v4 = bind(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
     let port = match &v4 {
@@ -412,15 +414,7 @@ impl Login {
                 page
             }
         };
-        let mut response = page.into_response();
-        if request.method() == Method::HEAD {
-            // hyper leaves the body out.
-            response.headers_mut().remove(CONTENT_LENGTH);
-        }
-        if response.status() == http::StatusCode::METHOD_NOT_ALLOWED {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        }
-        response
+        page.into_response()
     }
 
     /// Gives the first redirect to the one who waits. Browsers may send it twice; the second only waits for the page.

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderValue, Response, StatusCode};
@@ -34,6 +34,7 @@ svg{display:block;width:3.5rem;height:3.5rem;margin:0 auto 1.25rem}\
 .good{color:var(--good)}.bad{color:var(--bad)}.calm{color:var(--calm)}\
 svg circle{fill:currentColor}svg path{fill:none;stroke:var(--on);stroke-width:2.5;stroke-linecap:round;\
 stroke-linejoin:round}\
+h1,p{text-wrap:balance}.detail{text-wrap:wrap}\
 h1{margin:0 0 .5rem;font-size:1.5rem;line-height:1.25;font-weight:650;letter-spacing:-.01em}\
 p{margin:0 0 .75rem;color:var(--soft);overflow-wrap:anywhere}p:last-child{margin-bottom:0}\
 .detail{margin:1.25rem 0;padding:.75rem 1rem;border:1px solid var(--line);border-radius:12px;background:var(--ground);\
@@ -45,7 +46,7 @@ enum Mark {
     Check,
     Cross,
     /// Neither well nor ill: something that is not meant for this page.
-    Dot,
+    Note,
 }
 
 impl Mark {
@@ -53,7 +54,7 @@ impl Mark {
         let (class, path) = match self {
             Self::Check => ("good", "M7.5 12.5l3 3 6-6.5"),
             Self::Cross => ("bad", "M8.5 8.5l7 7M15.5 8.5l-7 7"),
-            Self::Dot => ("calm", "M12 7v6M12 16.5v.01"),
+            Self::Note => ("calm", "M12 7v6M12 16.5v.01"),
         };
         format!(
             "<svg class=\"{class}\" viewBox=\"0 0 24 24\" aria-hidden=\"true\"><circle cx=\"12\" cy=\"12\" r=\"12\"/>\
@@ -77,7 +78,7 @@ pub(crate) struct Page {
 
 impl Page {
     fn stray(status: StatusCode, title: &'static str, advice: &'static str) -> Self {
-        Self { status, mark: Mark::Dot, title, detail: None, advice, tidies_address: false }
+        Self { status, mark: Mark::Note, title, detail: None, advice, tidies_address: false }
     }
 
     /// How the login ended.
@@ -97,7 +98,7 @@ impl Page {
                 (Mark::Cross, "The login was refused", Some(detail), AGAIN)
             }
             LoginOutcome::Failed(what) => (Mark::Cross, "The login failed", Some(escaped(what)), AGAIN),
-            _ => (Mark::Dot, "The login has ended", None, "Go back to the program: it says how."),
+            _ => (Mark::Note, "The login has ended", None, "Go back to the program: it says how."),
         };
         Self { status: StatusCode::OK, mark, title, detail, advice, tidies_address: true }
     }
@@ -162,6 +163,9 @@ impl Page {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        if self.status == StatusCode::METHOD_NOT_ALLOWED {
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        }
         // A nonce is base64url, so that this cannot fail.
         if let Ok(policy) = HeaderValue::try_from(policy) {
             headers.insert(CONTENT_SECURITY_POLICY, policy);

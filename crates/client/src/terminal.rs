@@ -64,7 +64,7 @@ impl TerminalInteraction {
     }
 
     fn over(input: Input, output: Box<dyn Write + Send>) -> Self {
-        let screen = Screen { output, rewrites_lines: false, countdown: 0, shown: None };
+        let screen = Screen { output, rewrites_lines: false, countdown: 0, shown: None, asking: false };
         Self { opens_browser: true, screen: Mutex::new(screen), lines: Lines::new(input) }
     }
 
@@ -109,6 +109,7 @@ impl TerminalInteraction {
     async fn pasted(&self, redirect_uri: &str) -> Result<Url, InteractionError> {
         for _ in 0..PASTE_TRIES {
             let line = self.lines.next().await.map_err(|error| unreadable(&error))?;
+            self.screen().asking = false;
             let Some(line) = line else {
                 return Err(InteractionError::unavailable(
                     "there is no browser here, and the input has ended, so that the redirected URL cannot be pasted",
@@ -116,7 +117,7 @@ impl TerminalInteraction {
             };
             match read_pasted(&line, redirect_uri) {
                 Ok(url) => return Ok(url),
-                Err(complaint) => self.screen().say(&format!("{complaint}\n> "))?,
+                Err(complaint) => self.screen().ask(&format!("{complaint}\n"))?,
             }
         }
         Err(InteractionError::failed(format!(
@@ -154,9 +155,9 @@ impl Interaction for TerminalInteraction {
             ))?;
             return Ok(AuthorizationReply::Opened);
         }
-        self.screen().say(&format!(
+        self.screen().ask(&format!(
             "To sign in, open this address in a browser:\n\n  {}\n\nThen copy the address at which the browser ends up \
-             (it begins with {redirect_uri}; never mind if the page cannot be loaded),\npaste it here and press Enter.\n> ",
+             (it begins with {redirect_uri}; never mind if the page cannot be loaded),\npaste it here and press Enter.\n",
             prompt.url
         ))?;
         Ok(AuthorizationReply::Redirected(self.pasted(prompt.redirect_uri).await?))
@@ -209,6 +210,8 @@ struct Screen {
     countdown: usize,
     /// The time that the countdown showed last, where lines are not rewritten.
     shown: Option<Duration>,
+    /// Whether the last line is a question that nobody has answered.
+    asking: bool,
 }
 
 impl Screen {
@@ -219,7 +222,15 @@ impl Screen {
             0 => String::new(),
             width => format!("\r{:width$}\r", ""),
         };
-        self.write(&format!("{blank}{text}"))
+        let unanswered = if std::mem::take(&mut self.asking) { "\n" } else { "" };
+        self.write(&format!("{blank}{unanswered}{text}"))
+    }
+
+    /// Says it and waits behind a prompt for a line.
+    fn ask(&mut self, text: &str) -> Result<(), InteractionError> {
+        self.say(&format!("{text}> "))?;
+        self.asking = true;
+        Ok(())
     }
 
     fn count_down(&mut self, remaining: Duration) -> Result<(), InteractionError> {
@@ -358,6 +369,88 @@ fn answer_questions(mut input: Input, asked: &mpsc::Receiver<oneshot::Sender<Lin
         while let Err(unheard) = question.send(line) {
             let Ok(next) = asked.try_recv() else { break };
             (question, line) = (next, unheard);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REDIRECT_URI: &str = "http://127.0.0.1:4711/callback";
+
+    #[test]
+    fn a_pasted_url_is_taken_as_people_copy_it() {
+        let url = format!("{REDIRECT_URI}?code=c&state=s");
+        for pasted in [url.clone(), format!("  {url} \r\n"), format!("'{url}'\n"), format!("<{url}>")] {
+            assert_eq!(read_pasted(&pasted, REDIRECT_URI).unwrap().as_str(), url, "{pasted:?}");
+        }
+        let custom =
+            read_pasted("com.example.app:/done?error=access_denied&state=s", "com.example.app:/done");
+        assert!(custom.is_ok());
+    }
+
+    #[test]
+    fn anything_else_is_answered_with_what_is_expected() {
+        let others = [
+            "",
+            "yes",
+            "code=c&state=s",
+            "https://as.example/authorize?client_id=app&state=s",
+            "http://127.0.0.1:4712/callback?code=c&state=s",
+            "http://127.0.0.1:4711/other?code=c&state=s",
+        ];
+        for pasted in others {
+            let complaint = read_pasted(pasted, REDIRECT_URI).unwrap_err();
+            assert!(
+                complaint.ends_with(&format!("it begins with {REDIRECT_URI}")),
+                "{pasted:?}: {complaint}"
+            );
+        }
+        let complaint = read_pasted(REDIRECT_URI, REDIRECT_URI).unwrap_err();
+        assert!(complaint.starts_with("There is no answer in that address"), "{complaint}");
+    }
+
+    #[test]
+    fn the_clock_face_shows_no_zero_while_there_is_time() {
+        assert_eq!(clock_face(Duration::from_secs(600)), "10:00");
+        assert_eq!(clock_face(Duration::from_millis(59_001)), "1:00");
+        assert_eq!(clock_face(Duration::from_millis(1)), "0:01");
+    }
+
+    #[test]
+    fn a_servers_text_cannot_steer_the_terminal() {
+        assert_eq!(
+            shown("a\u{1b}[2Jb\rc\u{9b}d\u{202e}e\nf"),
+            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}d\u{fffd}e\u{fffd}f"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_line_whose_asker_has_gone_goes_to_the_next() {
+        let (typed, lines) = mpsc::channel::<Vec<u8>>();
+        let lines = Lines::new(Input::Other(Box::new(io::BufReader::new(Typed(lines)))));
+        let mut first = Box::pin(lines.next());
+        assert!(futures_util::poll!(&mut first).is_pending());
+        drop(first);
+        let mut second = Box::pin(lines.next());
+        assert!(futures_util::poll!(&mut second).is_pending());
+        typed.send(b"one\ntwo\n".to_vec()).unwrap();
+        drop(typed);
+        // The thread may have begun to read for the first asker or not; in any case nothing is lost or told twice.
+        assert_eq!(second.await.unwrap().as_deref(), Some("one\n"));
+        assert_eq!(lines.next().await.unwrap().as_deref(), Some("two\n"));
+        assert_eq!(lines.next().await.unwrap(), None);
+    }
+
+    /// Input that blocks until something is typed.
+    struct Typed(mpsc::Receiver<Vec<u8>>);
+
+    impl io::Read for Typed {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let Ok(typed) = self.0.recv() else { return Ok(0) };
+            buffer[..typed.len()].copy_from_slice(&typed);
+            Ok(typed.len())
         }
     }
 }
