@@ -27,9 +27,10 @@
 //! ```
 //!
 //! # What it reads from the environment
-//! Only what platforms' conventions ask for: proxies (`HTTPS_PROXY`, `NO_PROXY`, .. with feature `system-proxy`), the folder of
-//! the default file store (`XDG_STATE_HOME`, `LOCALAPPDATA`), and, in the terminal interaction, whether there is a browser
-//! (`DISPLAY`, `WAYLAND_DISPLAY`, `SSH_CONNECTION`, `SSH_TTY`).
+//! Only what platforms' conventions ask for: proxies (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`; with the feature
+//! `system-proxy` also the settings of macOS and Windows), certificate authorities on Linux (`SSL_CERT_FILE`, `SSL_CERT_DIR`),
+//! the folder of the default file store (`XDG_STATE_HOME`, `HOME`, `LOCALAPPDATA`), and whether there is a browser (`DISPLAY`,
+//! `WAYLAND_DISPLAY`, `SSH_CONNECTION`, `SSH_TTY`, `WSL_INTEROP`, `WSL_DISTRO_NAME`).
 
 mod access_token;
 mod background;
@@ -60,6 +61,8 @@ mod transaction;
 mod transport;
 
 pub use access_token::AccessToken;
+#[cfg(feature = "browser")]
+pub use browser::{OpenBrowserError, browser_available, open_browser};
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use clock::SystemClock;
