@@ -1,5 +1,9 @@
 //! One authenticated exchange over any HTTP library: attach the token, judge the answer, and replace a rejected token once
 //! (RFC 6750 §3.1). `AuthenticatedRequest` and the tower layer are both made of it.
+#![cfg_attr(
+    not(feature = "tower"),
+    expect(unreachable_pub, reason = "the traits are public for the layer, which is a feature")
+)]
 
 use std::future::Future;
 
@@ -12,10 +16,6 @@ use crate::client::ClientInner;
 use crate::{AccessToken, Error, Session};
 
 /// A request as an HTTP library has it: `http::Request<B>` and `reqwest::Request`.
-#[cfg_attr(
-    not(feature = "tower"),
-    expect(unreachable_pub, reason = "the signatures of the layer show it, which is a feature")
-)]
 pub trait HttpRequest: sealed::Sealed {
     /// Where it goes.
     ///
@@ -31,10 +31,6 @@ pub trait HttpRequest: sealed::Sealed {
 }
 
 /// An answer as an HTTP library has it: `http::Response<B>` and `reqwest::Response`.
-#[cfg_attr(
-    not(feature = "tower"),
-    expect(unreachable_pub, reason = "the signatures of the layer show it, which is a feature")
-)]
 pub trait HttpResponse: sealed::Sealed {
     /// Its status.
     fn status(&self) -> StatusCode;
