@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jeton_client::{ClientCredentials, Error, FileStore, LoginRequired, TokenStore};
+use jeton_client::{ClientCredentials, Error, FileStore, LoginRequired, Token, TokenStore};
 
 use crate::server::{Server, expired_with, stored};
 use crate::wire::Wire;
@@ -24,7 +24,7 @@ async fn revocation_ends_the_login_at_the_server_and_in_other_processes() {
 
     let logged_out = session.log_out().await.unwrap();
     assert!(logged_out.revocation_error.is_none(), "{logged_out:?}");
-    let revocation = wire.exchanges().into_iter().next_back().unwrap();
+    let revocation = wire.exchanges().pop().unwrap();
     assert_eq!((revocation.parameter("token_type_hint"), revocation.status), (Some("refresh_token"), 200));
     assert_eq!(stored(&shared, &session).await, None);
     assert!(is_logged_out(&session.token().await.unwrap_err()));
@@ -61,4 +61,22 @@ async fn revocation_takes_access_tokens_where_there_is_no_refresh_token() {
         assert_eq!(server.status_of(token.secret()).await, 401);
         assert!(session.cached().is_none());
     }
+}
+
+#[tokio::test]
+#[ignore = "needs a server: cargo xtask interop"]
+async fn revocation_of_the_access_token_by_somebody_else_is_noticed() {
+    let server = Server::get();
+    let (session, wire) = server.signed_in("native", |builder| builder).await;
+    let revoked = session.token().await.unwrap();
+    let elsewhere = server.elsewhere("native", Token::new(revoked.secret().clone())).await;
+    assert!(elsewhere.log_out().await.unwrap().revocation_error.is_none());
+    assert_eq!(server.status_of(revoked.secret()).await, 401);
+
+    // By the clock it still lives; the API says otherwise. This server has revoked the refresh token with it, as it may
+    // (RFC 7009 section 2.1).
+    assert_eq!(session.token().await.unwrap().secret(), revoked.secret());
+    let error = session.get(&server.resource).send().await.unwrap_err();
+    assert!(matches!(error, Error::LoginRequired(LoginRequired::Ended(_))), "{error:?}");
+    assert_eq!(wire.token_requests("refresh_token"), 1);
 }

@@ -16,11 +16,12 @@ use crate::pages::{self, Visit};
 use crate::person::{Screen, person};
 use crate::wire::Wire;
 
-/// Access tokens of the client `short_lived` live for so long.
+/// Access tokens of the client `short_lived` live for so long, the server says.
 pub(crate) const SHORT_LIFE: Duration = Duration::from_secs(3);
 
-/// For so much of it jeton uses them: a fifth is the margin before expiry.
-pub(crate) const SHORT_USE: Duration = Duration::from_millis(2_400);
+/// For so long they live at least: the server counts in whole seconds, and cuts off the part of one in which they begin.
+/// jeton's own margin, a fifth of the life, is less than that second.
+pub(crate) const LEAST_LIFE: Duration = Duration::from_secs(2);
 
 /// What brings a refresh token at this server (OpenID Connect Core section 11), and what the resource is called with.
 pub(crate) const SCOPE: &str = "openid offline_access profile api:read api:write";

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One request to the authorization server and its answer.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) path: String,
     pub(crate) status: u16,
@@ -29,6 +29,13 @@ impl Exchange {
 
     pub(crate) fn is_error(&self, code: &str) -> bool {
         self.error.as_deref() == Some(code)
+    }
+}
+
+impl std::fmt::Debug for Exchange {
+    /// No parameters: secrets are among them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.path, self.status, self.error.as_deref().unwrap_or_default())
     }
 }
 
@@ -80,14 +87,7 @@ impl Wire {
             }
         };
         let seen = tokio::time::timeout(PATIENCE, seen).await;
-        assert!(seen.is_ok(), "it did not come; there was {:?}", self.summary());
-    }
-
-    /// Paths, statuses and errors: no secrets.
-    fn summary(&self) -> Vec<String> {
-        let line =
-            |e: &Exchange| format!("{} {} {}", e.path, e.status, e.error.as_deref().unwrap_or_default());
-        self.lock().iter().map(line).collect()
+        assert!(seen.is_ok(), "it did not come; there was {:?}", self.exchanges());
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Exchange>> {
