@@ -30,6 +30,10 @@ const PUBLIC_PARAMETERS: [&str; 12] = [
     "prompt",
 ];
 
+/// Shorter values in the query of an endpoint's URL are versions and switches; cutting those out of a server's words would
+/// garble them.
+const SHORTEST_KEY: usize = 8;
+
 /// A request to an endpoint of the authorization server, before client authentication.
 ///
 /// For grants of your own: fill `parameters`, then [`EndpointRequest::send`] it.
@@ -126,6 +130,9 @@ impl EndpointRequest {
         let mut secrets = self.secrets;
         let values = self.parameters.iter().filter(|(name, _)| !PUBLIC_PARAMETERS.contains(name));
         secrets.extend(values.map(|(_, value)| Secret::from(value)));
+        // The query of an endpoint's URL is never shown; a server may repeat the key that stands in it.
+        let in_query = self.url.query_pairs().map(|(_, value)| value.into_owned());
+        secrets.extend(in_query.filter(|value| value.len() >= SHORTEST_KEY).map(Secret::new));
         let secrets = spellings(secrets);
         Ok(EndpointAnswer { operation: self.operation, url, response, retry_after, secrets })
     }

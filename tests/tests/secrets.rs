@@ -1,0 +1,860 @@
+//! No secret is ever seen: not in logs, errors, Debug, events, output or stray files, whatever a server does.
+//!
+//! The test runs itself once more as a child process, in a home of its own. The child goes through every grant, well and
+//! with each kind of failure, and looks at everything that it was shown and that was logged; the parent then looks at what
+//! the child printed and at every file that it left outside of the store's folder.
+//!
+//! Secrets of the program (client secret, passwords) are planted. Those of the server and of jeton (tokens, codes,
+//! verifiers, `state`) are collected from the wire, so that they are the real ones.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test says what it expects.
+
+use std::collections::BTreeSet;
+use std::error::Error as StdError;
+use std::fmt::{Debug, Write as _};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use jeton_client::reqwest::Url;
+use jeton_client::{
+    AuthorizationCode, Client, ClientCredentials, ClientSecretBasic, ClientSecretPost, DeviceCode, Error,
+    ExtraParameters, FileStore, HttpOptions, Limits, LoopbackRedirect, MemoryStore, PastedRedirect,
+    PendingLogin, PublicClient, ReqwestTransport, ResourceOwnerPasswordCredentials, Session, TokenStore,
+};
+use jeton_devserver::{Client as Registered, DevServer, Endpoint, Fault};
+use jeton_grants::{
+    AuthorizationReply, EndpointRequest, GrantContext, InteractionError, Operation, RedirectEndpoint as _,
+    RefreshToken,
+};
+use jeton_models::{
+    AccessTokenRequest, Answer, AuthorizationCodeAccessTokenRequest, AuthorizationRequest,
+    AuthorizationResponse, AuthorizationServerMetadata, ClientCredentialsAccessTokenRequest,
+    DeviceAccessTokenRequest, DeviceAuthorizationResponse, ErrorResponse, ExtraMembers, GrantType,
+    OAuth2Error, Parameters, ParseOptions, Pkce, RefreshTokenAccessTokenRequest,
+    ResourceOwnerPasswordCredentialsAccessTokenRequest, Secret, Token, TokenResponse,
+};
+use jeton_storage::{LoginKey, LoginRecord, StoredToken, TokenTarget};
+use jeton_tests::log;
+use jeton_tests::person::{Browsing, Person, REDIRECT_URI, Typing, redirect, sign_in};
+use jeton_tests::world::World;
+
+// Characters that are spelt in other ways in forms, URLs and JSON are among them.
+const CLIENT_SECRET: &str = "m4rk3r cl13nt s3cr3t +&\"%\u{e9}";
+const POST_SECRET: &str = "m4rk3r p0st s3cr3t +&\"%\u{e9}";
+const PASSWORD: &str = "m4rk3r p4ssw0rd +&\"%\u{e9}";
+const PROXY_PASSWORD: &str = "m4rk3r-pr0xy-p4ssw0rd";
+const QUERY_KEY: &str = "m4rk3r-qu3ry-k3y-0f-4n-4p1";
+const DEVICE_CODE: &str = "m4rk3r-d3v1c3-c0d3-0f-4-d3v1c3";
+const ID_TOKEN: &str = "m4rk3r-1d-t0k3n.0f-4.p3rs0n";
+const EXTRA: &str = "m4rk3r-3xtr4-p4r4m3t3r";
+
+const CHILD: &str = "JETON_TEST_SECRETS_CHILD";
+
+#[test]
+fn no_secret_is_ever_seen() {
+    if let Some(report) = std::env::var_os(CHILD) {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        return runtime.block_on(child(Path::new(&report)));
+    }
+    let (home, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let report = outside.path().join("report");
+    let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["no_secret_is_ever_seen", "--exact", "--nocapture", "--test-threads=1"])
+        .current_dir(home.path())
+        .env(CHILD, &report);
+    for place in ["HOME", "USERPROFILE", "LOCALAPPDATA", "APPDATA", "TMPDIR", "TMP", "TEMP"] {
+        command.env(place, home.path());
+    }
+    for place in ["XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"] {
+        command.env(place, home.path());
+    }
+    let output = command.output().unwrap();
+    let printed =
+        format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{printed}");
+
+    let secrets: Secrets = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    assert_eq!(secrets.found_in(&printed), None, "standard output or error");
+    let mut files = Vec::new();
+    collect_files(home.path(), &mut files);
+    let (stored, strays): (Vec<_>, Vec<_>) =
+        files.into_iter().partition(|(path, _)| path.contains("/logins/") || path.contains("\\logins\\"));
+    for (path, content) in &strays {
+        assert_eq!(secrets.found_in(content), None, "{path}");
+    }
+    // The search finds what is there: the store's own files are the place where refresh tokens are.
+    assert!(
+        stored.iter().any(|(_, content)| secrets.found_in(content).is_some()),
+        "the store has been looked at"
+    );
+}
+
+fn collect_files(folder: &Path, files: &mut Vec<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect_files(&path, files);
+        } else {
+            let content = std::fs::read(&path).unwrap();
+            files.push((path.display().to_string(), String::from_utf8_lossy(&content).into_owned()));
+        }
+    }
+}
+
+// ----- What must not be seen -----------------------------------------------------------------------------------------------
+
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+struct Secrets(BTreeSet<String>);
+
+impl Secrets {
+    /// With everything secret that ever reached the server, and what its answers have put into the store.
+    fn collect(world: &World) -> Self {
+        let planted =
+            [CLIENT_SECRET, POST_SECRET, PASSWORD, PROXY_PASSWORD, QUERY_KEY, DEVICE_CODE, ID_TOKEN, EXTRA];
+        let mut secrets: BTreeSet<String> = planted.into_iter().map(str::to_owned).collect();
+        let names = [
+            "code",
+            "code_verifier",
+            "state",
+            "refresh_token",
+            "device_code",
+            "token",
+            "client_secret",
+            "password",
+        ];
+        for request in world.server.requests() {
+            let parameters = request.query.iter().chain(&request.form);
+            secrets.extend(
+                parameters.filter(|(name, _)| names.contains(&name.as_str())).map(|(_, value)| value.clone()),
+            );
+            let credentials = request.header("authorization").and_then(|value| value.split_once(' '));
+            secrets.extend(credentials.map(|(_, credentials)| credentials.to_owned()));
+        }
+        Self(secrets)
+    }
+
+    fn add(&mut self, secret: &Secret) {
+        self.0.insert(secret.expose().to_owned());
+    }
+
+    /// The surroundings of the first secret in the text, in whatever spelling; half a token is a secret, too.
+    fn found_in(&self, text: &str) -> Option<String> {
+        self.0.iter().flat_map(|secret| spellings(secret)).find_map(|spelling| {
+            let at = text.find(&spelling)?;
+            let begin = text.floor_char_boundary(at.saturating_sub(200));
+            Some(text[begin..text.ceil_char_boundary((at + 100).min(text.len()))].to_owned())
+        })
+    }
+}
+
+fn spellings(secret: &str) -> Vec<String> {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+    let form: String =
+        Url::parse_with_params("http://x/", [("x", secret)]).unwrap().query().unwrap()[2..].to_owned();
+    let json = serde_json::to_string(secret).unwrap();
+    let mut spellings = vec![
+        secret.to_owned(),
+        form.replace('+', "%20"),
+        form,
+        json.trim_matches('"').to_owned(),
+        format!("{secret:?}").trim_matches('"').to_owned(),
+        STANDARD_NO_PAD.encode(secret),
+        URL_SAFE_NO_PAD.encode(secret),
+    ];
+    spellings.iter_mut().for_each(|spelling| {
+        assert!(spelling.len() >= 16, "too short to be searched for");
+        spelling.truncate(spelling.floor_char_boundary(16));
+    });
+    spellings.sort_unstable();
+    spellings.dedup();
+    spellings
+}
+
+/// Everything that a program could have shown.
+#[derive(Default)]
+struct Shown(Mutex<String>);
+
+impl Shown {
+    fn debug(&self, value: &dyn Debug) {
+        let mut text = self.0.lock().unwrap();
+        writeln!(text, "{value:?}\n{value:#?}").unwrap();
+    }
+
+    /// With all its causes.
+    fn error(&self, error: &(dyn StdError + 'static)) {
+        self.debug(&error);
+        let mut next = Some(error);
+        while let Some(error) = next {
+            writeln!(self.0.lock().unwrap(), "{error} {error:#} {error:?}").unwrap();
+            next = error.source();
+        }
+    }
+
+    fn failure(&self, error: &Error) {
+        self.error(error);
+        self.debug(&error.recovery());
+        self.debug(&error.oauth_error());
+        if let Some(oauth) = error.oauth_error() {
+            for (name, value) in oauth.response.extra.iter() {
+                writeln!(self.0.lock().unwrap(), "{name}={value}").unwrap();
+            }
+        }
+    }
+}
+
+// ----- What servers do -----------------------------------------------------------------------------------------------------
+
+/// Each kind of failure, of a server that repeats what it was sent wherever it can.
+fn failures(echoed: &[String]) -> Vec<Fault> {
+    let echo = echoed.join(" and ");
+    let json =
+        |status, value: serde_json::Value| Fault::answer(status, "application/json", value.to_string());
+    let form = |text: &str| -> String {
+        Url::parse_with_params("http://x/", [("error", "invalid_grant"), ("error_description", text)])
+            .unwrap()
+            .query()
+            .unwrap()
+            .to_owned()
+    };
+    let mut faults = vec![
+        json(
+            401,
+            serde_json::json!({
+                "error": "invalid_client", "error_description": echo, "error_uri": format!("https://as.example/?{echo}"),
+                "request": {"body": [echo]},
+            }),
+        ),
+        json(400, serde_json::json!({"error": "invalid_scope", "error_description": echo})),
+        json(200, serde_json::json!({"error": "invalid_target", "error_description": echo})),
+        json(400, serde_json::json!({"error": {"code": "bad", "message": echo}})),
+        json(400, serde_json::json!({"errors": [{"errorType": "bad", "message": echo}]})),
+        json(500, serde_json::json!({"message": echo, "access_token": echo})),
+        json(200, serde_json::json!({"access_token": 7, "message": echo, "device_code": 7})),
+        json(200, serde_json::json!([echo])),
+        Fault::answer(
+            200,
+            "application/json",
+            format!("{{\"access_token\":\"{ID_TOKEN}\",\"refresh_token\":\"{echo}"),
+        ),
+        Fault::answer(
+            200,
+            "application/json",
+            format!("{{\"access_token\":\"{ID_TOKEN}\n{echo}\",\"token_type\":\"Bearer\"}}"),
+        ),
+        json(200, serde_json::json!({"access_token": ID_TOKEN, "token_type": "mac", "mac_key": echo})),
+        Fault::answer(400, "application/x-www-form-urlencoded", form(&echo)),
+        Fault::answer(502, "text/html", format!("<html><body>{echo}</body></html>")),
+        Fault::answer(503, "text/plain", echo.clone()),
+        Fault::Answer {
+            status: 307,
+            headers: vec![("location".to_owned(), format!("http://127.0.0.1:1/?{}", form(&echo)))],
+            body: echo.clone().into_bytes(),
+        },
+        Fault::DropBeforeCommit,
+        Fault::HugeBody(2 << 20),
+    ];
+    // Each of them as the error code itself.
+    faults.extend(echoed.iter().map(|secret| json(400, serde_json::json!({"error": secret}))));
+    faults
+}
+
+struct Run {
+    world: World,
+    shown: Arc<Shown>,
+    secrets: Mutex<Secrets>,
+    store: Arc<dyn TokenStore>,
+}
+
+impl Run {
+    fn builder(&self, client_id: &str) -> jeton_client::ClientBuilder {
+        let mut extra = ExtraParameters::default();
+        for parameters in [&mut extra.token, &mut extra.refresh, &mut extra.device_authorization] {
+            parameters.append("x_key", EXTRA).unwrap();
+        }
+        let shown = self.shown.clone();
+        let builder = self.world.client(client_id).shared_store(self.store.clone()).extra_parameters(extra);
+        builder.on_event(move |event| shown.debug(event))
+    }
+
+    fn confidential(&self, account: &str) -> Session {
+        self.builder("basic").client_secret(CLIENT_SECRET).scope("read").build().unwrap().account(account)
+    }
+
+    /// What the store has of a login: all of it is secret from now on.
+    async fn record(&self, session: &Session) -> LoginRecord {
+        let record = self.store.load(session.key()).await.unwrap().expect("a login");
+        let mut secrets = self.secrets.lock().unwrap();
+        record.refresh_token.iter().for_each(|token| secrets.add(token));
+        record.tokens.iter().for_each(|token| secrets.add(&token.access_token));
+        record
+    }
+
+    fn see(&self, error: &Error) {
+        self.shown.failure(error);
+    }
+}
+
+async fn child(report: &Path) {
+    let log = log::captured();
+    let clients = [
+        Registered::basic("basic", CLIENT_SECRET)
+            .redirect_uri(REDIRECT_URI)
+            .redirect_uri("http://127.0.0.1/callback"),
+        Registered::post("post", POST_SECRET).redirect_uri(REDIRECT_URI),
+    ];
+    let world =
+        World::with(|server| clients.into_iter().fold(server.user("carol", PASSWORD), |s, c| s.client(c)));
+    let folder = std::env::current_dir().unwrap().join("logins");
+    let run = Run {
+        world,
+        shown: Arc::default(),
+        secrets: Mutex::default(),
+        store: Arc::new(FileStore::new(folder)),
+    };
+    authorization_code(&run).await;
+    refresh(&run).await;
+    client_credentials(&run).await;
+    password(&run).await;
+    device_code(&run).await;
+    log_outs(&run).await;
+    resources(&run).await;
+    network(&run).await;
+    storage(&run).await;
+    types(&run).await;
+
+    let mut secrets = Secrets::collect(&run.world);
+    secrets.0.append(&mut run.secrets.lock().unwrap().0);
+    assert!(secrets.0.len() > 100, "there was something to be hidden: {}", secrets.0.len());
+    let logged = log.text();
+    assert!(
+        logged.contains("TRACE") && logged.contains("token request (refresh_token)"),
+        "everything is logged"
+    );
+    assert_eq!(secrets.found_in(&logged), None, "the log");
+    let shown = run.shown.0.lock().unwrap();
+    assert!(shown.contains("invalid_client") && shown.contains("Refreshed"), "errors and events were shown");
+    assert_eq!(secrets.found_in(&shown), None, "errors, Debug, events");
+    std::fs::write(report, serde_json::to_vec(&secrets).unwrap()).unwrap();
+}
+
+async fn authorization_code(run: &Run) {
+    let server = &run.world.server;
+    let session = run.confidential("by code");
+    let begun = || async {
+        let (url, pending) = session.begin_log_in(REDIRECT_URI).await.unwrap();
+        let kept = serde_json::to_value(&pending).unwrap();
+        run.shown.debug(&pending);
+        let verifier = kept["code_verifier"].as_str().unwrap().to_owned();
+        run.secrets.lock().unwrap().0.insert(verifier.clone());
+        run.secrets.lock().unwrap().add(pending.state());
+        let redirected = redirect(server, &url);
+        let code = redirected.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+        run.secrets.lock().unwrap().0.insert(code.clone());
+        let echoed = vec![
+            code,
+            verifier,
+            pending.state().expose().to_owned(),
+            CLIENT_SECRET.to_owned(),
+            EXTRA.to_owned(),
+        ];
+        (pending, redirected, echoed)
+    };
+    let kinds = failures(&vec![String::new(); 5]).len();
+    for kind in 0..kinds {
+        let (pending, redirected, echoed) = begun().await;
+        // `state` is not sent to the token endpoint, so that no server can repeat it there.
+        let state = pending.state().expose().to_owned();
+        let echoed: Vec<String> = echoed
+            .into_iter()
+            .map(|secret| if secret == state { EXTRA.to_owned() } else { secret })
+            .collect();
+        server.fault(Endpoint::Token, failures(&echoed).swap_remove(kind));
+        run.see(&session.finish_log_in(pending, &redirected).await.unwrap_err());
+    }
+    // The front channel: refusals that repeat `state`, wrong answers of all kinds, a login that is used twice or too old.
+    for query in [
+        "error=access_denied&error_description={state}&state={state}&iss={iss}",
+        "error={state}&state={state}&iss={iss}",
+        "code={code}&state=wrong-wrong-wrong-wrong",
+        "code={code}",
+        "code={code}&state={state}&iss=https%3A%2F%2Fx.example",
+        "code={code}&code={code}&state={state}",
+        "state={state}&iss={iss}",
+        "error_uri=https://x.example/{state}&error=x&state={state}&iss={iss}",
+    ] {
+        let (pending, _, echoed) = begun().await;
+        let query = query
+            .replace("{state}", &echoed[2])
+            .replace("{code}", &echoed[0])
+            .replace("{iss}", server.issuer());
+        let redirected = Url::parse(&format!("{REDIRECT_URI}?{query}")).unwrap();
+        let reply = AuthorizationReply::Redirected(redirected.clone());
+        run.shown.debug(&reply);
+        run.see(&session.finish_log_in(pending, &redirected).await.unwrap_err());
+    }
+    let (pending, redirected, _) = begun().await;
+    let again: PendingLogin = serde_json::from_str(&serde_json::to_string(&pending).unwrap()).unwrap();
+    let foreign: PendingLogin = serde_json::from_str(&serde_json::to_string(&pending).unwrap()).unwrap();
+    run.shown.debug(&session.finish_log_in(pending, &redirected).await.unwrap());
+    run.see(&session.finish_log_in(again, &redirected).await.unwrap_err());
+    run.see(
+        &run.builder("post")
+            .build()
+            .unwrap()
+            .session()
+            .finish_log_in(foreign, &redirected)
+            .await
+            .unwrap_err(),
+    );
+    run.record(&session).await;
+    let (pending, redirected, _) = begun().await;
+    run.world.clock.advance(Duration::from_secs(1_000));
+    run.see(&session.finish_log_in(pending, &redirected).await.unwrap_err());
+
+    // Through the grant, pasted; and one that nobody finishes.
+    let person = Person::new(server, Browsing::Pastes);
+    let grant = AuthorizationCode::new(PastedRedirect::new(REDIRECT_URI));
+    let session = run
+        .builder("basic")
+        .client_secret(CLIENT_SECRET)
+        .grant(grant.clone())
+        .interaction(person)
+        .build()
+        .unwrap()
+        .account("pasted");
+    run.shown.debug(&grant);
+    server.deny_next_authorization();
+    run.see(&session.log_in().await.unwrap_err());
+    run.shown.debug(&session.log_in().await.unwrap());
+    run.record(&session).await;
+    let person = Person::new(server, Browsing::GoesAway);
+    let grant = AuthorizationCode::new(LoopbackRedirect::new());
+    let session = run
+        .builder("basic")
+        .client_secret(CLIENT_SECRET)
+        .grant(grant)
+        .interaction(person.clone())
+        .build()
+        .unwrap()
+        .account("nobody");
+    run.see(&session.log_in().await.unwrap_err());
+    for seen in person.seen() {
+        let state = seen.url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+        run.secrets.lock().unwrap().0.insert(state);
+    }
+}
+
+async fn refresh(run: &Run) {
+    let server = &run.world.server;
+    let kinds = failures(&vec![String::new(); 3]).len();
+    for kind in 0..kinds {
+        let session = run.confidential(&format!("refresh {kind}"));
+        let mut events = run.builder("basic").build().unwrap().events();
+        // One of the failures ends the login itself, and leaves the end that is prepared below unused.
+        server.clear_faults();
+        sign_in(server, &session).await.unwrap();
+        let record = run.record(&session).await;
+        let refresh_token = record.refresh_token.unwrap().expose().to_owned();
+        let echoed = [refresh_token.clone(), CLIENT_SECRET.to_owned(), EXTRA.to_owned()];
+        server.fault(Endpoint::Token, failures(&echoed).swap_remove(kind));
+        run.see(&session.refresh().await.unwrap_err());
+        if let Err(error) = session.token().await {
+            run.see(&error);
+        }
+        // The reason of an ended login is stored, told by events and by later errors.
+        let ended = serde_json::json!({"error": "invalid_grant", "error_description": echoed.join(" ")});
+        server.fault(Endpoint::Token, Fault::answer(400, "application/json", ended.to_string()));
+        run.world.clock.advance(Duration::from_secs(100_000));
+        for _ in 0..2 {
+            run.see(&session.token().await.unwrap_err());
+        }
+        let record = run.record(&session).await;
+        run.shown.debug(&record.status);
+        writeln!(run.shown.0.lock().unwrap(), "{}", record.status).unwrap();
+        drop(session);
+        run.shown.debug(&events);
+        run.shown.debug(&tokio::time::timeout(Duration::ZERO, events.next()).await);
+    }
+    server.clear_faults();
+    let session = run.confidential("refresh");
+    sign_in(server, &session).await.unwrap();
+    server.fault(Endpoint::Token, Fault::set("id_token", ID_TOKEN));
+    let token = session.refresh().await.unwrap();
+    assert_eq!(token.extra().get_str("id_token"), Some(ID_TOKEN));
+    run.shown.debug(&token);
+    run.shown.debug(&token.to_token());
+    run.shown.debug(&run.record(&session).await);
+}
+
+async fn client_credentials(run: &Run) {
+    let basic = |account: &str| {
+        run.builder("basic")
+            .client_secret(CLIENT_SECRET)
+            .grant(ClientCredentials)
+            .build()
+            .unwrap()
+            .account(account)
+    };
+    let post = |account: &str| {
+        let client =
+            run.builder("post").authentication(ClientSecretPost::new(POST_SECRET)).grant(ClientCredentials);
+        client.build().unwrap().account(account)
+    };
+    for (secret, session) in [(CLIENT_SECRET, &basic as &dyn Fn(&str) -> Session), (POST_SECRET, &post)] {
+        // Also the header as it was sent.
+        let header = base64_of(&format!("basic:{}", form_encoded(secret)));
+        run.secrets.lock().unwrap().0.insert(header.clone());
+        let echoed = [
+            secret.to_owned(),
+            if secret == CLIENT_SECRET { header } else { EXTRA.to_owned() },
+            EXTRA.to_owned(),
+        ];
+        for (kind, fault) in failures(&echoed).into_iter().enumerate() {
+            run.world.server.fault(Endpoint::Token, fault);
+            run.see(&session(&format!("service {kind}")).token().await.unwrap_err());
+        }
+        let session = session("service");
+        run.shown.debug(&session.token().await.unwrap());
+        run.record(&session).await;
+    }
+    let mut extra = ExtraParameters::default();
+    extra.token.append("client_secret", POST_SECRET).unwrap();
+    run.shown.debug(&extra);
+    let session = run
+        .builder("basic")
+        .client_secret(CLIENT_SECRET)
+        .grant(ClientCredentials)
+        .extra_parameters(extra)
+        .build()
+        .unwrap()
+        .account("two");
+    run.see(&session.token().await.unwrap_err());
+}
+
+fn form_encoded(text: &str) -> String {
+    Url::parse_with_params("http://x/", [("x", text)]).unwrap().query().unwrap()[2..].to_owned()
+}
+
+fn base64_of(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+async fn password(run: &Run) {
+    let session = |account: &str, password: &str| {
+        let grant = ResourceOwnerPasswordCredentials::new("carol", password);
+        run.shown.debug(&grant);
+        let client = run.builder("basic").client_secret(CLIENT_SECRET).grant(grant);
+        client.build().unwrap().account(account)
+    };
+    for (kind, fault) in
+        failures(&[PASSWORD.to_owned(), CLIENT_SECRET.to_owned(), EXTRA.to_owned()]).into_iter().enumerate()
+    {
+        run.world.server.fault(Endpoint::Token, fault);
+        run.see(&session(&format!("carol {kind}"), PASSWORD).token().await.unwrap_err());
+    }
+    run.see(&session("wrong", "m4rk3r wr0ng p4ssw0rd").token().await.unwrap_err());
+    let session = session("carol", PASSWORD);
+    run.shown.debug(&session.token().await.unwrap());
+    run.record(&session).await;
+}
+
+async fn device_code(run: &Run) {
+    let server = &run.world.server;
+    let session = |account: &str, typing| {
+        let person = Person::at_a_device(server, typing);
+        let grant = DeviceCode::new().pkce(true);
+        run.shown.debug(&grant);
+        run.builder("basic")
+            .client_secret(CLIENT_SECRET)
+            .grant(grant)
+            .interaction(person)
+            .build()
+            .unwrap()
+            .account(account)
+    };
+    let echoed = [CLIENT_SECRET.to_owned(), EXTRA.to_owned(), DEVICE_CODE.to_owned()];
+    for (kind, fault) in failures(&echoed[..2]).into_iter().enumerate() {
+        server.fault(Endpoint::DeviceAuthorization, fault);
+        run.see(&session(&format!("device {kind}"), Typing::Ignores).log_in().await.unwrap_err());
+    }
+    for (kind, fault) in failures(&echoed).into_iter().enumerate() {
+        server.fault(Endpoint::DeviceAuthorization, Fault::set("device_code", DEVICE_CODE));
+        // Some of these end the login; the others are followed by the refusal of a device code that nobody knows.
+        server.fault(Endpoint::Token, fault);
+        run.see(&session(&format!("poll {kind}"), Typing::Ignores).log_in().await.unwrap_err());
+    }
+    server.fault(
+        Endpoint::DeviceAuthorization,
+        Fault::set("verification_uri", format!("http://x.example/{EXTRA}")),
+    );
+    let refused = session("odd page", Typing::Ignores).log_in().await.unwrap_err();
+    assert!(refused.to_string().contains("x.example"), "{refused}");
+    run.see(&session("denied", Typing::Denies).log_in().await.unwrap_err());
+    let session = session("device", Typing::Approves);
+    run.shown.debug(&session.log_in().await.unwrap());
+    run.record(&session).await;
+}
+
+async fn log_outs(run: &Run) {
+    let kinds = failures(&vec![String::new(); 2]).len();
+    for kind in 0..kinds {
+        let session = run.confidential(&format!("log out {kind}"));
+        sign_in(&run.world.server, &session).await.unwrap();
+        let refresh_token = run.record(&session).await.refresh_token.unwrap().expose().to_owned();
+        run.world.server.fault(
+            Endpoint::Revocation,
+            failures(&[refresh_token, CLIENT_SECRET.to_owned()]).swap_remove(kind),
+        );
+        let logged_out = session.log_out().await.unwrap();
+        run.shown.debug(&logged_out);
+        // A revocation whose body is odd has succeeded all the same.
+        logged_out.revocation_error.iter().for_each(|error| run.see(error));
+        run.see(&session.token().await.unwrap_err());
+    }
+}
+
+async fn resources(run: &Run) {
+    let server = &run.world.server;
+    let session = run.confidential("api");
+    let token = sign_in(server, &session).await.unwrap();
+    run.record(&session).await;
+    let secret = token.secret().expose();
+    let challenge = format!("Bearer error=\"invalid_token\", error_description=\"{secret}\"");
+    let rejection = Fault::Answer {
+        status: 401,
+        headers: vec![("www-authenticate".to_owned(), challenge)],
+        body: secret.as_bytes().to_vec(),
+    };
+    server.fault_times(Endpoint::Resource, rejection, 2);
+    let request = session.get(&format!("{}?key={QUERY_KEY}", server.resource_url()));
+    run.shown.debug(&request);
+    assert_eq!(request.send().await.unwrap().status(), 401);
+    run.record(&session).await;
+    for url in [
+        format!("https://elsewhere.example/?key={QUERY_KEY}"),
+        format!("no url?key={QUERY_KEY}"),
+        format!("{}?key={QUERY_KEY}", server.resource_url()),
+    ] {
+        server.fault(Endpoint::Resource, Fault::DropBeforeCommit);
+        run.see(&session.get(&url).send().await.map(|answer| answer.status()).unwrap_err());
+        server.clear_faults();
+    }
+    let looping = server.url(&format!("/api/redirect?key={QUERY_KEY}&to=/api/redirect%3Fkey={QUERY_KEY}"));
+    if let Err(error) = session.get(&looping).send().await {
+        run.see(&error);
+    }
+}
+
+async fn network(run: &Run) {
+    // A proxy with credentials: one that is not there, one that answers nonsense, some that are none.
+    let nonsense = DevServer::recorder().unwrap();
+    let proxies = [
+        format!("http://proxy-user:{PROXY_PASSWORD}@127.0.0.1:1"),
+        nonsense.url().replace("http://", &format!("http://proxy-user:{PROXY_PASSWORD}@")),
+    ];
+    for proxy in proxies {
+        let options = HttpOptions::new().proxy(proxy);
+        run.shown.debug(&options);
+        run.shown.debug(&ReqwestTransport::new(&options).unwrap());
+        let builder = Client::builder("basic")
+            .issuer("https://as.invalid")
+            .client_secret(CLIENT_SECRET)
+            .grant(ClientCredentials)
+            .resource_server("https://api.invalid")
+            .http(options);
+        run.shown.debug(&builder);
+        let client = builder.build().unwrap();
+        run.shown.debug(&client);
+        run.see(&client.session().token().await.unwrap_err());
+        let session = client.account("adopted");
+        let mut token = Token::new(Secret::from(ID_TOKEN));
+        token.refresh_token = Some(Secret::from(DEVICE_CODE));
+        session.adopt(token).await.unwrap();
+        run.see(&session.get(&format!("https://api.invalid/?key={QUERY_KEY}")).send().await.unwrap_err());
+        run.see(&session.refresh().await.unwrap_err());
+    }
+    for proxy in
+        ["socks5://u:{}@127.0.0.1:1", "http://u:{}@[", "{}", "u:{}@127.0.0.1", "http://u:{}@127.0.0.1/path"]
+    {
+        let options = HttpOptions::new().proxy(proxy.replace("{}", PROXY_PASSWORD));
+        // What is not a URL at all may be anything, also a host name.
+        if proxy == "{}" {
+            continue;
+        }
+        run.shown.debug(&options);
+        let error = Client::builder("c").issuer("https://as.invalid").http(options).build().unwrap_err();
+        run.see(&error);
+    }
+    // Endpoints whose query is a key.
+    let client = run
+        .builder("basic")
+        .client_secret(CLIENT_SECRET)
+        .grant(ClientCredentials)
+        .token_endpoint(format!("{}?key={QUERY_KEY}", run.world.server.token_url()));
+    let session = client.build().unwrap().account("query");
+    for fault in failures(&[QUERY_KEY.to_owned()]).into_iter() {
+        run.world.server.fault(Endpoint::Token, fault);
+        run.see(&session.refresh().await.unwrap_err());
+        run.world.clock.advance(Duration::from_secs(1_000));
+    }
+    // Nothing secret is sent there; what stands in an odd answer is not shown all the same.
+    for fault in failures(&["who are you".to_owned()]) {
+        for endpoint in [Endpoint::Metadata, Endpoint::OpenIdConfiguration] {
+            run.world.server.fault_always(endpoint, fault.clone());
+        }
+        run.see(&run.confidential("nowhere").begin_log_in(REDIRECT_URI).await.unwrap_err());
+    }
+    run.world.server.clear_faults();
+    // A server that never answers.
+    let session = run.confidential("hurried");
+    sign_in(&run.world.server, &session).await.unwrap();
+    run.record(&session).await;
+    let mut limits = Limits::default();
+    limits.timeout = Duration::from_millis(200);
+    let hurried = run.builder("basic").client_secret(CLIENT_SECRET).limits(limits).build().unwrap();
+    for endpoint in [Endpoint::Metadata, Endpoint::OpenIdConfiguration, Endpoint::Token] {
+        run.world.server.fault_always(endpoint, Fault::Hang);
+    }
+    run.see(&hurried.account("hurried").refresh().await.unwrap_err());
+    run.world.server.clear_faults();
+}
+
+/// Stored logins that cannot be read, and a store that cannot be written.
+async fn storage(run: &Run) {
+    let folder = std::env::current_dir().unwrap().join("logins").join("odd");
+    let store: Arc<dyn TokenStore> = Arc::new(FileStore::new(&folder));
+    let client =
+        || run.builder("basic").client_secret(CLIENT_SECRET).shared_store(store.clone()).build().unwrap();
+    let session = client().session();
+    sign_in(&run.world.server, &session).await.unwrap();
+    let whole = store.load(session.key()).await.unwrap().unwrap();
+    run.shown.debug(&whole);
+    run.shown.debug(&session.persist_error());
+    whole.refresh_token.iter().for_each(|token| run.secrets.lock().unwrap().add(token));
+    let json = whole.to_json();
+    let file = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| std::fs::read(path).is_ok_and(|content| content == *json))
+        .expect("the login's file");
+    let text = String::from_utf8(json.to_vec()).unwrap();
+    let refresh_token = whole.refresh_token.as_ref().unwrap().expose();
+    for damaged in [
+        text[..text.len() - 5].to_owned(),
+        text.replace(&format!("\"{refresh_token}\""), &format!("[\"{refresh_token}\"]")),
+        text.replace(refresh_token, &format!("{refresh_token}\\x")),
+        text.replacen('{', &format!("{{\"format\":\"{refresh_token}\","), 1),
+        format!("{refresh_token} {text}"),
+    ] {
+        std::fs::write(&file, damaged).unwrap();
+        let client = client();
+        for result in [client.session().token().await, client.session().refresh().await] {
+            if let Err(error) = result {
+                run.see(&error);
+            }
+        }
+        if let Err(error) = client.accounts().await {
+            run.see(&error);
+        }
+    }
+    run.shown.debug(&store);
+    let memory = MemoryStore::new();
+    let mut lease = memory.lease(&whole.key, Duration::ZERO).await.unwrap();
+    lease.save(&whole).await.unwrap();
+    run.shown.debug(&lease);
+    run.shown.debug(&memory);
+}
+
+/// Debug of whatever holds a secret.
+async fn types(run: &Run) {
+    let shown = &run.shown;
+    let secret = || Secret::from(ID_TOKEN);
+    let session = run.confidential("types");
+    shown.debug(&session);
+    shown.debug(&run.builder("basic").client_secret(CLIENT_SECRET));
+    shown.debug(&session.begin_log_in(REDIRECT_URI).await.unwrap().1);
+    shown.debug(&secret());
+    shown.debug(&Some(vec![(secret(), 1)]));
+    shown.debug(&ClientSecretBasic::new(CLIENT_SECRET));
+    shown.debug(&ClientSecretPost::new(CLIENT_SECRET));
+    shown.debug(&ResourceOwnerPasswordCredentials::new("carol", PASSWORD));
+    shown.debug(&RefreshToken::new(secret()));
+
+    let mut parameters = Parameters::new();
+    parameters.append("code", ID_TOKEN).unwrap();
+    shown.debug(&parameters);
+    let mut request = EndpointRequest::new(
+        Operation::named("test"),
+        Url::parse(&format!("https://u:{PROXY_PASSWORD}@as.example/token?key={QUERY_KEY}")).unwrap(),
+        parameters.clone(),
+    );
+    request.add_secret(secret());
+    request.headers.insert("authorization", ID_TOKEN.parse().unwrap());
+    shown.debug(&request);
+    let pkce = Pkce::new();
+    run.secrets.lock().unwrap().add(pkce.code_verifier());
+    shown.debug(&pkce);
+
+    let mut token = Token::new(secret());
+    token.refresh_token = Some(Secret::from(DEVICE_CODE));
+    token.extra.insert("id_token", ID_TOKEN);
+    shown.debug(&token);
+    let answer = serde_json::json!({"access_token": ID_TOKEN, "refresh_token": DEVICE_CODE, "token_type": "Bearer", "id_token": ID_TOKEN});
+    let body = answer.to_string();
+    let answer = Answer::new(200, Some("application/json"), body.as_bytes());
+    shown.debug(&answer);
+    shown.debug(&TokenResponse::parse(&answer, &ParseOptions::default()).unwrap());
+    let body = serde_json::json!({"device_code": DEVICE_CODE, "user_code": "A-B", "verification_uri": "https://x.example", "expires_in": 5});
+    let body = body.to_string();
+    let answer = Answer::new(200, Some("application/json"), body.as_bytes());
+    shown.debug(&DeviceAuthorizationResponse::parse(&answer, &ParseOptions::default()).unwrap());
+    let mut extra = ExtraMembers::new();
+    extra.insert("nested", serde_json::json!({"access_token": ID_TOKEN}));
+    shown.debug(&extra);
+    let mut error = ErrorResponse::new("invalid_grant");
+    error.extra = extra;
+    shown.debug(&error);
+    shown.error(&OAuth2Error::new(400, error));
+
+    let mut authorization = AuthorizationRequest::new("c");
+    authorization.state = Some(secret());
+    authorization.extra = parameters.clone();
+    shown.debug(&authorization);
+    let redirected =
+        Url::parse(&format!("https://c.example/?code={ID_TOKEN}&state={DEVICE_CODE}&x={EXTRA}")).unwrap();
+    shown.debug(
+        &AuthorizationResponse::from_url(&redirected, &Secret::from(DEVICE_CODE), None, false).unwrap(),
+    );
+    let mut request = AuthorizationCodeAccessTokenRequest::new(secret(), "c");
+    request.code_verifier = Some(secret());
+    shown.debug(&request);
+    shown.debug(&ClientCredentialsAccessTokenRequest::new("c", secret()));
+    shown.debug(&ResourceOwnerPasswordCredentialsAccessTokenRequest::new("carol", secret()));
+    shown.debug(&RefreshTokenAccessTokenRequest::new(secret()));
+    shown.debug(&DeviceAccessTokenRequest::new(secret(), "c"));
+    let mut request = AccessTokenRequest::new(GrantType::extension("urn:x"));
+    request.extra = parameters;
+    shown.debug(&request);
+
+    let key = LoginKey::new(&"https://as.example".parse().unwrap(), "c");
+    let mut record = LoginRecord::new(key, SystemTime::now());
+    record.set_refresh_token(secret(), SystemTime::now());
+    record.set_token(StoredToken::new(&token, TokenTarget::default(), SystemTime::now()));
+    shown.debug(&record);
+
+    let server = AuthorizationServerMetadata::new("https://as.example");
+    let authentication = ClientSecretBasic::new(CLIENT_SECRET);
+    let transport = ReqwestTransport::new(&HttpOptions::new()).unwrap();
+    shown.debug(&GrantContext::new(&server, "c", &authentication, &transport, &run.world.clock));
+    shown.debug(&PublicClient);
+    let state = secret();
+    let receiver = LoopbackRedirect::new();
+    shown.debug(&receiver);
+    drop(receiver.open(&state).await.unwrap());
+    shown.error(&InteractionError::cancelled());
+}
