@@ -63,3 +63,8 @@ pub use recorder::Recorder;
 pub use server::DevServer;
 pub use stats::{GrantStats, Stats};
 pub use tokens::Rotation;
+
+/// The README's examples, run as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,7 +10,9 @@ use crate::state::{Settings, State};
 
 const STYLE: &str = include_str!("pages.css");
 
+/// `title` is text, `content` is HTML.
 fn page(status: StatusCode, title: &str, content: &str) -> Answer {
+    let title = escape(title);
     let html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -54,7 +56,7 @@ pub(crate) fn consent(state: &State, request: &AuthorizationRequest, transaction
     let name = client_name(state, &request.client_id);
     let content = format!(
         "{header}<p class=\"fine\">You will go back to <b>{destination}</b></p>\n{form}",
-        header = asks(&name, &request.scope, &request.resources),
+        header = asks(name, &request.scope, &request.resources),
         destination = escape(&destination(&request.redirect_uri)),
         form = decision_form(state, "/authorize/decision", transaction),
     );
@@ -74,7 +76,7 @@ pub(crate) fn confirm_device(
     let name = client_name(state, client_id);
     let content = format!(
         "{header}<p>Go on only if the device in front of you shows this code:</p>\n<p class=\"code\">{code}</p>\n{form}",
-        header = asks(&name, scope, resources),
+        header = asks(name, scope, resources),
         code = escape(user_code),
         form = decision_form(state, "/device/decision", transaction),
     );
@@ -118,14 +120,13 @@ pub(crate) fn home(settings: &Settings) -> Answer {
     page(StatusCode::OK, "jeton devserver", &content)
 }
 
-/// The client's name, escaped.
-fn client_name(state: &State, client_id: &str) -> String {
-    escape(state.clients.get(client_id).map_or(client_id, |client| client.name.as_str()))
+fn client_name<'a>(state: &'a State, client_id: &'a str) -> &'a str {
+    state.clients.get(client_id).map_or(client_id, |client| client.name.as_str())
 }
 
-/// `name` is escaped already.
 fn asks(name: &str, scope: &Scope, resources: &[String]) -> String {
     let initial = name.chars().find(|character| character.is_alphanumeric()).unwrap_or('?');
+    let name = escape(name);
     let scopes: String = scope
         .tokens()
         .iter()

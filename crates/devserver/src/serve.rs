@@ -31,7 +31,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// Request bodies beyond this are refused with 413.
 const BODY_CAP: usize = 64 << 20;
 
-/// Enough for ten thousand clients that connect at once.
+/// Many clients may connect at once; the system cuts this down to its own limit.
 const BACKLOG: u32 = 16_384;
 
 /// The connection is to be closed, without an answer.
