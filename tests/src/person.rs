@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use async_trait::async_trait;
 use jeton_client::{AccessToken, Error, Session};
 use jeton_devserver::DevServer;
-use jeton_grants::{AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError};
+use jeton_grants::{
+    AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError,
+};
 use url::Url;
 
 use crate::browser::{self, Answer, PATIENCE};

@@ -173,7 +173,8 @@ fn new_runtime() -> Runtime {
 /// The server approves by itself; a GET is all that a browser would do.
 async fn log_in(session: &Session) -> Result<AccessToken, Error> {
     let (url, pending) = session.begin_log_in(REDIRECT_URI).await?;
-    let answer = tokio::task::spawn_blocking(move || browser::get(&url)).await.expect("no panic").expect("an answer");
+    let answer =
+        tokio::task::spawn_blocking(move || browser::get(&url)).await.expect("no panic").expect("an answer");
     let location = answer.header("location").expect("the server redirects");
     session.finish_log_in(pending, &Url::parse(location).expect("a URL")).await
 }
@@ -219,7 +220,8 @@ impl Worker {
 
     /// Gives a command and does not wait for the reply.
     pub fn tell(&mut self, command: &Command) {
-        writeln!(self.stdin, "{}", serde_json::to_string(command).expect("JSON")).expect("the worker listens");
+        writeln!(self.stdin, "{}", serde_json::to_string(command).expect("JSON"))
+            .expect("the worker listens");
         self.stdin.flush().expect("the worker listens");
     }
 
