@@ -18,6 +18,9 @@ use crate::{Error, Session};
 /// How many redirects are followed.
 const REDIRECTS: usize = 10;
 
+/// Without it reqwest does not refuse `https://` but speaks plain HTTP, to a proxy at least.
+const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
+
 /// A request that will carry the session's access token.
 ///
 /// [`send`](Self::send) attaches the token and, if the resource server answers 401 `invalid_token`, gets another one and sends
@@ -132,6 +135,11 @@ impl AuthenticatedRequest {
         if !self.query.is_empty() {
             request.url_mut().query_pairs_mut().extend_pairs(&self.query);
         }
+        if !HAS_TLS && request.url().scheme() == "https" {
+            return Err(Error::configuration(
+                "this build has no TLS; build jeton-client with the feature `rustls` or `native-tls`",
+            ));
+        }
         let api = session.client().api()?.for_url(request.url()).clone();
         let again = request.try_clone();
         let answer = send_with_token(&session, request, again, |request| {
@@ -230,7 +238,8 @@ fn next_step(previous: &[Url], next: &Url) -> Step {
         return Step::TooMany;
     }
     let Some(from) = previous.last() else { return Step::Stop };
-    if from.scheme() == "https" && next.scheme() != "https" {
+    let downgrade = from.scheme() == "https" && next.scheme() != "https";
+    if downgrade || (!HAS_TLS && next.scheme() == "https") {
         return Step::Stop;
     }
     if from.origin() == next.origin() { Step::Follow } else { Step::FollowWithoutToken }
@@ -241,6 +250,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
     fn where_redirects_lead() {
         let step = |from: &str, to: &str| next_step(&[from.parse().unwrap()], &to.parse().unwrap());
         let table = [
@@ -265,8 +275,15 @@ mod tests {
     }
 
     #[test]
+    fn a_build_without_tls_is_not_led_to_https() {
+        let step =
+            next_step(&["http://localhost/a".parse().unwrap()], &"https://localhost/a".parse().unwrap());
+        assert_eq!(step, if HAS_TLS { Step::FollowWithoutToken } else { Step::Stop });
+    }
+
+    #[test]
     fn redirects_come_to_an_end() {
-        let url: Url = "https://api.example/".parse().unwrap();
+        let url: Url = "http://localhost/".parse().unwrap();
         assert_eq!(next_step(&vec![url.clone(); REDIRECTS], &url), Step::Follow);
         assert_eq!(next_step(&vec![url.clone(); REDIRECTS + 1], &url), Step::TooMany);
     }
