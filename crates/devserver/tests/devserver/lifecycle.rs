@@ -26,8 +26,8 @@ fn dropping_closes_the_port_and_cuts_what_hangs() {
     let url = server.metadata_url();
     let authority = server.url("").trim_start_matches("http://").to_owned();
     let mut hanging = TcpStream::connect(&authority).unwrap();
-    write!(hanging, "GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: {authority}\r\n\r\n")
-        .unwrap();
+    let path = "/.well-known/oauth-authorization-server/only-here";
+    write!(hanging, "GET {path} HTTP/1.1\r\nHost: {authority}\r\n\r\n").unwrap();
     let mut idle = TcpStream::connect(&authority).unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
     while server.stats().requests_to(Endpoint::Metadata) == 0 {
