@@ -141,14 +141,15 @@ impl AccessToken {
         self.0.rejected.load(Ordering::Acquire)
     }
 
-    /// A resource server said that the token is not valid. Gives back whether asking for another one makes sense: not if
-    /// this one was itself the answer to a rejection and was never taken.
-    pub(crate) fn reject(&self) -> bool {
-        if self.0.on_probation.load(Ordering::Acquire) {
-            return false;
-        }
+    /// A resource server said that the token is not valid.
+    pub(crate) fn reject(&self) {
         self.0.rejected.store(true, Ordering::Release);
-        true
+    }
+
+    /// Whether it was itself the answer to a rejection and no resource server has taken it yet: another one would be no
+    /// better.
+    pub(crate) fn is_on_probation(&self) -> bool {
+        self.0.on_probation.load(Ordering::Acquire)
     }
 
     pub(crate) fn put_on_probation(&self) {

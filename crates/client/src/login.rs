@@ -41,7 +41,14 @@ pub(crate) struct State {
     pub(crate) was_signed_in: bool,
     /// Whether the last thing that happened to the login was a log-out, here or elsewhere.
     pub(crate) logged_out: bool,
+    /// When tokens were replaced because a resource server rejected them, in Unix milliseconds; the newest ones.
+    rejections_ms: Vec<u64>,
 }
+
+/// So many rejected tokens are replaced within [`REJECTION_PERIOD_MS`]. A resource server that rejects every token, while
+/// another one takes them, must not cause a refresh for each request.
+const REJECTIONS: usize = 3;
+const REJECTION_PERIOD_MS: u64 = 60_000;
 
 impl State {
     /// The error to give instead of a request for that target, if it is too early for one.
@@ -72,6 +79,18 @@ impl State {
     /// The login is another one now: what the server said of the old one does not count.
     pub(crate) fn begin_anew(&mut self) {
         self.backoffs.clear();
+    }
+
+    /// Whether one more rejected token may be replaced now, which is then counted.
+    pub(crate) fn may_replace_rejected(&mut self, now_ms: u64) -> bool {
+        // One in the future is from before the clock was set back.
+        self.rejections_ms
+            .retain(|at_ms| now_ms.checked_sub(*at_ms).is_some_and(|age| age < REJECTION_PERIOD_MS));
+        let may = self.rejections_ms.len() < REJECTIONS;
+        if may {
+            self.rejections_ms.push(now_ms);
+        }
+        may
     }
 
     /// Whether there is something in it that must not be forgotten with the last session.

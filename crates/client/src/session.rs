@@ -172,14 +172,23 @@ impl Session {
     /// requests themselves. The next [`token`](Self::token) is another one.
     ///
     /// Gives back whether trying again makes sense: it does not if the token was itself obtained after a rejection and no
-    /// server has taken it.
+    /// server has taken it, nor when this has happened several times within a minute.
     pub fn reject(&self, token: &AccessToken) -> bool {
-        // The token may have been read from the store by another handle; the cached one is what decides.
-        match self.slot.cached().filter(|cached| cached.is_same(token)) {
-            // Both handles, if these are two of the same token: each may be asked whether it was rejected.
-            Some(cached) => cached.reject() && token.reject(),
-            None => true,
+        let now_ms = self.login().client.now_ms();
+        // The token may have been read from the store by another handle; the cached one is what decides. If that is
+        // another one by now, there is another one to try.
+        let Some(cached) = self.slot.cached().filter(|cached| cached.is_same(token)) else { return true };
+        if cached.is_on_probation() {
+            return false;
         }
+        // Many requests may have been sent with it; their rejections count once.
+        if !cached.is_rejected() && !self.login().state().may_replace_rejected(now_ms) {
+            return false;
+        }
+        // Both handles, if these are two: each may be asked whether it was rejected.
+        cached.reject();
+        token.reject();
+        true
     }
 
     /// Tells the session that a resource server took this token.

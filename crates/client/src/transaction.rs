@@ -57,7 +57,11 @@ pub(crate) async fn run(login: &Arc<Login>, slot: &Arc<Slot>, need: &Need) -> Re
     let transaction = Transaction { login, slot, need };
     match transaction.adopt_or_refresh().await {
         Ok(token) => Ok(token),
-        Err(error) if error.is_login_required() || need.explicit => Err(error),
+        // The login is over, or gone: so is its token. Without a refresh token it goes on to its end.
+        Err(Error::LoginRequired(reason)) if reason != LoginRequired::NoRefreshToken => {
+            Err(Error::LoginRequired(reason))
+        }
+        Err(error) if need.explicit => Err(error),
         Err(error) => match transaction.still_alive() {
             // (4) A failure is no reason to withhold a token that still lives.
             Some(token) => {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jeton_client::{
-    ClientCredentials, Error, EventKind, FileStore, Grant, GrantError, HttpOptions, Limits, MemoryStore,
-    ReqwestTransport, Transport,
+    AccessToken, Client, ClientCredentials, Error, EventKind, FileStore, Grant, GrantError, HttpOptions,
+    Limits, MemoryStore, ReqwestTransport, Session, Transport,
 };
 use jeton_devserver::{DevServer, Endpoint, Fault};
 use jeton_grants::bytes::Bytes;
@@ -224,7 +224,7 @@ async fn rule1_the_last_session_dropped_inside_a_current_thread_runtime_does_not
 #[tokio::test]
 async fn rule1_a_session_dropped_by_a_listener_does_not_block_jetons_own_thread() {
     let world = World::new();
-    let own: Arc<std::sync::Mutex<Option<jeton_client::Session>>> = Arc::default();
+    let own: Arc<std::sync::Mutex<Option<Session>>> = Arc::default();
     let client = world
         .builder()
         .close_timeout(LONG)
@@ -266,8 +266,16 @@ impl Transport for PanickingTransport {
     }
 }
 
-async fn three_callers(session: &jeton_client::Session) -> Vec<Result<jeton_client::AccessToken, Error>> {
-    let (a, b, c) = soon(async { tokio::join!(session.token(), session.token(), session.token()) }).await;
+/// Three callers that wait for the same refresh.
+async fn three_callers(world: &World, session: &Session) -> Vec<Result<AccessToken, Error>> {
+    let (reading, go_on) = world.store.hold_next_load();
+    // All three are polled, and so have joined, before the store is let go on.
+    let joined = async {
+        reading.await.unwrap();
+        go_on.send(()).unwrap();
+    };
+    let (a, b, c, ()) =
+        soon(async { tokio::join!(biased; session.token(), session.token(), session.token(), joined) }).await;
     vec![a, b, c]
 }
 
@@ -283,7 +291,7 @@ async fn rule1_a_panic_of_the_transport_is_an_error_and_the_next_call_works() {
     world.expire();
 
     panics.store(true, Ordering::SeqCst);
-    for result in three_callers(&session).await {
+    for result in three_callers(&world, &session).await {
         assert!(matches!(result, Err(Error::Panicked)), "{result:?}");
     }
     soon(session.close()).await;
@@ -299,7 +307,7 @@ async fn rule1_a_panic_of_the_store_is_an_error_and_the_next_call_works() {
         let (_client, session) = world.signed_in().await;
         world.expire();
         world.store.panic_once_at(step);
-        for result in three_callers(&session).await {
+        for result in three_callers(&world, &session).await {
             assert!(matches!(result, Err(Error::Panicked)), "{step:?}: {result:?}");
         }
         soon(session.token()).await.unwrap();
@@ -315,7 +323,7 @@ async fn rule1_a_panic_of_the_store_while_it_saves_does_not_lose_the_rotated_tok
     world.expire();
     world.store.panic_once_at(Step::Save);
     // Whether or not the callers hear of it: the server has rotated, and what it gave must not be lost.
-    three_callers(&session).await;
+    three_callers(&world, &session).await;
     soon(session.token()).await.unwrap();
     world.expire();
     soon(session.token()).await.unwrap();
@@ -333,7 +341,7 @@ async fn rule1_a_panic_of_a_listener_hangs_nobody_and_the_token_is_there() {
     let session = client.session();
     world.log_in(&session).await;
     world.expire();
-    for result in three_callers(&session).await {
+    for result in three_callers(&world, &session).await {
         assert!(matches!(result, Ok(_) | Err(Error::Panicked)), "{result:?}");
     }
     soon(session.token()).await.unwrap();
@@ -368,7 +376,7 @@ async fn rule1_a_panic_of_a_grant_is_an_error_and_the_next_call_works() {
         .build()
         .unwrap();
     let session = client.session();
-    for result in three_callers(&session).await {
+    for result in three_callers(&world, &session).await {
         assert!(matches!(result, Err(Error::Panicked)), "{result:?}");
     }
     soon(session.token()).await.unwrap();
@@ -461,7 +469,7 @@ async fn rule6_several_clients_over_one_file_store_cause_one_request() {
             world.builder().store(store).build().unwrap()
         })
         .collect();
-    let sessions: Vec<_> = clients.iter().map(jeton_client::Client::session).collect();
+    let sessions: Vec<_> = clients.iter().map(Client::session).collect();
     for session in &sessions {
         assert_eq!(text(&session.token().await.unwrap()), text(&first.cached().unwrap()));
     }
@@ -519,7 +527,7 @@ async fn rule6_sequential_adopters_make_no_request_and_take_no_lease() {
     let world = World::new();
     let (_client, first) = world.signed_in().await;
     let clients: Vec<_> = (0..5).map(|_| world.client()).collect();
-    let sessions: Vec<_> = clients.iter().map(jeton_client::Client::session).collect();
+    let sessions: Vec<_> = clients.iter().map(Client::session).collect();
     for session in &sessions {
         session.token().await.unwrap();
     }
@@ -596,11 +604,7 @@ async fn rule2_a_token_in_a_memory_store_is_shared_by_clients_that_share_the_sto
     let server = DevServer::start().unwrap();
     let store = MemoryStore::new();
     let client = |store: MemoryStore| {
-        jeton_client::Client::builder(DevServer::PUBLIC_CLIENT)
-            .issuer(server.issuer())
-            .store(store)
-            .build()
-            .unwrap()
+        Client::builder(DevServer::PUBLIC_CLIENT).issuer(server.issuer()).store(store).build().unwrap()
     };
     let first = client(store.clone()).session();
     let token = log_in(&server, &first).await;

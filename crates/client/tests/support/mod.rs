@@ -1,7 +1,7 @@
 //! What the tests of the session share: a devserver and a client on one clock, and a store that can be made to fail.
 
-// Each test binary uses a part of it.
-#![allow(dead_code)]
+// Each test binary uses a part of it; a test that fails does so by a panic.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,6 +13,7 @@ use jeton_client::{AccessToken, Client, ClientBuilder, Event, LoginKey, MemorySt
 use jeton_devserver::{Builder, DevServer};
 use jeton_grants::{Clock, ManualClock};
 use jeton_storage::{LoginKeys, LoginRecord, StoreDescription, TokenLease, TokenStore};
+use tokio::sync::oneshot;
 
 /// How long access tokens live in these tests, unless a test says otherwise.
 pub const LIFETIME: Duration = Duration::from_secs(3600);
@@ -182,6 +183,8 @@ pub struct Faults {
     pub loads: AtomicUsize,
     pub leases: AtomicUsize,
     pub saves: AtomicUsize,
+    /// The next load without a lease tells that it has read, and gives what it has read when it is told to.
+    pub held_load: Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
     /// Written into the store, in spite of the lease, before its n-th load from now (0: the next).
     pub intruder: Mutex<VecDeque<(usize, LoginRecord)>>,
 }
@@ -201,6 +204,13 @@ impl FlakyStore {
 
     pub fn panic_once_at(&self, step: Step) {
         *self.faults.panic_at.lock().unwrap() = Some(step);
+    }
+
+    /// Holds the next load without a lease after it has read: when it has, and how to let it go on.
+    pub fn hold_next_load(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((has_read, reading), (going_on, go_on)) = (oneshot::channel(), oneshot::channel());
+        *self.faults.held_load.lock().unwrap() = Some((has_read, go_on));
+        (reading, going_on)
     }
 
     pub fn intrude(&self, at_load: usize, record: LoginRecord) {
@@ -239,8 +249,14 @@ impl Faults {
 impl TokenStore for FlakyStore {
     async fn load(&self, key: &LoginKey) -> Result<Option<LoginRecord>, StoreError> {
         self.faults.loads.fetch_add(1, Ordering::SeqCst);
+        let found = self.inner.load(key).await;
+        let held = self.faults.held_load.lock().unwrap().take();
+        if let Some((has_read, go_on)) = held {
+            has_read.send(()).unwrap();
+            go_on.await.unwrap();
+        }
         self.faults.step(Step::Load);
-        self.inner.load(key).await
+        found
     }
 
     async fn lease(&self, key: &LoginKey, deadline: Duration) -> Result<Box<dyn TokenLease>, StoreError> {
