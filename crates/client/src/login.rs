@@ -107,20 +107,11 @@ pub(crate) struct Unsaved {
 }
 
 impl Unsaved {
-    /// Whether what is stored now does not replace this record.
+    /// Whether it is newer than what is stored now: nobody wrote meanwhile, or a person has logged in anew here and what is
+    /// there is still an older login.
     pub(crate) fn still_counts(&self, stored: Option<&LoginRecord>) -> bool {
-        if stored.map(revision) == self.replaces {
-            return true;
-        }
-        // Somebody wrote meanwhile. Only where a person has logged in anew here, and what is there is still the login that
-        // is to be replaced, or its end, theirs is the older one.
-        match (stored, &self.replaces) {
-            (Some(stored), Some(replaces)) => {
-                stored.created_at_ms == replaces.created_at_ms
-                    && self.record.created_at_ms > stored.created_at_ms
-            }
-            _ => false,
-        }
+        stored.map(revision) == self.replaces
+            || stored.is_some_and(|stored| self.record.created_at_ms > stored.created_at_ms)
     }
 }
 

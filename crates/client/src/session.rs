@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use jeton_grants::{GrantError, PendingLogin};
 use jeton_models::{Scope, Token, TokenResponse};
 use jeton_storage::{LoginKey, LoginRecord, StoreError, StoredToken, TokenLease, TokenTarget};
@@ -16,6 +17,9 @@ use crate::login::{Login, TaskGuard, revision};
 use crate::slot::{Joined, Landing, Slot, landed};
 use crate::transaction::{self, Need, apply, not_saved};
 use crate::{AccessToken, AuthenticatedRequest, Error};
+
+/// How long a caller whose token still lives waits for a new one, before it has the old one.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// One login, kept valid: its tokens are shared by threads, by processes that use the same store, and by later runs.
 ///
@@ -209,8 +213,8 @@ impl Session {
             let settled = || self.slot.cached().filter(|token| need.is_met_by(token, now_ms));
             match self.slot.join_or_start(settled, |sender| self.take_off(need.clone(), sender)) {
                 Joined::Settled(token) => return Ok(token),
-                Joined::Flight { landing, started: true } => return landed(landing).await,
-                Joined::Flight { landing, started: false } => match landed(landing).await {
+                Joined::Flight { landing, started } => match self.landed_or_alive(landing, &need).await {
+                    result if started => return result,
                     // A flight that somebody else started may have needed less than this caller does. One that failed
                     // serves the old token, if that still lives: for this caller, too, or ten thousand would each try.
                     Ok(token) if need.is_served_by(&token, self.login().client.now_ms()) => return Ok(token),
@@ -224,6 +228,35 @@ impl Session {
                     }
                 },
             }
+        }
+    }
+
+    /// Waits for a flight. While it takes its time (a server that hangs, a lease that somebody does not give back), a caller
+    /// whose token still lives has that one.
+    async fn landed_or_alive(
+        &self,
+        landing: watch::Receiver<Landing>,
+        need: &Need,
+    ) -> Result<AccessToken, Error> {
+        let alive = || {
+            let now_ms = self.login().client.now_ms();
+            self.slot.cached().filter(|token| need.is_served_by(token, now_ms))
+        };
+        let landed = std::pin::pin!(landed(landing));
+        if need.explicit || alive().is_none() {
+            return landed.await;
+        }
+        // On jeton's own runtime: the caller may have no timer, or no tokio at all.
+        let timer = self.login().client.background.spawn(tokio::time::sleep(PATIENCE));
+        match select(landed, timer).await {
+            Either::Left((result, timer)) => {
+                timer.abort();
+                result
+            }
+            Either::Right((_, landed)) => match alive() {
+                Some(token) => Ok(token),
+                None => landed.await,
+            },
         }
     }
 
@@ -319,10 +352,11 @@ impl Session {
         .await
     }
 
-    /// Starts from tokens that the program has already, as if it had logged in with them.
+    /// Starts from tokens that the program has already, as if it had logged in with them. If they cannot be stored now they
+    /// are used all the same, as after a login: see [`persist_error`](Self::persist_error).
     ///
     /// # Errors
-    /// [`Error::Store`] if they cannot be stored.
+    /// [`Error::Configuration`] if the access token has characters that no header can carry.
     pub async fn adopt(&self, token: Token) -> Result<AccessToken, Error> {
         let (login, slot) = (self.login().clone(), self.slot.clone());
         self.detached(async move {
@@ -516,10 +550,13 @@ async fn replace_login(
 ) -> Result<AccessToken, Error> {
     let mut lease = match login.client.store.lease(&login.key, login.client.lease_timeout).await {
         Ok(lease) => lease,
-        // A person has logged in; that is not thrown away because a store is busy.
+        // A person has logged in; that is not thrown away because a store is busy or cannot be read.
         Err(error) => return keep_for_later(login, slot, record, error).await,
     };
-    let before = previous(&mut *lease).await?;
+    let before = match previous(&mut *lease).await {
+        Ok(before) => before,
+        Err(error) => return keep_for_later(login, slot, record, error).await,
+    };
     record.generation = before.as_ref().map_or(0, |before| before.generation) + 1;
     let token = login.handle_of(&record, &slot.target);
     transaction::save(login, &mut *lease, record, before.as_ref().map(revision)).await;
@@ -556,13 +593,13 @@ fn begin_login(login: &Login, slot: &Slot, token: AccessToken) -> Result<AccessT
 }
 
 /// What a new login replaces. A damaged record has been set aside by the store and is no obstacle.
-async fn previous(lease: &mut dyn TokenLease) -> Result<Option<LoginRecord>, Error> {
+async fn previous(lease: &mut dyn TokenLease) -> Result<Option<LoginRecord>, StoreError> {
     match lease.load().await {
         Ok(record) => Ok(record),
         Err(StoreError::Damaged { what, .. }) => {
             tracing::warn!(what, "a damaged login is replaced");
             Ok(None)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }

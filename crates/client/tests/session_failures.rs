@@ -685,14 +685,14 @@ async fn rule5_if_somebody_else_logged_in_meanwhile_theirs_wins() {
     world.clock.advance(Duration::from_secs(1));
     let theirs = world.log_in(&other).await;
 
+    let requests = world.refresh_requests();
+    assert_eq!(text(&session.refresh().await.unwrap()), text(&theirs), "adopted");
+    assert_eq!(world.refresh_requests(), requests);
+    // Nor does the one that could not be stored come back later.
     world.expire();
-    world.clock.set(world.now() - Duration::from_secs(10));
-    let token = session.refresh().await.unwrap();
-    let record = world.stored(&session).await.unwrap();
-    assert_eq!(record.tokens[0].access_token.expose(), text(&token));
-    assert!(session.persist_error().is_none());
-    let _ = theirs;
+    session.token().await.unwrap();
     world.assert_sound(&session).await;
+    assert_eq!(world.server.stats().refresh_reuses_detected, 0);
 }
 
 #[tokio::test]
@@ -768,6 +768,55 @@ async fn rule5_a_login_kept_in_memory_is_stored_later() {
     world.store.faults.lease_busy.store(false, Ordering::SeqCst);
     world.expire();
     session.token().await.unwrap();
+    world.assert_sound(&session).await;
+}
+
+#[tokio::test]
+async fn rule5_a_login_is_kept_in_memory_also_if_the_store_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("logins");
+    let world = World::over(jeton_client::FileStore::new(&place), |builder| builder);
+    let (client, session) = world.signed_in().await;
+    let data = std::fs::read_dir(&place)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .unwrap();
+    // A record that a later version wrote is neither read nor overwritten.
+    let json = std::fs::read_to_string(&data).unwrap();
+    let newer =
+        json.replacen("\"version\":1", "\"version\":99", 1).replacen("\"version\": 1", "\"version\": 99", 1);
+    assert_ne!(json, newer);
+    std::fs::write(&data, &newer).unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    let token = world.log_in(&session).await;
+    assert_eq!(text(&session.token().await.unwrap()), text(&token));
+    assert!(matches!(session.persist_error(), Some(Error::Store(_))));
+    assert_eq!(std::fs::read_to_string(&data).unwrap(), newer);
+
+    // When the place is free again the login is stored.
+    std::fs::write(&data, &json).unwrap();
+    soon(session.close()).await;
+    world.assert_sound(&session).await;
+    drop(client);
+    assert_eq!(text(&world.client().session().token().await.unwrap()), text(&token));
+}
+
+#[tokio::test]
+async fn rule4_a_server_that_hangs_does_not_keep_a_living_token_from_its_callers() {
+    let world = World::new();
+    let (_client, session) = world.signed_in().await;
+    let token = session.cached().unwrap();
+    world.clock.advance(LIFETIME - LEFT);
+    world.server.fault(Endpoint::Token, Fault::Gate);
+    let callers = [session.token(), session.token()];
+    for served in soon(futures_util::future::join_all(callers)).await {
+        assert_eq!(text(&served.unwrap()), text(&token), "while the request waits at the gate");
+    }
+    world.server.open_gate();
+    soon(session.close()).await;
+    assert_ne!(text(&session.cached().unwrap()), text(&token));
+    assert_eq!(world.refresh_requests(), 1);
     world.assert_sound(&session).await;
 }
 

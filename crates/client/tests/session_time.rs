@@ -465,6 +465,25 @@ async fn rule9_what_was_read_before_a_new_login_here_does_not_come_back() {
 }
 
 #[tokio::test]
+async fn rule9_what_was_read_before_the_first_login_turns_nobody_away_after_it() {
+    let world = World::new();
+    let events = EventLog::default();
+    let client = world.builder().on_event(events.listener()).build().unwrap();
+    let session = client.session();
+    let (reading, go_on) = world.store.hold_next_load();
+    let caller = tokio::spawn({
+        let session = session.clone();
+        async move { session.token().await }
+    });
+    soon(reading).await.unwrap();
+    let token = world.log_in(&session).await;
+    go_on.send(()).unwrap();
+    assert_eq!(text(&soon(caller).await.unwrap().unwrap()), text(&token));
+    assert_eq!(text(&session.cached().unwrap()), text(&token));
+    assert_eq!(events.all(), ["LoggedIn"]);
+}
+
+#[tokio::test]
 async fn rule9_after_a_log_out_here_the_reason_is_the_log_out() {
     let world = World::new();
     let events = EventLog::default();
