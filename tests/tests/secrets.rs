@@ -144,10 +144,15 @@ impl Secrets {
     fn found_in(&self, text: &str) -> Option<String> {
         self.0.iter().flat_map(|secret| spellings(secret)).find_map(|spelling| {
             let at = text.find(&spelling)?;
-            let begin = text.floor_char_boundary(at.saturating_sub(200));
-            Some(text[begin..text.ceil_char_boundary((at + 100).min(text.len()))].to_owned())
+            let begin = boundary(text, at.saturating_sub(200));
+            Some(text[begin..boundary(text, (at + 100).min(text.len()))].to_owned())
         })
     }
+}
+
+/// The last place at or before this one where the text may be cut.
+fn boundary(text: &str, at: usize) -> usize {
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 fn spellings(secret: &str) -> Vec<String> {
@@ -167,7 +172,7 @@ fn spellings(secret: &str) -> Vec<String> {
     ];
     spellings.iter_mut().for_each(|spelling| {
         assert!(spelling.len() >= 16, "too short to be searched for");
-        spelling.truncate(spelling.floor_char_boundary(16));
+        spelling.truncate(boundary(spelling, 16));
     });
     spellings.sort_unstable();
     spellings.dedup();
