@@ -360,7 +360,7 @@ impl Grant for PanickingGrant {
         false
     }
     async fn obtain(&self, cx: &GrantContext<'_>) -> Result<TokenResponse, GrantError> {
-        assert!(self.0.swap(false, Ordering::SeqCst) == false, "the grant panics, as the test wants it");
+        assert!(!self.0.swap(false, Ordering::SeqCst), "the grant panics, as the test wants it");
         ClientCredentials.obtain(cx).await
     }
 }

@@ -14,16 +14,9 @@ use jeton_client::{
     LoginRequired, PendingLogin, Recovery, Scope, Secret, StoreError, Token,
 };
 use jeton_devserver::{DevServer, Endpoint, Fault};
-use support::{EventLog, LIFETIME, REDIRECT, World, soon, text};
+use support::{EventLog, LIFETIME, REDIRECT, World, soon, subject, text};
 
 // ----- Accounts and resources ------------------------------------------------------------------------------------------
-
-async fn subject(session: &jeton_client::Session, url: &str) -> String {
-    let response = soon(session.get(url).send()).await.unwrap();
-    assert_eq!(response.status(), 200);
-    let body: serde_json::Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
-    body["sub"].as_str().unwrap().to_owned()
-}
 
 #[tokio::test]
 async fn two_accounts_never_meet() {

@@ -124,6 +124,14 @@ pub fn text(token: &AccessToken) -> String {
     token.secret().expose().to_owned()
 }
 
+/// Who the resource server says is logged in.
+pub async fn subject(session: &Session, url: &str) -> String {
+    let response = soon(session.get(url).send()).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let body: serde_json::Value = serde_json::from_slice(&response.bytes().await.unwrap()).unwrap();
+    body["sub"].as_str().unwrap().to_owned()
+}
+
 /// What the future gives; a test that hangs fails instead.
 pub async fn soon<F: Future>(future: F) -> F::Output {
     match tokio::time::timeout(LONG, future).await {
