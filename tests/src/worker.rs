@@ -54,8 +54,12 @@ pub enum Command {
     Finish,
     /// Drops the caller that was begun.
     DropCaller,
-    /// Ends the runtime on which the caller was begun.
+    /// Drops the runtime on which the caller was begun, which waits for its threads to let go of what they hold.
     EndRuntime,
+    /// Shuts that runtime down in the background: its threads may hold their session for a moment longer.
+    AbandonRuntime,
+    /// Closes the session, which waits for a refresh under way.
+    Close,
     /// `main` returns in the ordinary way, whatever is under way.
     Return,
 }
@@ -154,7 +158,16 @@ pub fn run() {
             }
             Command::EndRuntime => {
                 begun = None;
+                drop(std::mem::replace(&mut runtime, new_runtime()));
+                Reply::Done
+            }
+            Command::AbandonRuntime => {
+                begun = None;
                 std::mem::replace(&mut runtime, new_runtime()).shutdown_background();
+                Reply::Done
+            }
+            Command::Close => {
+                runtime.block_on(session.close());
                 Reply::Done
             }
             Command::Return => {

@@ -74,6 +74,7 @@ impl House {
         runtime.block_on(FileStore::new(setup.folder).load(&key)).unwrap()
     }
 
+    #[track_caller]
     /// The store holds the one refresh token that the server would take, and the server has never seen an old one.
     fn assert_login_alive(&self) {
         let record = self.record().expect("the login is stored");
@@ -181,21 +182,27 @@ fn a_caller_dropped_in_the_middle_of_a_refresh_loses_nothing() {
 
 #[test]
 fn a_runtime_that_ends_in_the_middle_of_a_refresh_loses_nothing() {
+    for end in [Command::EndRuntime, Command::AbandonRuntime] {
+        let house = House::new();
+        let mut worker = house.signed_in();
+        house.pass_an_expiry([&mut worker]);
+        house.hold_the_next_answer();
+        assert_eq!(worker.ask(&Command::Begin), Reply::Done);
+        house.wait_until_held();
+        assert_eq!(worker.ask(&end), Reply::Done);
+        house.server.open_gate();
+
+        let token = worker.ask(&Command::Token).token();
+        assert!(house.server.is_access_token_live(&token));
+        assert_eq!(house.refreshes(), 1);
+        house.assert_login_alive();
+    }
+}
+
+#[test]
+fn a_runtime_and_then_the_process_that_end_in_the_middle_of_a_refresh_lose_nothing() {
     let house = House::new();
     let mut worker = house.signed_in();
-    house.pass_an_expiry([&mut worker]);
-    house.hold_the_next_answer();
-    assert_eq!(worker.ask(&Command::Begin), Reply::Done);
-    house.wait_until_held();
-    assert_eq!(worker.ask(&Command::EndRuntime), Reply::Done);
-    house.server.open_gate();
-
-    let token = worker.ask(&Command::Token).token();
-    assert!(house.server.is_access_token_live(&token));
-    assert_eq!(house.refreshes(), 1);
-    house.assert_login_alive();
-
-    // Also when the runtime ends and so does the process, with nobody there who would ask again.
     house.pass_an_expiry([&mut worker]);
     house.hold_the_next_answer();
     assert_eq!(worker.ask(&Command::Begin), Reply::Done);
@@ -204,7 +211,27 @@ fn a_runtime_that_ends_in_the_middle_of_a_refresh_loses_nothing() {
     assert_eq!(worker.ask(&Command::Return), Reply::Done);
     house.server.open_gate();
     assert!(worker.ended().success());
-    assert_eq!(house.refreshes(), 2);
+    assert_eq!(house.refreshes(), 1);
+    house.assert_login_alive();
+}
+
+/// An abandoned runtime's threads may still hold a session when `main` returns, and no thread outlives `main`: then the
+/// session that `main` drops is not the last one and does not wait. That is what `close` is for.
+#[test]
+fn close_keeps_the_refresh_of_a_runtime_that_was_abandoned() {
+    let house = House::new();
+    let mut worker = house.signed_in();
+    house.pass_an_expiry([&mut worker]);
+    house.hold_the_next_answer();
+    assert_eq!(worker.ask(&Command::Begin), Reply::Done);
+    house.wait_until_held();
+    assert_eq!(worker.ask(&Command::AbandonRuntime), Reply::Done);
+    worker.tell(&Command::Close);
+    house.server.open_gate();
+    assert_eq!(worker.reply(), Reply::Done);
+    assert_eq!(worker.ask(&Command::Return), Reply::Done);
+    assert!(worker.ended().success());
+    assert_eq!(house.refreshes(), 1);
     house.assert_login_alive();
 }
 
