@@ -116,7 +116,8 @@ fn rule1_the_last_session_to_go_waits_for_the_refresh() {
         async move { session.token().await }
     });
     assert!(world.server.wait_until_held_blocking(1, LONG));
-    runtime.shutdown_background();
+    // Returns when the caller's future, and the session in it, are gone.
+    drop(runtime);
 
     let (sender, dropped) = mpsc::channel();
     std::thread::spawn(move || {
