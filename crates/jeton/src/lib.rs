@@ -2,7 +2,7 @@
 //!
 //! This crate is the front door of jeton: one dependency that brings the client ([`Client`], [`Session`]), the grants, the
 //! stores, and a [`blocking`] API for programs without an async runtime. Whoever wants less takes single crates:
-//! [`models`](jeton_models), [`grants`](jeton_grants), [`storage`](jeton_storage), [`client`](jeton_client).
+//! [`models`], [`grants`], [`storage`], [`jeton_client`].
 //!
 //! # A service that calls an API
 //! ```
