@@ -56,8 +56,6 @@ mod session;
 mod slot;
 #[cfg(feature = "terminal")]
 mod terminal;
-#[cfg(any(feature = "loopback", feature = "terminal"))]
-mod text;
 mod transaction;
 mod transport;
 

@@ -208,7 +208,7 @@ fn escaped(text: &str) -> String {
             '"' => html.push_str("&quot;"),
             '\'' => html.push_str("&#39;"),
             '\n' => html.push('\n'),
-            character if crate::text::is_deceptive(character) => html.push('\u{fffd}'),
+            character if jeton_models::is_deceptive(character) => html.push('\u{fffd}'),
             character => html.push(character),
         }
     }

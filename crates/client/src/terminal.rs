@@ -13,10 +13,9 @@ use async_trait::async_trait;
 use jeton_grants::{
     AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError, LoginOutcome,
 };
+use jeton_models::is_deceptive;
 use tokio::sync::oneshot;
 use url::Url;
-
-use crate::text::is_deceptive;
 
 /// How often a pasted text may be something else than the redirected URL.
 const PASTE_TRIES: usize = 5;

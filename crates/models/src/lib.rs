@@ -66,6 +66,7 @@ pub use request::{
 };
 pub use scope::{Scope, ScopeError};
 pub use secret::{Secret, exposed, exposed_option};
+pub use text::is_deceptive;
 pub use token::{DEFAULT_EARLY_EXPIRY, Token, TokenType, UnsupportedTokenType};
 pub use token_response::TokenResponse;
 pub use warning::Warning;

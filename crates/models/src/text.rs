@@ -1,12 +1,22 @@
 //! A server's words, made fit to be shown: bounded, harmless to a terminal, without the secrets that were sent to it.
 
-/// At most `most` characters, with a mark where something was cut, and a replacement for each control character and
-/// for those that change the direction of the text around them.
+/// Whether a character can deceive the one who reads: control characters (a terminal obeys them), line separators, marks
+/// that turn the direction of the text around, and characters that show nothing.
+///
+/// For showing a stranger's text to a person; jeton's own texts are made with it.
+pub fn is_deceptive(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+/// At most `most` characters, with a mark where something was cut, and a replacement for each deceptive character.
 pub(crate) fn printable(text: &str, most: usize) -> String {
-    let directs =
-        |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut safe: String =
-        text.chars().map(|c| if c.is_control() || directs(c) { '\u{fffd}' } else { c }).take(most).collect();
+        text.chars().map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).take(most).collect();
     if text.chars().nth(most).is_some() {
         safe.push('…');
     }
@@ -27,6 +37,16 @@ pub(crate) fn redact(text: &mut String, secret: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn letters_of_any_script_stay_and_tricks_do_not() {
+        assert!("Größe 名前 שלום 👍🏽 a\u{301}".chars().all(|character| !is_deceptive(character)));
+        for character in
+            ['\u{1b}', '\u{9b}', '\r', '\n', '\u{202e}', '\u{2066}', '\u{200b}', '\u{feff}', '\u{e0041}']
+        {
+            assert!(is_deceptive(character), "{character:?}");
+        }
+    }
 
     #[test]
     fn shown_text_is_bounded_and_harmless() {
