@@ -105,17 +105,22 @@ impl TerminalInteraction {
     }
 
     /// Asks until the line is the redirected URL.
-    async fn pasted(&self, redirect_uri: &str) -> Result<Url, InteractionError> {
+    async fn pasted(&self, prompt: &AuthorizationPrompt<'_>) -> Result<AuthorizationReply, InteractionError> {
         for _ in 0..PASTE_TRIES {
             let line = self.lines.next().await.map_err(|error| unreadable(&error))?;
             self.screen().asking = false;
             let Some(line) = line else {
+                if prompt.listening {
+                    // Nobody types here, but a browser may still come: a script, or a forwarded port.
+                    self.screen().say("Nothing can be pasted here; waiting for the browser.\n")?;
+                    return Ok(AuthorizationReply::Opened);
+                }
                 return Err(InteractionError::unavailable(
                     "there is no browser here, and the input has ended, so that the redirected URL cannot be pasted",
                 ));
             };
-            match read_pasted(&line, redirect_uri) {
-                Ok(url) => return Ok(url),
+            match read_pasted(&line, prompt.redirect_uri) {
+                Ok(url) => return Ok(AuthorizationReply::Redirected(url)),
                 Err(complaint) => self.screen().ask(&format!("{complaint}\n"))?,
             }
         }
@@ -159,7 +164,7 @@ impl Interaction for TerminalInteraction {
              (it begins with {redirect_uri}; never mind if the page cannot be loaded),\npaste it here and press Enter.\n",
             prompt.url
         ))?;
-        Ok(AuthorizationReply::Redirected(self.pasted(prompt.redirect_uri).await?))
+        self.pasted(prompt).await
     }
 
     async fn show_device_code(&self, prompt: &DeviceCodePrompt<'_>) -> Result<(), InteractionError> {

@@ -142,22 +142,52 @@ async fn an_input_that_has_ended_ends_the_login() {
 
 #[cfg(feature = "loopback")]
 #[tokio::test]
-async fn a_redirect_that_reaches_the_listener_ends_the_question() {
+async fn an_input_that_has_ended_leaves_the_listener_waiting() {
+    let server = Arc::new(DevServer::start().unwrap());
+    let visitor = Arc::clone(&server);
+    let address = Mutex::new(None);
+    // The browser comes only when the terminal has given up asking.
+    let paper = Paper::new(move |text| {
+        let mut address = address.lock().unwrap();
+        if let Some(url) = authorization_url(text) {
+            *address = Some(url);
+        }
+        if text.contains("waiting for the browser") {
+            visit(&visitor, &address.take().unwrap());
+        }
+    });
+    let terminal =
+        TerminalInteraction::with_io(Box::new(Cursor::new("")), Box::new(paper.clone())).no_browser();
+    obtain(&server, &AuthorizationCode::new(jeton_client::LoopbackRedirect::new()), &terminal, &SystemClock)
+        .await
+        .unwrap();
+    assert!(paper.read().ends_with("You are signed in.\n"), "{}", paper.read());
+}
+
+/// Approves at the server, and goes to the listener as a browser does.
+#[cfg(feature = "loopback")]
+fn visit(server: &DevServer, url: &str) {
     use std::net::TcpStream;
 
+    let redirected = url::Url::parse(&server.authorize(url).unwrap()).unwrap();
+    let port = redirected.port().unwrap();
+    let target = &redirected[url::Position::BeforePath..];
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n").unwrap();
+    // The tab stays open until it has its page.
+    std::thread::spawn(move || stream.read_to_string(&mut String::new()));
+}
+
+#[cfg(feature = "loopback")]
+#[tokio::test]
+async fn a_redirect_that_reaches_the_listener_ends_the_question() {
     let server = Arc::new(DevServer::start().unwrap());
     let (typed, keyboard) = mpsc::channel::<String>();
     let visitor = Arc::clone(&server);
     // As through a forwarded port: nothing is typed.
     let paper = Paper::new(move |text| {
         if let Some(url) = authorization_url(text) {
-            let redirected = url::Url::parse(&visitor.authorize(&url).unwrap()).unwrap();
-            let port = redirected.port().unwrap();
-            let target = &redirected[url::Position::BeforePath..];
-            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-            write!(stream, "GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n").unwrap();
-            // The tab stays open until it has its page.
-            std::thread::spawn(move || stream.read_to_string(&mut String::new()));
+            visit(&visitor, &url);
         }
     });
     let input = Box::new(BufReader::new(Keyboard(keyboard)));

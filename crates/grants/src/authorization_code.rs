@@ -186,7 +186,8 @@ impl AuthorizationCode {
         url: &Url,
         pending: PendingLogin,
     ) -> Result<TokenResponse, GrantError> {
-        let prompt = AuthorizationPrompt::new(url, pending.redirect_uri(), pending.expires_at());
+        let prompt =
+            AuthorizationPrompt::new(url, pending.redirect_uri(), receiver.listens(), pending.expires_at());
         let redirected = self.redirected(cx, receiver, &prompt).await?;
         finish_authorization(cx, pending, &redirected).await
     }
@@ -278,6 +279,10 @@ impl RedirectEndpoint for PastedRedirect {
 impl RedirectReceiver for PastedRedirect {
     fn redirect_uri(&self) -> &str {
         &self.redirect_uri
+    }
+
+    fn listens(&self) -> bool {
+        false
     }
 
     async fn receive(&mut self) -> Result<Url, InteractionError> {

@@ -75,13 +75,15 @@ pub struct AuthorizationPrompt<'a> {
     pub url: &'a Url,
     /// Where the answer is expected.
     pub redirect_uri: &'a str,
+    /// Whether somebody listens at the redirect URI. If not, only the person can bring the answer, by pasting the URL.
+    pub listening: bool,
     /// Until when the login waits.
     pub expires_at: SystemTime,
 }
 
 impl<'a> AuthorizationPrompt<'a> {
-    pub(crate) fn new(url: &'a Url, redirect_uri: &'a str, expires_at: SystemTime) -> Self {
-        Self { url, redirect_uri, expires_at }
+    pub(crate) fn new(url: &'a Url, redirect_uri: &'a str, listening: bool, expires_at: SystemTime) -> Self {
+        Self { url, redirect_uri, listening, expires_at }
     }
 }
 
@@ -187,6 +189,11 @@ impl<R: RedirectEndpoint + ?Sized> RedirectEndpoint for Arc<R> {
 pub trait RedirectReceiver: Send {
     /// The redirect URI to send in the authorization request.
     fn redirect_uri(&self) -> &str;
+
+    /// Whether a redirect can arrive here at all; true unless this is a redirect URI at which nobody listens.
+    fn listens(&self) -> bool {
+        true
+    }
 
     /// Waits for the redirect that carries the right `state`. Requests with another path or `state` are strays: they are
     /// answered, and the wait goes on. The future may be dropped and called for again.

@@ -1,9 +1,10 @@
 //! Signs in at a server of yours, keeps the login, and finds it again in the next run.
 //!
 //! `cargo run --example login -- --issuer URL --client-id ID [--scope "a b"] [--device] [--api URL]`; `--help` tells the rest.
-#![allow(clippy::print_stdout, reason = "a program for the terminal")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 use std::error::Error;
+use std::process::ExitCode;
 
 use jeton::{
     AuthorizationCode, Client, DeviceCode, FileStore, LoopbackRedirect, TerminalInteraction, blocking,
@@ -59,7 +60,17 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
     Ok(Some(options))
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let Some(options) = options()? else {
         println!("{HELP}");
         return Ok(());

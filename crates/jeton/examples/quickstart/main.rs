@@ -1,14 +1,18 @@
 //! Sign in once and stay signed in: the whole life of a login against an embedded authorization server.
 //!
 //! `cargo run --example quickstart` needs nothing but Rust. `-- --browser` lets you approve in your own browser.
-#![allow(clippy::print_stdout, reason = "telling what happens is what this program is for")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "telling what happens is what this program is for"
+)]
 
 mod person;
 mod show;
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, SystemTime};
 
 use jeton::{
@@ -23,7 +27,17 @@ use show::{done, note, step};
 /// Access tokens are short-lived here, so that you see one expire.
 const LIFETIME: Duration = Duration::from_secs(4);
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let runtime = tokio::runtime::Runtime::new()?;
