@@ -80,17 +80,22 @@ pub use session::{LoggedOut, Session};
 pub use terminal::TerminalInteraction;
 pub use transport::ReqwestTransport;
 
-// What the builder takes, so that most programs need this crate alone.
+// What the builder takes, so that most programs need this crate alone; for an `Interaction`, a `Transport` or a store of your
+// own, the crates that define them.
+pub use jeton_grants as grants;
 pub use jeton_grants::{
     AuthorizationCode, ClientAuthentication, ClientCredentials, ClientSecretBasic, ClientSecretPost, Clock,
     DeviceCode, ExtraParameters, Grant, GrantError, Interaction, Limits, PastedRedirect, PendingLogin,
     PublicClient, Recovery, ResourceOwnerPasswordCredentials, Transport,
 };
+pub use jeton_models as models;
 pub use jeton_models::{Scope, Secret, Token, Warning};
+pub use jeton_storage as storage;
 #[cfg(feature = "file")]
 pub use jeton_storage::FileStore;
 pub use jeton_storage::{LoginKey, MemoryStore, StoreError, TokenStore};
 pub use reqwest;
+pub use url::Url;
 
 /// The example of the README, compiled.
 #[cfg(doctest)]

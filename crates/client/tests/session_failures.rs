@@ -793,7 +793,7 @@ async fn rule5_a_login_kept_in_memory_is_stored_later() {
 async fn rule5_a_login_is_kept_in_memory_also_if_the_store_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("logins");
-    let world = World::over(jeton_client::FileStore::new(&place), |builder| builder);
+    let world = World::over(jeton_storage::FileStore::new(&place), |builder| builder);
     let (client, session) = world.signed_in().await;
     let data = std::fs::read_dir(&place)
         .unwrap()
@@ -873,7 +873,7 @@ async fn rule5_a_new_login_kept_in_memory_is_not_lost_to_a_refresh_of_the_old_on
 #[tokio::test]
 async fn rule5_a_lease_that_cannot_be_had_names_its_holder_and_the_living_token_is_served() {
     let folder = tempfile::tempdir().unwrap();
-    let world = World::over(jeton_client::FileStore::new(folder.path().join("logins")), |builder| builder);
+    let world = World::over(jeton_storage::FileStore::new(folder.path().join("logins")), |builder| builder);
     let client = world.builder().lease_timeout(Duration::from_millis(50)).build().unwrap();
     let session = client.session();
     let token = log_in(&world.server, &session).await;

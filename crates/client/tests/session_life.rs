@@ -14,13 +14,14 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use jeton_client::{
-    AccessToken, Client, ClientCredentials, Error, EventKind, FileStore, Grant, GrantError, HttpOptions,
-    Limits, MemoryStore, ReqwestTransport, Session, Transport,
+    AccessToken, Client, ClientCredentials, Error, EventKind, Grant, GrantError, HttpOptions, Limits,
+    MemoryStore, ReqwestTransport, Session, Transport,
 };
 use jeton_devserver::{DevServer, Endpoint, Fault};
 use jeton_grants::bytes::Bytes;
 use jeton_grants::{GrantContext, TransportError, http};
 use jeton_models::{GrantType, TokenResponse};
+use jeton_storage::FileStore;
 use support::{FlakyStore, LIFETIME, LONG, Step, World, log_in, soon, text};
 
 /// The server has rotated the refresh token already, and the answer waits at the gate.

@@ -10,10 +10,11 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jeton_client::{
-    AuthorizationCode, Client, ClientCredentials, Error, ExtraParameters, FileStore, GrantError,
-    LoginRequired, PendingLogin, Recovery, Scope, Secret, StoreError, Token,
+    AuthorizationCode, Client, ClientCredentials, Error, ExtraParameters, GrantError, LoginRequired,
+    PendingLogin, Recovery, Scope, Secret, StoreError, Token,
 };
 use jeton_devserver::{DevServer, Endpoint, Fault};
+use jeton_storage::FileStore;
 use support::{EventLog, LIFETIME, REDIRECT, World, soon, subject, text};
 
 // ----- Accounts and resources ------------------------------------------------------------------------------------------

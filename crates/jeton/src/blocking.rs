@@ -30,6 +30,8 @@ use std::time::Duration;
 
 use jeton_client::reqwest;
 use jeton_grants::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use jeton_models::AuthorizationServerMetadata;
+use jeton_storage::StoreDescription;
 
 use crate::{AccessToken, Error, LoggedOut, LoginKey, PendingLogin, Scope, Token};
 
@@ -61,6 +63,20 @@ impl Client {
     pub fn accounts(&self) -> Result<Vec<String>, Error> {
         let client = self.0.clone();
         self.0.block_on(async move { client.accounts().await })?
+    }
+
+    /// The server's metadata, discovered at first use.
+    ///
+    /// # Errors
+    /// As [`jeton::Client::metadata`](crate::Client::metadata).
+    pub fn metadata(&self) -> Result<AuthorizationServerMetadata, Error> {
+        let client = self.0.clone();
+        self.0.block_on(async move { client.metadata().await })?
+    }
+
+    /// Which store keeps the logins, where, and who else can see them.
+    pub fn store(&self) -> StoreDescription {
+        self.0.store()
     }
 
     /// The client whose calls are async: the same logins.
@@ -224,23 +240,45 @@ pub struct AuthenticatedRequest {
 impl AuthenticatedRequest {
     /// Adds a header.
     pub fn header(self, name: HeaderName, value: HeaderValue) -> Self {
-        self.with(|request| request.header(name, value))
+        self.map(|request| request.header(name, value))
+    }
+
+    /// Adds parameters to the URL's query, encoded.
+    pub fn query<N: Into<String>, V: Into<String>>(
+        self,
+        parameters: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        self.map(|request| request.query(parameters))
     }
 
     /// Sets the body.
     pub fn body(self, body: impl Into<reqwest::Body>) -> Self {
-        self.with(|request| request.body(body))
+        self.map(|request| request.body(body))
     }
 
-    /// The longest that the whole exchange may take.
+    /// Sets a form as body: `application/x-www-form-urlencoded`.
+    pub fn form<N: AsRef<str>, V: AsRef<str>>(self, parameters: impl IntoIterator<Item = (N, V)>) -> Self {
+        self.map(|request| request.form(parameters))
+    }
+
+    /// Sets a JSON body.
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::Serialize + ?Sized>(self, json: &T) -> Self {
+        self.map(|request| request.json(json))
+    }
+
+    /// The longest that the resource server may take, from connecting until the body is read. Unless set there is no limit.
     pub fn timeout(self, timeout: Duration) -> Self {
-        self.with(|request| request.timeout(timeout))
+        self.map(|request| request.timeout(timeout))
     }
 
     /// Anything else that reqwest's builder can do.
-    pub fn with(mut self, change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder) -> Self {
-        self.request = self.request.with(change);
-        self
+    pub fn with(self, change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder) -> Self {
+        self.map(|request| request.with(change))
+    }
+
+    fn map(self, change: impl FnOnce(crate::AuthenticatedRequest) -> crate::AuthenticatedRequest) -> Self {
+        Self { client: self.client, request: change(self.request) }
     }
 
     /// Sends the request. Any status is an answer, not an error.
@@ -286,6 +324,16 @@ impl Response {
     /// [`Error::Request`] if the connection breaks.
     pub fn text(self) -> Result<String, Error> {
         self.bytes().map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The whole body, read as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Request`] if the connection breaks or the body is not such JSON.
+    #[cfg(feature = "json")]
+    pub fn json<T: serde::de::DeserializeOwned + Send + 'static>(self) -> Result<T, Error> {
+        let Self { client, response } = self;
+        Ok(client.block_on(response.json())??)
     }
 }
 

@@ -30,9 +30,10 @@
 //! The person's browser opens, the answer comes back to a listener on loopback, and the login is kept in a file: the next run
 //! finds it.
 //! ```no_run
+//! # #[cfg(all(feature = "loopback", feature = "terminal", feature = "file"))]
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! use jeton::{AuthorizationCode, Client, FileStore, LoopbackRedirect, TerminalInteraction};
 //!
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::builder("my-app")
 //!     .issuer("https://as.example")
 //!     .scope("openid offline_access")
@@ -50,6 +51,8 @@
 //!
 //! # Without an async runtime
 //! ```
+//! # #[cfg(feature = "blocking")]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! use jeton::{ClientCredentials, blocking};
 //!
 //! # let server = jeton_devserver::DevServer::start()?;
@@ -62,7 +65,9 @@
 //!     .build()?;
 //! let token = blocking::Client::from(client).session().token()?;
 //! println!("valid until {:?}", token.expires_at());
-//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # Ok(()) }
+//! # #[cfg(not(feature = "blocking"))]
+//! # fn main() {}
 //! ```
 
 #[cfg(feature = "blocking")]
@@ -77,9 +82,11 @@ pub use url::Url;
 /// The examples of the READMEs, compiled.
 #[cfg(doctest)]
 mod readme {
+    #[cfg(all(feature = "loopback", feature = "terminal", feature = "file"))]
     #[doc = include_str!("../../../README.md")]
     struct Project;
 
+    #[cfg(feature = "blocking")]
     #[doc = include_str!("../README.md")]
     struct Crate;
 }
