@@ -1,7 +1,7 @@
 //! `Session`: one login, kept valid.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::{Either, select};
 use jeton_grants::{GrantError, PendingLogin};
@@ -305,13 +305,17 @@ impl Session {
             async move {
                 let _task = task;
                 check_room(&login).await?;
+                let needs_person = grant.needs_person();
+                let asked_at = login.client.clock.now();
                 let response = tokio::select! {
                     biased;
                     response = login.client.obtain(&*grant, &slot.target) => response?,
                     // The caller went away, and with it the person.
                     _ = cancelled => return Err(Error::Cancelled),
                 };
-                keep_new_login(&login, &slot, response).await
+                // A person takes a time that says nothing of the token's age.
+                let asked_at = if needs_person { login.client.clock.now() } else { asked_at };
+                keep_new_login(&login, &slot, response, asked_at).await
             }
         });
         let result = joined(handle).await;
@@ -346,8 +350,9 @@ impl Session {
             return Err(GrantError::PendingLoginUsed.into());
         }
         self.detached(async move {
+            let asked_at = login.client.clock.now();
             let response = login.client.finish_authorization(pending, &redirected, &slot.target).await?;
-            keep_new_login(&login, &slot, response).await
+            keep_new_login(&login, &slot, response, asked_at).await
         })
         .await
     }
@@ -537,9 +542,10 @@ async fn keep_new_login(
     login: &Arc<Login>,
     slot: &Slot,
     response: TokenResponse,
+    asked_at: SystemTime,
 ) -> Result<AccessToken, Error> {
     let mut record = LoginRecord::new(login.key.clone(), login.client.clock.now());
-    apply(&mut record, response, slot, login);
+    apply(&mut record, response, slot, login, asked_at);
     replace_login(login, slot, record).await
 }
 

@@ -5,7 +5,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use jeton_grants::{Grant, GrantError, Operation, Recovery, RefreshToken};
@@ -148,19 +148,20 @@ impl Transaction<'_> {
         // No room to keep the answer? Then do not ask for what cannot be kept.
         lease.reserve(record.to_json().len() * 2 + ROOM).await?;
 
+        let asked_at = client.clock.now();
         let refresh_token = record.refresh_token.clone().filter(|_| record.is_live());
         let Some(refresh_token) = refresh_token else {
             let grant = self.grant_without_person(&record)?;
             return match client.obtain(&*grant, &self.slot.target).await {
                 Ok(response) => {
                     forget_refresh_token(&mut record);
-                    self.keep(lease, record, stored, response).await
+                    self.keep(lease, record, stored, response, asked_at).await
                 }
                 Err(error) => Err(self.failed(error, Sent::Nothing)),
             };
         };
         match client.obtain(&self.refresh_with(refresh_token), &self.slot.target).await {
-            Ok(response) => self.keep(lease, record, stored, response).await,
+            Ok(response) => self.keep(lease, record, stored, response, asked_at).await,
             Err(error) if error.is_invalid_grant() => self.refused(lease, record, stored, error).await,
             Err(error) => Err(self.failed(error, Sent::RefreshToken)),
         }
@@ -181,9 +182,10 @@ impl Transaction<'_> {
         mut record: LoginRecord,
         stored: Revision,
         response: TokenResponse,
+        asked_at: SystemTime,
     ) -> Result<AccessToken, Error> {
         let login = self.login;
-        apply(&mut record, response, self.slot, login);
+        apply(&mut record, response, self.slot, login, asked_at);
         // Whoever started this may not be the one whose token was rejected.
         let cached = self.slot.cached();
         let on_probation = cached.iter().chain(&self.need.replace).any(AccessToken::is_rejected);
@@ -224,8 +226,9 @@ impl Transaction<'_> {
         let Some(refresh_token) = newest.refresh_token.clone().filter(|_| newest.is_live()) else {
             return self.ended(lease, newest, stored, &error).await;
         };
+        let asked_at = self.login.client.clock.now();
         match self.login.client.obtain(&self.refresh_with(refresh_token), &self.slot.target).await {
-            Ok(response) => self.keep(lease, newest, stored, response).await,
+            Ok(response) => self.keep(lease, newest, stored, response, asked_at).await,
             Err(again) if again.is_invalid_grant() => self.ended(lease, newest, stored, &again).await,
             Err(other) => Err(self.failed(other, Sent::RefreshToken)),
         }
@@ -245,10 +248,11 @@ impl Transaction<'_> {
             error.oauth_error().map_or_else(|| error.to_string(), |error| error.response.to_string());
         tracing::info!(login = %login.key, reason, "the login ended");
         if let Some(grant) = client.grant_without_person() {
+            let asked_at = client.clock.now();
             match client.obtain(&*grant, &self.slot.target).await {
                 Ok(response) => {
                     forget_refresh_token(&mut record);
-                    return self.keep(lease, record, stored, response).await;
+                    return self.keep(lease, record, stored, response, asked_at).await;
                 }
                 Err(error) => {
                     // Noted all the same, so that the refused token is not sent again.
@@ -408,10 +412,17 @@ pub(crate) async fn store_what_is_unsaved(login: &Arc<Login>) {
     }
 }
 
-/// Puts a token answer into the record.
-pub(crate) fn apply(record: &mut LoginRecord, response: TokenResponse, slot: &Slot, login: &Login) {
+/// Puts a token answer into the record. `asked_at` is when it was asked for: since then the token may have been alive.
+pub(crate) fn apply(
+    record: &mut LoginRecord,
+    response: TokenResponse,
+    slot: &Slot,
+    login: &Login,
+    asked_at: SystemTime,
+) {
     let now = login.client.clock.now();
-    let mut token = response.into_token(now);
+    let made_at = earliest_birth(&response, login, asked_at, now);
+    let mut token = response.into_token(made_at);
     // (3) No refresh token in the answer: the old one stays.
     if let Some(refresh_token) = token.refresh_token.take() {
         let unwanted =
@@ -421,8 +432,8 @@ pub(crate) fn apply(record: &mut LoginRecord, response: TokenResponse, slot: &Sl
         }
     }
     record.status = LoginStatus::Live;
-    let mut stored = StoredToken::new(&token, slot.target.clone(), now);
-    if stored.expires_at_ms.is_some_and(|expires_at| expires_at <= stored.received_at_ms) {
+    let mut stored = StoredToken::new(&token, slot.target.clone(), made_at);
+    if stored.expires_at_ms.is_some_and(|expires_at| expires_at <= unix_ms(now)) {
         // One of the two clocks is wrong. Taking the server at its word would mean a refresh at each call.
         tracing::warn!(login = %login.key, "the new token is expired by this machine's clock; a 401 will tell instead");
         stored.expires_at_ms = None;
@@ -431,6 +442,24 @@ pub(crate) fn apply(record: &mut LoginRecord, response: TokenResponse, slot: &Sl
     record.scope = record.scope.take().or_else(|| login.client.scope.clone());
     record.generation += 1;
     record.updated_at_ms = unix_ms(now);
+}
+
+/// From when the lifetime of a new token counts. The server counts from when it made the token, and the answer may have been
+/// long on its way: the machine slept, the process was stopped.
+///
+/// What is left is at least the margin before its expiry, so that whoever waits has the token, if only to find out that it is
+/// too old, and the next caller has another one. Otherwise a slow server would make each of ten thousand waiters ask anew.
+fn earliest_birth(
+    response: &TokenResponse,
+    login: &Login,
+    asked_at: SystemTime,
+    now: SystemTime,
+) -> SystemTime {
+    let lifetime = response.expires_in.map_or(Duration::ZERO, Duration::from_secs);
+    let left = login.client.margins.early_expiry.max(Duration::from_secs(1)).min(lifetime / 5);
+    // Nothing, if the clock was set back meanwhile.
+    let age = now.duration_since(asked_at).unwrap_or_default().min(lifetime - left);
+    now.checked_sub(age).unwrap_or(now)
 }
 
 /// Saves a record that has a new token for the slot, then publishes the token. (5) A token that cannot be saved is

@@ -52,6 +52,36 @@ async fn rule7_a_token_counts_as_expired_30_s_early_but_at_most_a_fifth_of_its_l
 }
 
 #[tokio::test]
+async fn rule7_a_lifetime_counts_from_the_request_and_not_from_the_arrival_of_the_answer() {
+    // The machine sleeps, or the process is stopped, while the answer is on its way.
+    for (lifetime, away, served) in
+        [(60, 10, true), (60, 47, true), (60, 48, false), (60, 3_600, false), (3_600, 36_000, false)]
+    {
+        let world = World::with(|builder| builder.access_token_lifetime(seconds(lifetime)));
+        let (_client, session) = world.signed_in().await;
+        world.clock.advance(seconds(lifetime));
+        world.server.fault(Endpoint::Token, Fault::Sequence(vec![Fault::Commit, Fault::Gate]));
+        let waiter = tokio::spawn({
+            let session = session.clone();
+            async move { session.token().await }
+        });
+        soon(world.server.wait_until_held(1)).await;
+        world.clock.advance(seconds(away));
+        world.server.open_gate();
+
+        // Whoever waited has it, also if it is dead on arrival: a slow server must not make each of many waiters ask anew.
+        let first = text(&soon(waiter).await.unwrap().unwrap());
+        assert_eq!(world.server.is_access_token_live(&first), away < lifetime, "{away} s");
+        assert_eq!(world.refresh_requests(), 1, "{away} s");
+        // The next one has one that lives, without having to be told by a 401.
+        let next = text(&session.token().await.unwrap());
+        assert!(world.server.is_access_token_live(&next), "{away} s");
+        assert_eq!(next == first, served, "{away} s");
+        world.assert_sound(&session).await;
+    }
+}
+
+#[tokio::test]
 async fn rule7_a_token_of_20_s_is_not_refreshed_at_each_call() {
     let world = World::with(|builder| builder.access_token_lifetime(seconds(20)));
     let (_client, session) = world.signed_in().await;
