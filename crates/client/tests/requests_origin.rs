@@ -4,14 +4,11 @@
 
 mod requests_support;
 
-use std::time::Duration;
-
+use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, Method};
 use jeton_client::{Error, HttpOptions, Session};
 use jeton_devserver::{DevServer, Endpoint, Recorder};
 use requests_support::{bearers, builder, challenge, redirect, session, signed_in, token_requests};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
 
@@ -246,6 +243,8 @@ async fn a_build_without_tls_sends_nothing_to_https() {
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 #[tokio::test]
 async fn api_requests_go_through_the_proxy_and_the_token_does_not_show_there() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     let server = DevServer::start().unwrap();
     let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let options = HttpOptions::new().proxy(format!("http://{}", proxy.local_addr().unwrap()));
@@ -260,10 +259,10 @@ async fn api_requests_go_through_the_proxy_and_the_token_does_not_show_there() {
         String::from_utf8(request).unwrap()
     });
     let session = client.session();
-    let error = session.request(Method::GET, "https://api.example/me?key=p4ss").send().await.unwrap_err();
+    let error = session.get("https://api.example/me?key=p4ss").send().await.unwrap_err();
     assert!(matches!(error, Error::Request(_)), "{error}");
     assert!(!format!("{error} {error:?}").contains("p4ss"), "{error:?}");
-    let seen = tokio::time::timeout(Duration::from_secs(20), seen).await.unwrap().unwrap();
+    let seen = tokio::time::timeout(std::time::Duration::from_secs(20), seen).await.unwrap().unwrap();
     assert!(seen.starts_with("CONNECT api.example:443 HTTP/1.1\r\n"), "{seen}");
     assert!(!seen.to_lowercase().contains("\r\nauthorization"), "{seen}");
     assert!(!seen.contains(&secret(&session)));
