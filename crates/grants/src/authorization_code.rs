@@ -74,7 +74,8 @@ impl PendingLogin {
 /// # Errors
 /// [`GrantError::Metadata`] if the server has no authorization endpoint, [`GrantError::NoS256`] if it lists PKCE methods
 /// without S256, [`GrantError::Parameter`] if an extra parameter clashes with one of the request's own,
-/// [`GrantError::Resource`] if a resource is no resource indicator.
+/// [`GrantError::Resource`] if a resource is no resource indicator, [`GrantError::RedirectUri`] if the redirect URI is no
+/// absolute URI or has a fragment.
 pub fn begin_authorization(
     cx: &GrantContext<'_>,
     redirect_uri: &str,
@@ -93,6 +94,9 @@ fn begin(
         && !listed.iter().any(|method| method == "S256")
     {
         return Err(GrantError::NoS256 { issuer: cx.server.issuer.clone(), listed: listed.clone() });
+    }
+    if Url::parse(redirect_uri).map_or(true, |uri| uri.fragment().is_some()) {
+        return Err(GrantError::RedirectUri { redirect_uri: redirect_uri.to_owned() });
     }
     let pkce = Pkce::new();
     let mut request = AuthorizationRequest::new(cx.client_id);

@@ -168,6 +168,15 @@ pub enum GrantError {
         /// As it was given.
         resource: String,
     },
+    /// A redirect URI is not one (RFC 6749 §3.1.2).
+    #[error(
+        "`{redirect_uri}` cannot be a redirect URI: it must be an absolute URI without a fragment (RFC 6749 §3.1.2); give \
+         the one that is registered for the client"
+    )]
+    RedirectUri {
+        /// As it was given.
+        redirect_uri: String,
+    },
     /// The page that the server names for the user code is not one to send a person to.
     #[error(
         "the server sends the person to `{uri}`, which is neither HTTPS nor on loopback; jeton does not show that"
@@ -265,9 +274,10 @@ impl GrantError {
                 (UnusableReason::TokenType(_) | UnusableReason::AccessTokenCharacters, _) => Recovery::GiveUp,
                 _ => Recovery::FixConfiguration,
             },
-            Self::Redirected { .. } | Self::Metadata(_) | Self::TwoAuthentications => {
-                Recovery::FixConfiguration
-            }
+            Self::Redirected { .. }
+            | Self::Metadata(_)
+            | Self::RedirectUri { .. }
+            | Self::TwoAuthentications => Recovery::FixConfiguration,
             Self::Parameter(_) | Self::Resource { .. } => Recovery::FixRequest,
             Self::AuthorizationResponse(AuthorizationResponseError::Denied(response)) => {
                 of_oauth_error(&OAuth2Error::new(0, response.clone()), None)

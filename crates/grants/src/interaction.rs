@@ -30,7 +30,7 @@ pub trait Interaction: Send + Sync {
         prompt: &AuthorizationPrompt<'_>,
     ) -> Result<AuthorizationReply, InteractionError> {
         let _ = prompt;
-        Err(InteractionError::unavailable("this program has no way to open a browser"))
+        Err(InteractionError::unavailable("no `interaction` is set that can open a browser"))
     }
 
     /// Shows where to enter which code (RFC 8628 §3.3). Returns at once; polling goes on meanwhile.
@@ -39,7 +39,7 @@ pub trait Interaction: Send + Sync {
     /// [`InteractionError`], which ends the login.
     async fn show_device_code(&self, prompt: &DeviceCodePrompt<'_>) -> Result<(), InteractionError> {
         let _ = prompt;
-        Err(InteractionError::unavailable("this program has no way to show a device code"))
+        Err(InteractionError::unavailable("no `interaction` is set that can show a device code"))
     }
 
     /// Called about once a second while the server waits for the person: for a countdown.

@@ -54,6 +54,7 @@ mod transport;
 
 // What implementations of the traits need, in the versions that the signatures have.
 pub use async_trait::async_trait;
+pub use url::Url;
 pub use {bytes, http};
 
 pub use authentication::{

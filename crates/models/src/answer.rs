@@ -269,7 +269,7 @@ pub enum UnusableReason {
     )]
     Markup,
     /// Not JSON, or cut off.
-    #[error("the server's answer is not complete JSON; it may have been cut off")]
+    #[error("the server's answer is not JSON, or was cut off")]
     NotJson,
     /// JSON, but not an object.
     #[error("the server's answer is JSON but not an object")]

@@ -52,14 +52,15 @@ impl std::str::FromStr for Issuer {
     ///
     /// # Errors
     /// [`IssuerError`] unless it is an absolute HTTPS URL (HTTP on loopback) without query, fragment, credentials and
-    /// white space (RFC 8414 §2).
+    /// white space (RFC 8414 §2), and the issuer itself, not the URL of its metadata.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let error = |what| IssuerError { issuer: without_secrets(text), what };
         // A URL parser forgives spaces and missing slashes; the comparison of issuers as plain strings would not.
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(error("it has white space in it"));
         }
-        let url = Url::parse(text).map_err(|_| error("it is not an absolute URL"))?;
+        let url =
+            Url::parse(text).map_err(|_| error("it is not an absolute URL such as https://as.example"))?;
         if url.host().is_none() || !text.contains("://") {
             return Err(error("it has no host, or no // before it"));
         }
@@ -71,6 +72,11 @@ impl std::str::FromStr for Issuer {
         }
         if !is_secure_or_loopback(&url) {
             return Err(error("it is neither HTTPS nor on loopback; use https:// (RFC 8414 §2)"));
+        }
+        if url.path().contains("/.well-known/") {
+            let what = "it is the URL of a metadata document; the issuer is that URL without its /.well-known/ part, \
+                        and stands in the document as `issuer` (RFC 8414 §3)";
+            return Err(error(what));
         }
         let canonical = url.as_str().trim_end_matches('/').to_owned();
         Ok(Self { spelling: text.to_owned(), url, canonical })
@@ -165,6 +171,18 @@ mod tests {
         assert_eq!(of("https://as.example"), of("HTTPS://AS.Example:443/"));
         assert_eq!(of("https://as.example/tenant/"), of("https://as.example/tenant"));
         assert_ne!(of("https://as.example/Tenant"), of("https://as.example/tenant"));
+    }
+
+    #[test]
+    fn the_url_of_a_metadata_document_is_no_issuer() {
+        for metadata in [
+            "https://as.example/.well-known/openid-configuration",
+            "https://as.example/.well-known/oauth-authorization-server/tenant",
+            "https://as.example/tenant/.well-known/openid-configuration",
+        ] {
+            let error = metadata.parse::<Issuer>().unwrap_err().to_string();
+            assert!(error.contains("without its /.well-known/ part"), "{error}");
+        }
     }
 
     #[test]

@@ -69,4 +69,5 @@ pub use secret::{Secret, exposed, exposed_option};
 pub use text::is_deceptive;
 pub use token::{DEFAULT_EARLY_EXPIRY, Token, TokenType, UnsupportedTokenType};
 pub use token_response::TokenResponse;
+pub use url::Url;
 pub use warning::Warning;

@@ -91,7 +91,8 @@ pub struct UnsupportedTokenType {
 /// An access token with what is known about it.
 ///
 /// Made from a [`TokenResponse`](crate::TokenResponse) when it was received, or by hand from a token that the
-/// program has already.
+/// program has already. Serde reads it, from what the token endpoint answered; to keep one, use a store (`jeton-storage`), or
+/// write the members of your own choice with [`exposed`](crate::exposed).
 ///
 /// ```
 /// use std::time::{Duration, SystemTime, UNIX_EPOCH};

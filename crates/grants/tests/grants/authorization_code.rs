@@ -383,6 +383,23 @@ fn a_server_without_an_authorization_endpoint_cannot_be_logged_in_at() {
     assert_eq!(error.recovery(), Recovery::FixConfiguration);
 }
 
+#[test]
+fn what_is_no_redirect_uri_never_reaches_the_browser() {
+    let clock = ManualClock::at(a_moment());
+    let (server, transport) = (as_example(), Scripted::new(&clock, []));
+    let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
+    for wrong in ["", "/callback", "app.example/callback", "https://app.example/callback#top"] {
+        let error = begin_authorization(&cx, wrong, FIVE_MINUTES).unwrap_err();
+        assert!(matches!(error, GrantError::RedirectUri { .. }), "{error}");
+        assert_eq!(error.recovery(), Recovery::FixConfiguration);
+    }
+    for right in
+        [REDIRECT_URI, "https://app.example/cb?x=1", "com.example.app:/cb", "urn:ietf:wg:oauth:2.0:oob"]
+    {
+        begin_authorization(&cx, right, FIVE_MINUTES).unwrap();
+    }
+}
+
 /// A person whose browser goes where the devserver sends it.
 fn browsing(devserver: &Arc<DevServer>, listener: &FakeListener) -> Person {
     let (devserver, listener) = (devserver.clone(), listener.clone());
