@@ -34,16 +34,18 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What a page tells a person that went wrong, for tests that have no person.
+    pub(crate) problem: Option<String>,
 }
 
 impl Answer {
     pub(crate) fn new(status: StatusCode, content_type: &str, body: impl Into<Bytes>) -> Self {
-        let answer = Self { status, headers: HeaderMap::new(), body: body.into() };
+        let answer = Self { status, headers: HeaderMap::new(), body: body.into(), problem: None };
         answer.with_header("content-type", content_type)
     }
 
     pub(crate) fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Bytes::new() }.no_store()
+        Self { status, headers: HeaderMap::new(), body: Bytes::new(), problem: None }.no_store()
     }
 
     pub(crate) fn json(status: StatusCode, body: &Value) -> Self {

@@ -48,7 +48,7 @@ fn escape(text: &str) -> String {
 pub(crate) fn problem(status: StatusCode, text: &str) -> Answer {
     let content =
         format!("<div class=\"mark bad\">!</div>\n<h1>That did not work</h1>\n<p>{}</p>\n", escape(text));
-    page(status, "That did not work", &content)
+    Answer { problem: Some(text.to_owned()), ..page(status, "That did not work", &content) }
 }
 
 /// Shall this app have that?

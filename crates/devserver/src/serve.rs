@@ -223,7 +223,7 @@ async fn handle<R: Respond>(
 }
 
 fn response(reply: Reply, flushes: Arc<Flushes>) -> Response<ReplyBody> {
-    let Answer { status, headers, body } = reply.answer;
+    let Answer { status, headers, body, problem: _ } = reply.answer;
     let body = match reply.delivery {
         Delivery::Truncated(bytes) if bytes < body.len() => ReplyBody::Truncated {
             left: body.len() as u64,

@@ -239,7 +239,11 @@ impl DevServer {
         let answer = state.answer(self.shared.clock.now(), &request);
         let location = answer.headers.get("location").and_then(|location| location.to_str().ok());
         location.map(str::to_owned).ok_or_else(|| {
-            io::Error::other(format!("the authorization endpoint answered {} and no redirect", answer.status))
+            let page = answer.problem.as_deref().unwrap_or("a page that waits for a person");
+            io::Error::other(format!(
+                "the authorization endpoint answered {}, no redirect: {page}",
+                answer.status
+            ))
         })
     }
 
@@ -477,6 +481,7 @@ impl Respond for Shared {
                         status: faults::status(status),
                         headers: HeaderMap::new(),
                         body: body.into(),
+                        problem: None,
                     };
                     headers.iter().fold(answer, |answer, (name, value)| answer.with_header(name, value))
                 }

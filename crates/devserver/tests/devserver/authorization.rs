@@ -160,7 +160,11 @@ fn authorize_without_a_socket_counts_and_says_what_is_wrong() {
     assert!(server.authorize(&server.token_url()).is_err());
     assert!(server.authorize("nonsense").is_err());
     let unknown = with(attempt.parameters(), "client_id", Some("nobody"));
-    assert!(server.authorize(&authorization_url(&server, &unknown)).is_err());
+    let error = server.authorize(&authorization_url(&server, &unknown)).unwrap_err().to_string();
+    assert!(error.contains("client_id"), "{error}");
+    let elsewhere = with(attempt.parameters(), "redirect_uri", Some("https://elsewhere.example/"));
+    let error = server.authorize(&authorization_url(&server, &elsewhere)).unwrap_err().to_string();
+    assert!(error.contains("redirect_uri"), "{error}");
 }
 
 #[test]
