@@ -116,7 +116,7 @@ pub enum StoreError {
     },
 
     /// The operating system refused.
-    #[error("could not {operation} {}: {source}", path.display())]
+    #[error("could not {operation} {}: {source}; mend that, or keep logins in another place", path.display())]
     Io {
         /// What was tried, as a verb: `open`, `sync`, ...
         operation: &'static str,

@@ -136,6 +136,7 @@ mod time;
 #[cfg(any(feature = "memory", feature = "file"))]
 mod wait;
 
+pub use async_trait::async_trait;
 pub use description::{Sharing, StoreDescription};
 pub use error::{Holder, StoreError};
 #[cfg(feature = "file")]
