@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jeton_grants::{
     ClientAuthentication, ClientSecretBasic, Clock, DEFAULT_LOGIN_TIMEOUT, ExtraParameters, Grant,
-    Interaction, Limits, NoInteraction, PublicClient, Transport,
+    GrantError, Interaction, Limits, NoInteraction, PublicClient, Transport,
 };
 use jeton_models::{AuthorizationServerMetadata, Issuer, ParseOptions, Scope, Secret, is_secure_or_loopback};
 use jeton_storage::{MemoryStore, TokenStore};
@@ -158,8 +158,9 @@ impl ClientBuilder {
         self
     }
 
-    /// A resource to ask for, by its identifier (RFC 8707). May be called several times; its origin becomes a
-    /// [`resource_server`](Self::resource_server).
+    /// A resource to ask for, by its identifier, an absolute URI (RFC 8707 §2). May be called several times. The origin of an
+    /// HTTPS URL (or one on loopback) becomes a [`resource_server`](Self::resource_server); of any other identifier, such as
+    /// `urn:example:api`, name the resource server, too.
     pub fn resource(mut self, resource: impl Into<String>) -> Self {
         self.resources.push(resource.into());
         self
@@ -316,13 +317,17 @@ impl ClientBuilder {
         let scope: Scope =
             self.scope.parse().map_err(|error| Error::configuration(format!("the scope: {error}")))?;
         let mut resource_servers = Vec::new();
-        for text in self.resource_servers.iter().chain(&self.resources) {
+        for text in &self.resource_servers {
             resource_servers.push(origin(text)?);
         }
-        if let Some(text) = self.resources.iter().find(|text| text.contains('#')) {
-            return Err(Error::configuration(format!(
-                "the resource {text} has a fragment (RFC 8707 §2); remove it"
-            )));
+        for text in &self.resources {
+            let resource = Url::parse(text).ok().filter(|url| url.fragment().is_none()).ok_or_else(|| {
+                Error::configuration(GrantError::Resource { resource: text.clone() }.to_string())
+            })?;
+            // A name that leads nowhere (`urn:..`, `api://..`) says what the token is for, not where it may go.
+            if is_secure_or_loopback(&resource) {
+                resource_servers.push(resource.origin());
+            }
         }
         let transport = match self.transport {
             Some(transport) => transport,
@@ -402,4 +407,30 @@ fn origin(text: &str) -> Result<Origin, Error> {
         }
     }
     Ok(url.origin())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn builder() -> ClientBuilder {
+        Client::builder("my-app").issuer("https://as.example")
+    }
+
+    #[test]
+    fn a_resource_may_have_any_identifier_and_only_a_secure_url_is_a_resource_server() {
+        let client =
+            builder().resource("urn:example:api").resource("api://4711").resource("http://api.example");
+        assert!(client.build().unwrap().0.resource_servers.is_empty());
+        let client = builder().resource("https://api.example/v1").build().unwrap();
+        assert_eq!(client.0.resource_servers, [Url::parse("https://api.example").unwrap().origin()]);
+    }
+
+    #[test]
+    fn what_is_no_resource_indicator_is_told() {
+        for wrong in ["api", "/v1", "https://api.example#v1"] {
+            let error = builder().resource(wrong).build().unwrap_err();
+            assert!(matches!(&error, Error::Configuration(text) if text.contains("RFC 8707")), "{error}");
+        }
+    }
 }

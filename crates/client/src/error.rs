@@ -105,7 +105,16 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::LoginRequired(reason) => write!(f, "login required: {reason}"),
-            Self::Grant(error) => write!(f, "{error}; {}", error.recovery()),
+            Self::Grant(error) => match &**error {
+                // What the server or the network said does not say what to do; the other texts do.
+                GrantError::Transport { .. }
+                | GrantError::OAuth { .. }
+                | GrantError::Unusable { .. }
+                | GrantError::Redirected { .. }
+                | GrantError::AuthorizationResponse(_)
+                | GrantError::Other(_) => write!(f, "{error}; {}", error.recovery()),
+                _ => error.fmt(f),
+            },
             Self::Store(error) => error.fmt(f),
             Self::BackingOff { after, last } => {
                 write!(
@@ -188,5 +197,22 @@ impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
         // A URL may hold secrets in its query.
         Self::Request(Arc::new(error.without_url()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_error_says_once_what_to_do() {
+        let unreachable = InteractionError::unavailable("this program has no terminal");
+        let error = Error::from(GrantError::from(unreachable));
+        assert_eq!(
+            error.to_string(),
+            "this program has no terminal; log in from a program that can, or choose another grant"
+        );
+        let error = Error::from(GrantError::other("the coupon is not known"));
+        assert_eq!(error.to_string(), format!("the coupon is not known; {}", error.recovery()));
     }
 }

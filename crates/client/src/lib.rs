@@ -94,6 +94,11 @@ pub use jeton_storage as storage;
 #[cfg(feature = "file")]
 pub use jeton_storage::FileStore;
 pub use jeton_storage::{LoginKey, MemoryStore, StoreError, TokenStore};
+/// The HTTP library of authenticated requests.
+///
+/// jeton brings the cryptography of its own connections (ring) and sets no default for the process. A `reqwest::Client` that the
+/// program makes by itself finds none with the feature `rustls` alone, and panics: depend on `reqwest` with its own feature
+/// `rustls`, or call `rustls::crypto::ring::default_provider().install_default()` first.
 pub use reqwest;
 pub use url::Url;
 

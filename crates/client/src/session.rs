@@ -327,7 +327,8 @@ impl Session {
     /// Begins a login by authorization code for a program that receives the redirect itself, such as a web application:
     /// the URL for the person's browser, and what [`finish_log_in`](Self::finish_log_in) needs.
     ///
-    /// Keep the pending login where only the one who began it can reach it, and remove it before finishing.
+    /// Keep the pending login, which serde can write and read, where only the one who began it can reach it, and remove it
+    /// before finishing.
     ///
     /// # Errors
     /// [`Error::Grant`] if the server's metadata cannot be had or lacks what is needed.
@@ -488,7 +489,7 @@ impl std::fmt::Debug for Session {
 }
 
 /// What came of a log-out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LoggedOut {
     /// Why the tokens could not be revoked at the server: they may live on there until they expire. `None` if they were, or if
