@@ -163,8 +163,31 @@ impl Transaction<'_> {
         match client.obtain(&self.refresh_with(refresh_token), &self.slot.target).await {
             Ok(response) => self.keep(lease, record, stored, response, asked_at).await,
             Err(error) if error.is_invalid_grant() => self.refused(lease, record, stored, error).await,
-            Err(error) => Err(self.failed(error, Sent::RefreshToken)),
+            Err(error) => Err(self.unanswered(lease, record, stored, error).await),
         }
+    }
+
+    /// No token for the refresh token that was sent. If the answer cannot be used but has a new refresh token, that one is
+    /// kept: the server has rotated, and would take a second use of the old one for a theft.
+    async fn unanswered(
+        &self,
+        lease: &mut dyn TokenLease,
+        mut record: LoginRecord,
+        stored: Revision,
+        mut error: GrantError,
+    ) -> Error {
+        let rotated = match &mut error {
+            GrantError::Unusable { answer, .. } => answer.refresh_token.take(),
+            _ => None,
+        };
+        let Some(refresh_token) = rotated else { return self.failed(error, Sent::RefreshToken) };
+        let now = self.login.client.clock.now();
+        record.set_refresh_token(refresh_token, now);
+        record.generation += 1;
+        record.updated_at_ms = unix_ms(now);
+        save(self.login, lease, record, stored).await;
+        // The one to send next is known to be good.
+        self.failed(error, Sent::Nothing)
     }
 
     fn refresh_with(&self, refresh_token: Secret) -> RefreshToken {
@@ -230,7 +253,7 @@ impl Transaction<'_> {
         match self.login.client.obtain(&self.refresh_with(refresh_token), &self.slot.target).await {
             Ok(response) => self.keep(lease, newest, stored, response, asked_at).await,
             Err(again) if again.is_invalid_grant() => self.ended(lease, newest, stored, &again).await,
-            Err(other) => Err(self.failed(other, Sent::RefreshToken)),
+            Err(other) => Err(self.unanswered(lease, newest, stored, other).await),
         }
     }
 

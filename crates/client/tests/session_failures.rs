@@ -82,6 +82,38 @@ async fn rule3_a_narrower_scope_is_recorded_and_the_one_asked_for_stays() {
     world.assert_sound(&session).await;
 }
 
+#[tokio::test]
+async fn rule3_the_refresh_token_of_an_answer_that_cannot_be_used_is_kept() {
+    // The server rotates, and something else is wrong with its answer: once.
+    for (fault, strict) in [
+        (Fault::set("token_type", "DPoP"), false),
+        (Fault::set("access_token", "two\nlines"), false),
+        (Fault::remove("access_token"), false),
+        (Fault::set("expires_in", "3600"), true),
+        (Fault::ContentType("text/plain".to_owned()), true),
+    ] {
+        let shown = format!("{fault:?}, strict: {strict}");
+        let world = World::new();
+        let client = world.builder().strict(strict).build().unwrap();
+        let session = client.session();
+        world.log_in(&session).await;
+        let before = world.stored_refresh_token(&session).await;
+        world.expire();
+        world.server.fault(Endpoint::Token, fault);
+        let error = soon(session.token()).await.unwrap_err();
+        assert!(matches!(&error, Error::Grant(_)), "{shown}: {error}");
+        assert_ne!(world.stored_refresh_token(&session).await, before, "{shown}");
+        world.assert_sound(&session).await;
+        // Nor is it to be had from the error.
+        let kept = world.stored_refresh_token(&session).await;
+        assert!(!format!("{error} {error:?}").contains(&kept), "{shown}");
+
+        world.clock.advance(Duration::from_secs(120));
+        soon(session.token()).await.unwrap_or_else(|error| panic!("{shown}: {error}"));
+        world.assert_sound(&session).await;
+    }
+}
+
 // ----- Rule 4 ----------------------------------------------------------------------------------------------------------
 
 struct Case {

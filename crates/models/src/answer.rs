@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::json::{Members, NotMembers};
 use crate::text::{printable, redact};
-use crate::{ErrorResponse, OAuth2Error, UnsupportedTokenType, Warning};
+use crate::{ErrorResponse, OAuth2Error, Secret, UnsupportedTokenType, Warning};
 
 /// How tolerant a parser is.
 ///
@@ -140,6 +140,7 @@ impl<'a> Answer<'a> {
             content_type: self.content_type.map(|text| printable(text, 80)),
             reason,
             message: None,
+            refresh_token: None,
         }
     }
 
@@ -229,6 +230,9 @@ pub struct UnusableAnswer {
     pub reason: UnusableReason,
     /// What the server said in a member such as `message`, in full; `Display` shortens it. It comes from the server.
     pub message: Option<String>,
+    /// The refresh token that came with a token that cannot be used. A server that rotates has used up the one before it, and
+    /// takes whoever sends that again for a thief: this one has to be kept although the rest is of no use.
+    pub refresh_token: Option<Secret>,
 }
 
 impl UnusableAnswer {

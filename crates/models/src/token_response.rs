@@ -41,7 +41,19 @@ impl TokenResponse {
     /// [`AnswerError::OAuth`] (RFC 6749 §5.2) if the body holds an OAuth error, under whatever status;
     /// [`AnswerError::Unusable`] for anything else that is not a usable token, and, with
     /// [`ParseOptions::strict`], for whatever would otherwise be a warning.
+    /// The refresh token of an unusable answer, strict or not, stands in
+    /// [`UnusableAnswer::refresh_token`](crate::UnusableAnswer).
     pub fn parse(answer: &Answer<'_>, options: &ParseOptions) -> Result<Self, AnswerError> {
+        Self::read(answer, options).map_err(|error| match error {
+            AnswerError::Unusable(mut unusable) if answer.is_success() => {
+                unusable.refresh_token = refresh_token_in(answer);
+                unusable.into()
+            }
+            other => other,
+        })
+    }
+
+    fn read(answer: &Answer<'_>, options: &ParseOptions) -> Result<Self, AnswerError> {
         let mut warnings = Vec::new();
         let members = answer.success_members(options, &mut warnings)?;
         Ok(Self::from_members(answer, options, members, warnings)?)
@@ -152,6 +164,15 @@ impl TokenResponse {
         token.extra = self.extra;
         token.set_received_at(received_at);
         token
+    }
+}
+
+/// The refresh token of an answer, whatever else is wrong with it.
+fn refresh_token_in(answer: &Answer<'_>) -> Option<Secret> {
+    let mut members = answer.members(&ParseOptions::default(), &mut Vec::new()).ok()?;
+    match members.remove("refresh_token") {
+        Some(Value::String(token)) if !token.is_empty() => Some(Secret::new(token)),
+        _ => None,
     }
 }
 

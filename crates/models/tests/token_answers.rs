@@ -738,3 +738,32 @@ fn further_members_are_kept_and_not_shown() {
     let shown = format!("{token:?}");
     assert!(shown.contains("id_token") && !shown.contains("S3CR3T"), "{shown}");
 }
+
+#[test]
+fn the_refresh_token_of_an_answer_that_cannot_be_used_is_not_lost() {
+    let of = |status, body: &str, options: &ParseOptions| {
+        let answer = Answer::new(status, Some("application/json"), body.as_bytes());
+        match TokenResponse::parse(&answer, options) {
+            Err(AnswerError::Unusable(unusable)) => {
+                assert!(!format!("{unusable} {unusable:?}").contains("r0tated"));
+                unusable.refresh_token.map(|token| token.expose().to_owned())
+            }
+            other => panic!("{body}: {other:?}"),
+        }
+    };
+    let (lenient, strict) = (ParseOptions::default(), ParseOptions::strict());
+    let kept = Some("r0tated".to_owned());
+    for body in [
+        r#"{"access_token":"a","token_type":"DPoP","refresh_token":"r0tated"}"#,
+        r#"{"access_token":"two\nlines","token_type":"Bearer","refresh_token":"r0tated"}"#,
+        r#"{"token_type":"Bearer","refresh_token":"r0tated"}"#,
+    ] {
+        assert_eq!(of(200, body, &lenient), kept, "{body}");
+    }
+    let body = r#"{"access_token":"a","token_type":"Bearer","expires_in":"1","refresh_token":"r0tated"}"#;
+    assert_eq!(of(200, body, &strict), kept);
+    // Nothing to keep, and nothing that an error page says.
+    assert_eq!(of(200, r#"{"access_token":"a","token_type":"DPoP","refresh_token":""}"#, &lenient), None);
+    assert_eq!(of(500, body, &lenient), None);
+    assert_eq!(of(200, r#"{"refresh_token":"r0tated","access_tok"#, &lenient), None);
+}
