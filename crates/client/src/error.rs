@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jeton_grants::{GrantError, InteractionError, Recovery};
-use jeton_models::{IssuerError, OAuth2Error};
+use jeton_models::{ErrorResponse, IssuerError, OAuth2Error};
 use jeton_storage::StoreError;
 
 /// Anything that can go wrong. Cheap to clone; its texts show no secret.
@@ -86,11 +86,21 @@ impl Error {
         }
     }
 
-    /// The server's OAuth error, if one is behind this error.
+    /// The OAuth error that an endpoint answered, with its HTTP status, if one is behind this error (RFC 6749 §5.2).
     pub fn oauth_error(&self) -> Option<&OAuth2Error> {
         match self {
             Self::Grant(error) => error.oauth_error(),
             Self::BackingOff { last, .. } => last.oauth_error(),
+            _ => None,
+        }
+    }
+
+    /// What the server said is wrong, whether an endpoint answered it (RFC 6749 §5.2) or the browser brought it
+    /// (`access_denied` in the redirected URL, RFC 6749 §4.1.2.1).
+    pub fn error_response(&self) -> Option<&ErrorResponse> {
+        match self {
+            Self::Grant(error) => error.error_response(),
+            Self::BackingOff { last, .. } => last.error_response(),
             _ => None,
         }
     }
@@ -212,6 +222,7 @@ mod tests {
             error.to_string(),
             "this program has no terminal; log in from a program that can, or choose another grant"
         );
+        assert!(error.error_response().is_none());
         let error = Error::from(GrantError::other("the coupon is not known"));
         assert_eq!(error.to_string(), format!("the coupon is not known; {}", error.recovery()));
     }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jeton_models::{
-    AuthorizationResponseError, GrantType, MetadataError, OAuth2Error, ParameterError, UnusableAnswer,
-    UnusableReason,
+    AuthorizationResponseError, ErrorResponse, GrantType, MetadataError, OAuth2Error, ParameterError,
+    UnusableAnswer, UnusableReason,
 };
 
 use crate::{InteractionError, TransportError};
@@ -205,10 +205,20 @@ impl GrantError {
         Self::Other(Arc::from(error.into()))
     }
 
-    /// The server's OAuth error, if that is what it is.
+    /// The OAuth error that an endpoint answered, with its HTTP status, if that is what it is (RFC 6749 §5.2).
     pub fn oauth_error(&self) -> Option<&OAuth2Error> {
         match self {
             Self::OAuth { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+
+    /// What the server said is wrong, whether an endpoint answered it (RFC 6749 §5.2) or the browser brought it
+    /// (`access_denied` in the redirected URL, RFC 6749 §4.1.2.1).
+    pub fn error_response(&self) -> Option<&ErrorResponse> {
+        match self {
+            Self::OAuth { error, .. } => Some(&error.response),
+            Self::AuthorizationResponse(AuthorizationResponseError::Denied(response)) => Some(response),
             _ => None,
         }
     }

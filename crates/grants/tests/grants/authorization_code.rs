@@ -446,6 +446,7 @@ async fn a14_denied_reaches_the_receiver_as_denied() {
         panic!("{error}")
     };
     assert_eq!(response.error, "access_denied");
+    assert_eq!(error.error_response(), Some(response));
     assert_eq!(error.recovery(), Recovery::LogIn);
     assert!(listener.outcomes()[0].starts_with("denied: access_denied"), "{:?}", listener.outcomes());
     assert_eq!(person.seen()[1], listener.outcomes()[0]);
