@@ -53,6 +53,12 @@ impl Scope {
         Self(names.filter(|name| seen.insert(*name)).map(str::to_owned).collect())
     }
 
+    /// Whether each name has only characters that RFC 6749 §3.3 allows: not so for what a server may send, and then there may
+    /// be characters among them that a terminal obeys.
+    pub(crate) fn is_well_formed(&self) -> bool {
+        self.iter().all(|name| name.bytes().all(is_scope_byte))
+    }
+
     /// Whether the set has that name.
     pub fn contains(&self, name: &str) -> bool {
         self.0.iter().any(|own| own == name)

@@ -117,27 +117,23 @@ impl TokenResponse {
         };
         let scope = match members.remove("scope") {
             None | Some(Value::Null) => None,
-            Some(Value::String(text)) => {
-                let scope = Scope::from_server(&text);
-                if scope.is_empty() {
-                    forgive(Warning::ScopeEmpty)?;
-                }
-                Some(scope)
-            }
+            Some(Value::String(text)) => Some(Scope::from_server(&text)),
             Some(Value::Array(names)) => {
                 forgive(Warning::ScopeArray)?;
                 let names = names.iter().filter_map(Value::as_str).flat_map(str::split_ascii_whitespace);
-                let scope = Scope::distinct(names);
-                if scope.is_empty() {
-                    forgive(Warning::ScopeEmpty)?;
-                }
-                Some(scope)
+                Some(Scope::distinct(names))
             }
             Some(_) => {
                 forgive(Warning::ScopeInvalid)?;
                 None
             }
         };
+        if scope.as_ref().is_some_and(Scope::is_empty) {
+            forgive(Warning::ScopeEmpty)?;
+        }
+        if !scope.as_ref().is_none_or(Scope::is_well_formed) {
+            forgive(Warning::ScopeCharacters)?;
+        }
         Ok(Self {
             access_token,
             token_type,

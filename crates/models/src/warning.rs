@@ -61,6 +61,7 @@ warnings! {
     ScopeArray "scope_array" "`scope` was an array instead of a string (RFC 6749 §3.3)";
     ScopeEmpty "scope_empty" "`scope` was empty: no scope was granted (RFC 6749 §3.3)";
     ScopeInvalid "scope_invalid" "`scope` was neither a string nor an array and was ignored (RFC 6749 §3.3)";
+    ScopeCharacters "scope_characters" "`scope` had characters that no scope may have; do not show it on a terminal as it is (RFC 6749 §3.3)";
     RefreshTokenEmpty "refresh_token_empty" "`refresh_token` was empty; the old one was kept (RFC 6749 §6)";
     RefreshTokenInvalid "refresh_token_invalid" "`refresh_token` was not a string; the old one was kept (RFC 6749 §6)";
     FormEncoded "form_encoded" "the body was form-encoded instead of JSON (RFC 6749 §5.1)";

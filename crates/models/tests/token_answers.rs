@@ -150,7 +150,7 @@ fn token_type_rows() -> Vec<Row<Of>> {
 }
 
 fn scope_rows() -> Vec<Row<Of>> {
-    use Warning::{ScopeArray, ScopeEmpty, ScopeInvalid};
+    use Warning::{ScopeArray, ScopeCharacters, ScopeEmpty, ScopeInvalid};
     vec![
         member("scope string", r#""scope":"read write""#, scope("read write", &[])),
         member("scope twice the same name", r#""scope":"read read""#, scope("read", &[])),
@@ -162,6 +162,13 @@ fn scope_rows() -> Vec<Row<Of>> {
         member("scope a,b", r#""scope":"a,b""#, scope("a,b", &[])),
         member("scope empty", r#""scope":"""#, scope("", &[ScopeEmpty])),
         member("scope blank", r#""scope":"  ""#, scope("", &[ScopeEmpty])),
+        member("scope quoted", r#""scope":"\"read\"""#, scope("\"read\"", &[ScopeCharacters])),
+        member("scope escape", r#""scope":"\u001b[2Jread""#, scope("\u{1b}[2Jread", &[ScopeCharacters])),
+        member(
+            "scope array \u{e9}",
+            r#""scope":["\u00e9"]"#,
+            scope("\u{e9}", &[ScopeArray, ScopeCharacters]),
+        ),
         member("scope number", r#""scope":7"#, scope(None, &[ScopeInvalid])),
         // Whoever asked for `read write` sees here that it got less.
         member("scope changed", r#""scope":"read""#, scope("read", &[])),
