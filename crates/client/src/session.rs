@@ -361,6 +361,9 @@ impl Session {
     /// Starts from tokens that the program has already, as if it had logged in with them. If they cannot be stored now they
     /// are used all the same, as after a login: see [`persist_error`](Self::persist_error).
     ///
+    /// If the refresh token is all there is, let the access token be an expired one (`expires_at = Some(0)`): the first call
+    /// refreshes it.
+    ///
     /// # Errors
     /// [`Error::Configuration`] if the access token has characters that no header can carry.
     pub async fn adopt(&self, token: Token) -> Result<AccessToken, Error> {
