@@ -122,7 +122,9 @@ impl AuthenticatedRequest {
 
     /// Sends the request. Any status is an answer, not an error.
     ///
-    /// Must be called within a tokio runtime (the blocking API of the crate `jeton` needs none).
+    /// Must be called within a tokio runtime (the blocking API of the crate `jeton` needs none). Connections are kept for the
+    /// next request, and live on the runtime on which they were made: where threads have runtimes of their own, one that ends
+    /// breaks the requests of others that happen to use its connections. Send from a runtime that lives as long as the client.
     ///
     /// # Errors
     /// [`Error::ForeignOrigin`] if the URL is at none of the client's resource servers; [`Error::InvalidRequest`] if it is no
