@@ -335,19 +335,26 @@ impl Session {
     pub async fn begin_log_in(&self, redirect_uri: impl Into<String>) -> Result<(Url, PendingLogin), Error> {
         let (login, slot) = (self.login().clone(), self.slot.clone());
         let redirect_uri = redirect_uri.into();
-        self.detached(async move { Ok(login.client.begin_authorization(&redirect_uri, &slot.target).await?) })
-            .await
+        self.detached(async move {
+            let (url, pending) = login.client.begin_authorization(&redirect_uri, &slot.target).await?;
+            Ok((url, pending.bind_to(login.key.account())))
+        })
+        .await
     }
 
     /// Finishes a login by authorization code with the URL to which the browser was redirected.
     ///
     /// # Errors
     /// [`Error::Grant`] if the URL is not the answer to this login or says no, or if the code cannot be redeemed. A pending
-    /// login works once: a second try with the same one is refused.
+    /// login works once, and for the account for which it was begun: a second try, or one for another account, is refused.
     pub async fn finish_log_in(&self, pending: PendingLogin, redirected: &Url) -> Result<AccessToken, Error> {
         let (login, slot) = (self.login().clone(), self.slot.clone());
         let redirected = redirected.clone();
-        if !login.client.use_up(&pending) {
+        if let Some(account) = pending.bound_to().filter(|account| *account != login.key.account()) {
+            return Err(GrantError::PendingLoginForeign { what: format!("the account {account:?}") }.into());
+        }
+        // A URL of some other login uses up nothing: it is refused below.
+        if pending.matches(&redirected) && !login.client.use_up(&pending) {
             return Err(GrantError::PendingLoginUsed.into());
         }
         self.detached(async move {
@@ -365,13 +372,18 @@ impl Session {
     /// refreshes it.
     ///
     /// # Errors
-    /// [`Error::Configuration`] if the access token has characters that no header can carry.
+    /// [`Error::Configuration`] if the access token is empty without being expired, or has characters that no header can carry.
     pub async fn adopt(&self, token: Token) -> Result<AccessToken, Error> {
         let (login, slot) = (self.login().clone(), self.slot.clone());
         self.detached(async move {
             let now = login.client.clock.now();
             let mut record = LoginRecord::new(login.key.clone(), now);
             let stored = StoredToken::new(&token, slot.target.clone(), now);
+            if token.access_token.is_empty() && !token.is_expired_at(now, Duration::ZERO) {
+                return Err(Error::configuration(
+                    "the access token to start from is empty; if there is a refresh token only, set `expires_at` to Some(0)",
+                ));
+            }
             // Before it replaces anything: is it a token that can be sent?
             login.handle(&stored, &record)?;
             if let Some(refresh_token) = token.refresh_token.clone() {

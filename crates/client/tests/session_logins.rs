@@ -233,6 +233,8 @@ async fn tokens_that_the_program_has_already_can_be_adopted() {
     // One that cannot be sent replaces nothing.
     let error = adopting.adopt(Token::new(Secret::from("two\nlines"))).await.unwrap_err();
     assert!(matches!(error, Error::Configuration(_)) && !error.to_string().contains("two"), "{error}");
+    let error = adopting.adopt(Token::new(Secret::from(""))).await.unwrap_err();
+    assert!(matches!(error, Error::Configuration(_)), "{error}");
     world.assert_sound(&adopting).await;
 }
 
@@ -262,6 +264,27 @@ async fn a_login_begun_by_one_client_is_finished_by_another_and_works_once() {
     assert_eq!(error.recovery(), Recovery::LogIn);
     assert_eq!(world.server.stats().requests_to(Endpoint::Token), requests, "no code is sent twice");
     world.assert_sound(&session).await;
+}
+
+#[tokio::test]
+async fn a_pending_login_is_for_one_account_and_a_foreign_url_does_not_use_it_up() {
+    let world = World::new();
+    let client = world.client();
+    let (alice, bob) = (client.account("alice"), client.account("bob"));
+    let (url, pending) = alice.begin_log_in(REDIRECT).await.unwrap();
+    let json = serde_json::to_string(&pending).unwrap();
+    let redirected = world.server.authorize(url.as_str()).unwrap().parse().unwrap();
+
+    let error = bob.finish_log_in(pending, &redirected).await.unwrap_err();
+    assert!(error.to_string().contains("begun for the account \"alice\""), "{error}");
+    assert!(bob.token().await.unwrap_err().is_login_required());
+
+    // Somebody sends the browser along with a code of their own.
+    let foreign = format!("{REDIRECT}?code=theirs&state=guessed").parse().unwrap();
+    let error = alice.finish_log_in(serde_json::from_str(&json).unwrap(), &foreign).await.unwrap_err();
+    assert!(error.to_string().contains("state"), "{error}");
+    alice.finish_log_in(serde_json::from_str(&json).unwrap(), &redirected).await.unwrap();
+    assert_eq!(world.server.stats().requests_to(Endpoint::Token), 1);
 }
 
 #[tokio::test]

@@ -43,9 +43,24 @@ pub struct PendingLogin {
     #[serde(with = "jeton_models::exposed")]
     code_verifier: Secret,
     expires_at_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bound_to: Option<String>,
 }
 
 impl PendingLogin {
+    /// Notes for whom the login was begun, in the caller's own terms (an account, a web session), so that whoever finishes
+    /// it can see whether it is the same. Nothing here checks it; sessions of jeton-client do, with their account.
+    #[must_use]
+    pub fn bind_to(mut self, whom: impl Into<String>) -> Self {
+        self.bound_to = Some(whom.into());
+        self
+    }
+
+    /// For whom the login was begun, if that was noted.
+    pub fn bound_to(&self) -> Option<&str> {
+        self.bound_to.as_deref()
+    }
+
     /// The `state` by which a redirect finds its pending login.
     pub fn state(&self) -> &Secret {
         &self.state
@@ -115,6 +130,7 @@ fn begin(
         redirect_uri: redirect_uri.to_owned(),
         state,
         code_verifier: pkce.code_verifier().clone(),
+        bound_to: None,
         expires_at_ms: u64::try_from(expires_at.min(END_OF_TIME).as_millis()).unwrap_or(u64::MAX),
     };
     Ok((url, pending))
