@@ -132,7 +132,9 @@ async fn read(response: &mut reqwest::Response, max_body: usize) -> Result<Bytes
 
 fn transport_error(error: reqwest::Error) -> TransportError {
     // Connecting has a time limit of its own. When that is over, nothing of the request was sent: it comes first.
-    let kind = if error.is_connect() {
+    let kind = if is_tls(&error) {
+        TransportErrorKind::Tls
+    } else if error.is_connect() {
         TransportErrorKind::Connect
     } else if error.is_timeout() {
         TransportErrorKind::Timeout
@@ -143,4 +145,28 @@ fn transport_error(error: reqwest::Error) -> TransportError {
     };
     // The URL may hold secrets in its query.
     TransportError::new(kind).with_source(error.without_url())
+}
+
+/// Whether connecting failed because of TLS: rustls says so somewhere down the chain of causes.
+#[cfg(feature = "rustls")]
+fn is_tls(error: &reqwest::Error) -> bool {
+    use std::error::Error;
+
+    fn comes_from_rustls(error: &(dyn Error + 'static)) -> bool {
+        if error.is::<rustls::Error>() {
+            return true;
+        }
+        // An I/O error shows the causes of what it wraps, not what it wraps.
+        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        wrapped.is_some_and(|wrapped| comes_from_rustls(wrapped))
+            || error.source().is_some_and(comes_from_rustls)
+    }
+
+    error.is_connect() && comes_from_rustls(error)
+}
+
+/// The platform's TLS does not tell its errors from those of connecting.
+#[cfg(not(feature = "rustls"))]
+fn is_tls(_: &reqwest::Error) -> bool {
+    false
 }

@@ -270,9 +270,9 @@ impl GrantError {
     fn recovery_of_the_request(&self) -> Recovery {
         match self {
             Self::Transport { source, .. } => match source.kind() {
-                crate::TransportErrorKind::BodyTooLarge | crate::TransportErrorKind::Request => {
-                    Recovery::FixConfiguration
-                }
+                crate::TransportErrorKind::BodyTooLarge
+                | crate::TransportErrorKind::Request
+                | crate::TransportErrorKind::Tls => Recovery::FixConfiguration,
                 _ => Recovery::Retry { after: None },
             },
             Self::OAuth { error, retry_after, .. } => of_oauth_error(error, *retry_after),

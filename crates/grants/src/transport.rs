@@ -79,6 +79,9 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
 pub enum TransportErrorKind {
     /// No connection came about; the server has not seen the request.
     Connect,
+    /// A connection came about, but no secure one: the certificate is not trusted or names another host, or the other side
+    /// does not speak TLS. The server has not seen the request. Trying again does not mend it.
+    Tls,
     /// The time was over. The server may have seen the request.
     Timeout,
     /// The connection broke before the whole answer was there. The server may have seen the request.
@@ -116,7 +119,10 @@ impl TransportError {
 
     /// Whether the server may have acted on the request. If so, a single-use code or refresh token may be used up.
     pub fn may_have_reached_server(&self) -> bool {
-        !matches!(self.kind, TransportErrorKind::Connect | TransportErrorKind::Request)
+        !matches!(
+            self.kind,
+            TransportErrorKind::Connect | TransportErrorKind::Tls | TransportErrorKind::Request
+        )
     }
 }
 
@@ -124,6 +130,10 @@ impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.kind {
             TransportErrorKind::Connect => "no connection could be made",
+            TransportErrorKind::Tls => {
+                "no secure connection could be made (check the URL, the certificate authorities that are trusted, and whether \
+                 the network wants a login of its own)"
+            }
             TransportErrorKind::Timeout => "no answer in time",
             TransportErrorKind::Interrupted => "the connection broke before the answer was complete",
             TransportErrorKind::BodyTooLarge => "the answer is larger than the limit",
