@@ -47,7 +47,7 @@ pub(crate) struct State {
 
 /// So many rejected tokens are replaced within [`REJECTION_PERIOD_MS`]. A resource server that rejects every token, while
 /// another one takes them, must not cause a refresh for each request.
-const REJECTIONS: usize = 3;
+const REJECTIONS: usize = 10;
 const REJECTION_PERIOD_MS: u64 = 60_000;
 
 impl State {

@@ -176,7 +176,7 @@ impl Session {
     /// requests themselves. The next [`token`](Self::token) is another one.
     ///
     /// Gives back whether trying again makes sense: it does not if the token was itself obtained after a rejection and no
-    /// server has taken it, nor when this has happened several times within a minute.
+    /// server has taken it, nor when this has happened ten times within a minute.
     pub fn reject(&self, token: &AccessToken) -> bool {
         let now_ms = self.login().client.now_ms();
         // The token may have been read from the store by another handle; the cached one is what decides. If that is
