@@ -239,9 +239,12 @@ async fn a05_state_has_128_bits_is_bound_to_the_login_and_works_once() {
     // Single use, also for a pending login that was kept outside and read twice.
     let kept = serde_json::to_string(&pending).unwrap();
     session.finish_log_in(pending, &answer).await.unwrap();
-    let again: PendingLogin = serde_json::from_str(&kept).unwrap();
-    let error = client.account("another").finish_log_in(again, &answer).await.unwrap_err();
+    let again = || serde_json::from_str::<PendingLogin>(&kept).unwrap();
+    let error = session.finish_log_in(again(), &answer).await.unwrap_err();
     assert!(matches!(grant_error(&error), GrantError::PendingLoginUsed), "{error:?}");
+    // Nor does it work for somebody else than the one who began it.
+    let error = client.account("another").finish_log_in(again(), &answer).await.unwrap_err();
+    assert!(matches!(grant_error(&error), GrantError::PendingLoginForeign { .. }), "{error:?}");
     assert_eq!(world.requests_of("authorization_code"), 1);
     assert_eq!(
         world.server.live_logins(),
