@@ -351,7 +351,9 @@ impl ClientBuilder {
             transport,
             interaction: self.interaction.unwrap_or_else(|| Arc::new(NoInteraction)),
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
-            lease_timeout: self.lease_timeout.unwrap_or(self.limits.timeout + Duration::from_secs(15)),
+            lease_timeout: self
+                .lease_timeout
+                .unwrap_or_else(|| self.limits.timeout.saturating_add(Duration::from_secs(15))),
             limits: self.limits,
             parse: self.parse,
             margins: self.margins,

@@ -12,6 +12,7 @@ use jeton_grants::{
 };
 use jeton_models::{
     AuthorizationServerMetadata, Issuer, Parameters, ParseOptions, Scope, Secret, TokenResponse,
+    create_code_challenge,
 };
 use jeton_storage::{LoginKey, LoginRecord, StoreDescription, TokenStore, TokenTarget, unix_ms};
 use tokio::sync::{OnceCell, broadcast};
@@ -64,7 +65,7 @@ pub(crate) struct ClientInner {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) logins: Mutex<HashMap<LoginKey, (Weak<Login>, SharedState)>>,
-    /// Pending logins that were finished, by the fingerprint of their `state`, until they would have expired.
+    /// Pending logins that were finished, by the SHA-256 of their `state`, until they would have expired.
     pub(crate) used_up: Mutex<HashMap<String, u64>>,
     pub(crate) background: Arc<Background>,
 }
@@ -279,7 +280,8 @@ impl ClientInner {
         let expires_at_ms = u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX);
         let mut used_up = self.used_up.lock().unwrap_or_else(PoisonError::into_inner);
         used_up.retain(|_, expires_at_ms| *expires_at_ms > now_ms);
-        used_up.insert(pending.state().fingerprint(), expires_at_ms).is_none()
+        // A code challenge is just that: the whole SHA-256. A fingerprint would be too short to be told apart by.
+        used_up.insert(create_code_challenge(pending.state()), expires_at_ms).is_none()
     }
 
     /// Revokes the tokens of a login (RFC 7009): the refresh token, with which the server should end the access tokens too, or

@@ -228,9 +228,13 @@ impl Transaction<'_> {
     ) -> Result<AccessToken, Error> {
         let changes = self.slot.change_count();
         let newest = lease.load().await?;
-        if self.login.unsaved_over(newest.as_ref()).is_some() {
-            // What was sent is newer than what is stored.
-            return self.ended(lease, sent, stored, &error).await;
+        if let Some(unsaved) = self.login.unsaved_over(newest.as_ref()) {
+            if unsaved.refresh_token == sent.refresh_token {
+                // What was sent is newer than what is stored.
+                return self.ended(lease, sent, stored, &error).await;
+            }
+            // A person logged in anew while the lease was here: what the server says of the old login ends nothing.
+            return self.usable_in(Some(&unsaved)).ok_or_else(|| self.failed(error, Sent::Nothing));
         }
         let Some(newest) = newest else {
             self.check_login(None)?;
