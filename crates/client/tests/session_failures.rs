@@ -903,6 +903,36 @@ async fn rule5_a_new_login_kept_in_memory_is_not_lost_to_a_refresh_of_the_old_on
 }
 
 #[tokio::test]
+async fn rule4_the_end_of_the_old_login_does_not_end_a_new_one_that_waits_to_be_stored() {
+    let world = World::new();
+    let events = EventLog::default();
+    let client =
+        world.builder().lease_timeout(Duration::from_millis(50)).on_event(events.listener()).build().unwrap();
+    let session = client.session();
+    world.log_in(&session).await;
+    world.expire();
+
+    // The refresh of the old login waits for its answer and holds the lease; meanwhile a person logs in anew.
+    let refused = Fault::Sequence(vec![Fault::Gate, Fault::oauth_error("invalid_grant")]);
+    world.server.fault(Endpoint::Token, refused);
+    let caller = tokio::spawn({
+        let session = session.clone();
+        async move { session.token().await }
+    });
+    soon(world.server.wait_until_held(1)).await;
+    world.clock.advance(Duration::from_secs(1));
+    let new = world.log_in(&session).await;
+    assert!(session.persist_error().is_some(), "the lease was not to be had");
+    world.server.open_gate();
+
+    assert_eq!(text(&soon(caller).await.unwrap().unwrap()), text(&new));
+    assert_eq!(text(&session.token().await.unwrap()), text(&new));
+    assert_eq!(events.count("LoginEnded"), 0, "{:?}", events.all());
+    soon(session.close()).await;
+    world.assert_sound(&session).await;
+}
+
+#[tokio::test]
 async fn rule5_a_lease_that_cannot_be_had_names_its_holder_and_the_living_token_is_served() {
     let folder = tempfile::tempdir().unwrap();
     let world = World::over(jeton_storage::FileStore::new(folder.path().join("logins")), |builder| builder);
