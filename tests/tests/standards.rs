@@ -242,8 +242,11 @@ async fn a05_state_has_128_bits_is_bound_to_the_login_and_works_once() {
     let again = || serde_json::from_str::<PendingLogin>(&kept).unwrap();
     let error = session.finish_log_in(again(), &answer).await.unwrap_err();
     assert!(matches!(grant_error(&error), GrantError::PendingLoginUsed), "{error:?}");
-    // Nor does it work for somebody else than the one who began it.
     let error = client.account("another").finish_log_in(again(), &answer).await.unwrap_err();
+    assert!(matches!(grant_error(&error), GrantError::PendingLoginUsed), "{error:?}");
+    // Begun for a named account, it works for no other.
+    let (url, pending) = client.account("alice").begin_log_in(REDIRECT_URI).await.unwrap();
+    let error = session.finish_log_in(pending, &redirect(&world.server, &url)).await.unwrap_err();
     assert!(matches!(grant_error(&error), GrantError::PendingLoginForeign { .. }), "{error:?}");
     assert_eq!(world.requests_of("authorization_code"), 1);
     assert_eq!(

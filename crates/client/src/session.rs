@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::{Either, select};
 use jeton_grants::{GrantError, PendingLogin};
 use jeton_models::{Scope, Token, TokenResponse};
-use jeton_storage::{LoginKey, LoginRecord, StoreError, StoredToken, TokenLease, TokenTarget};
+use jeton_storage::{
+    DEFAULT_ACCOUNT, LoginKey, LoginRecord, StoreError, StoredToken, TokenLease, TokenTarget,
+};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use url::Url;
@@ -337,7 +339,9 @@ impl Session {
         let redirect_uri = redirect_uri.into();
         self.detached(async move {
             let (url, pending) = login.client.begin_authorization(&redirect_uri, &slot.target).await?;
-            Ok((url, pending.bind_to(login.key.account())))
+            // Whoever named no account does not know yet who will log in.
+            let account = login.key.account();
+            Ok((url, if account == DEFAULT_ACCOUNT { pending } else { pending.bind_to(account) }))
         })
         .await
     }
@@ -346,7 +350,8 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Grant`] if the URL is not the answer to this login or says no, or if the code cannot be redeemed. A pending
-    /// login works once, and for the account for which it was begun: a second try, or one for another account, is refused.
+    /// login works once, and if it was begun for a named account, for that account only: anything else is refused. One begun for
+    /// the account `default` may be finished for any, as a web application does that learns only then who came.
     pub async fn finish_log_in(&self, pending: PendingLogin, redirected: &Url) -> Result<AccessToken, Error> {
         let (login, slot) = (self.login().clone(), self.slot.clone());
         let redirected = redirected.clone();
