@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
-use jeton_grants::{Grant, GrantError, Operation, Recovery, RefreshToken};
+use jeton_grants::{Grant, GrantError, Recovery, RefreshToken};
 use jeton_models::{GrantType, Secret, TokenResponse};
 use jeton_storage::{LoginRecord, LoginStatus, StoreError, StoredToken, TokenLease, unix_ms};
 
@@ -315,8 +315,7 @@ impl Transaction<'_> {
         let now_ms = login.client.now_ms();
         // An ambiguous failure may have spent the refresh token. As long as the access token lives, also if it is to be
         // replaced, the risk of being taken for a thief (a second use revokes the login) is not worth the try.
-        let may_be_spent =
-            matches!(sent, Sent::RefreshToken) && !is_discovery(&error) && error.may_have_been_acted_on();
+        let may_be_spent = matches!(sent, Sent::RefreshToken) && error.may_have_been_acted_on();
         let alive = self.slot.cached().filter(|token| token.lives(now_ms, Duration::ZERO));
         let not_before_ms = alive.filter(|_| may_be_spent).and_then(|token| token.expires_at_ms());
         let error = Error::from(error);
@@ -395,16 +394,6 @@ impl Transaction<'_> {
 enum Sent {
     RefreshToken,
     Nothing,
-}
-
-/// Whether it was the server's metadata that could not be had: then nothing else was sent.
-fn is_discovery(error: &GrantError) -> bool {
-    match error {
-        GrantError::Transport { operation, .. }
-        | GrantError::OAuth { operation, .. }
-        | GrantError::Unusable { operation, .. } => *operation == Operation::DISCOVERY,
-        _ => false,
-    }
 }
 
 /// Before the answer of a grant is put into a record: the refresh token there belongs to what was before.

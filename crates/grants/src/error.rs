@@ -229,9 +229,16 @@ impl GrantError {
     }
 
     /// Whether the server may have acted on the request although there is no usable answer: a single-use refresh token
-    /// may be used up.
+    /// may be used up. Reading metadata uses up nothing.
     pub fn may_have_been_acted_on(&self) -> bool {
         match self {
+            Self::Transport { operation, .. }
+            | Self::OAuth { operation, .. }
+            | Self::Unusable { operation, .. }
+                if *operation == Operation::DISCOVERY =>
+            {
+                false
+            }
             Self::Transport { source, .. } => source.may_have_reached_server(),
             // An answer under a success status that cannot be used: the server has done its part. An error page of a
             // gateway (502, 504) says nothing of the server behind it. 503 and 429 say that it did nothing.
