@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use crate::record::{LoginRecord, LoginStatus, RecordError};
+use crate::record::{LoginRecord, LoginStatus, RecordError, RefreshHold};
 use crate::{LoginKey, StoredToken, TokenTarget};
 
 /// What the member `format` of a login says.
@@ -47,6 +47,8 @@ struct RecordV1 {
     refresh_token: Option<Secret>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh_token_received_at_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refresh_hold: Option<RefreshHoldV1>,
     tokens: Vec<TokenV1>,
     #[serde(flatten)]
     unknown: ExtraMembers,
@@ -67,6 +69,15 @@ struct StatusV1 {
     /// Which they are depends on the state.
     #[serde(flatten)]
     members: ExtraMembers,
+}
+
+/// Short-lived: what a later version adds to it goes with it.
+#[derive(Serialize, Deserialize)]
+struct RefreshHoldV1 {
+    since_ms: u64,
+    until_ms: u64,
+    by_server: bool,
+    reason: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -184,6 +195,12 @@ impl From<&LoginRecord> for RecordV1 {
             scope: record.scope.clone(),
             refresh_token: record.refresh_token.clone(),
             refresh_token_received_at_ms: record.refresh_token_received_at_ms,
+            refresh_hold: record.refresh_hold.as_ref().map(|hold| RefreshHoldV1 {
+                since_ms: hold.since_ms,
+                until_ms: hold.until_ms,
+                by_server: hold.by_server,
+                reason: hold.reason.clone(),
+            }),
             tokens: (record.tokens.iter().map(TokenV1::from))
                 .chain(record.foreign_tokens.iter().map(|foreign| foreign.0.clone()))
                 .collect(),
@@ -213,6 +230,12 @@ impl TryFrom<RecordV1> for LoginRecord {
             key,
             refresh_token: wire.refresh_token,
             refresh_token_received_at_ms: wire.refresh_token_received_at_ms,
+            refresh_hold: wire.refresh_hold.map(|hold| RefreshHold {
+                since_ms: hold.since_ms,
+                until_ms: hold.until_ms,
+                by_server: hold.by_server,
+                reason: hold.reason,
+            }),
             tokens,
             scope: wire.scope,
             status,

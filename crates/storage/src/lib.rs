@@ -78,6 +78,7 @@
 //! | `scope` | string | optional: the scope first asked for, names separated by a space |
 //! | `refresh_token` | string | optional |
 //! | `refresh_token_received_at_ms` | number | optional |
+//! | `refresh_hold` | object | optional: nobody sends the refresh token from `since_ms` until `until_ms`, because of `reason` (string); `by_server` (boolean): the server named the time, else the answer was lost and the token may be spent |
 //! | `tokens` | array of objects | the access tokens, no two of the same target |
 //! | `tokens[].access_token`, `.token_type` | string | |
 //! | `tokens[].target` | object | `resource`, `scope`: strings, each optional: what was asked for |
@@ -94,7 +95,7 @@
 //! ## What later versions may do
 //!
 //! - **Add members** anywhere. Version 1 ignores them and writes them back as they were: in the record, in `key`, in each
-//!   token, and in `status` as long as the state stays. (Numbers beyond 64 bits and the last bit of fractions excepted.)
+//!   token, and in `status` as long as the state stays. Not in `refresh_hold`, which is rewritten whole. (Numbers beyond 64 bits and the last bit of fractions excepted.)
 //! - **Add a `state`.** Version 1 takes the login for unusable and writes the state back.
 //! - **Add a token type, or members in `target`.** Version 1 keeps such a token and never uses it: another member of a
 //!   target makes it another token than the one that resource and scope name.
@@ -144,7 +145,7 @@ pub use file::FileStore;
 pub use key::{DEFAULT_ACCOUNT, LoginKey};
 #[cfg(feature = "memory")]
 pub use memory::MemoryStore;
-pub use record::{LoginRecord, LoginStatus, RecordError};
+pub use record::{LoginRecord, LoginStatus, RecordError, RefreshHold};
 pub use store::{LoginKeys, TokenLease, TokenStore};
 pub use stored_token::{StoredToken, TokenTarget};
 pub use time::unix_ms;

@@ -1,7 +1,7 @@
 //! A login as it is kept: one refresh token, its access tokens, whether it still lives.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jeton_models::{ExtraMembers, Scope, Secret};
 use zeroize::Zeroizing;
@@ -40,13 +40,17 @@ pub struct LoginRecord {
     pub refresh_token: Option<Secret>,
     /// When the refresh token was received, in milliseconds since 1970 (Unix time).
     pub refresh_token_received_at_ms: Option<u64>,
+    /// Until when nobody sends the refresh token, after a failure that all who share the login must know of. Goes with the
+    /// refresh token: [`set_refresh_token`](Self::set_refresh_token) clears it.
+    pub refresh_hold: Option<RefreshHold>,
     /// The access tokens, one for each target: see [`set_token`](Self::set_token).
     pub tokens: Vec<StoredToken>,
     /// The scope that was asked for when the person logged in: the widest that a refresh may ask for (RFC 6749 §6).
     pub scope: Option<Scope>,
     /// Whether the login can be used.
     pub status: LoginStatus,
-    /// Counts the changes of this login. The writer sets it, under the lease; no store touches it.
+    /// Counts the changes of this login. The writer sets it, under the lease; no store touches it. A
+    /// [`refresh_hold`](Self::refresh_hold) is no change of the login.
     pub generation: u64,
     /// When the person logged in, in milliseconds since 1970 (Unix time).
     pub created_at_ms: u64,
@@ -68,6 +72,7 @@ impl LoginRecord {
             key,
             refresh_token: None,
             refresh_token_received_at_ms: None,
+            refresh_hold: None,
             tokens: Vec::new(),
             scope: None,
             status: LoginStatus::Live,
@@ -81,10 +86,11 @@ impl LoginRecord {
         }
     }
 
-    /// Replaces the refresh token.
+    /// Replaces the refresh token, and with it whatever held the old one back.
     pub fn set_refresh_token(&mut self, refresh_token: Secret, received_at: SystemTime) {
         self.refresh_token = Some(refresh_token);
         self.refresh_token_received_at_ms = Some(unix_ms(received_at));
+        self.refresh_hold = None;
     }
 
     /// The access token for that target.
@@ -185,6 +191,37 @@ impl fmt::Display for LoginStatus {
                 write!(f, "{state:?}, a state that this version of jeton does not know")
             }
         }
+    }
+}
+
+/// Until when nobody sends the refresh token, and why: written after a failed refresh, so that other processes and later
+/// runs do not do what the process that saw the failure knows better than to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefreshHold {
+    /// When the refresh failed, in milliseconds since 1970 (Unix time). A clock that shows an earlier time was set back, and
+    /// the hold does not count.
+    pub since_ms: u64,
+    /// When the refresh token may be sent again, in milliseconds since 1970 (Unix time).
+    pub until_ms: u64,
+    /// Whether the server itself named the time (`Retry-After`, RFC 9110 §10.2.3). Otherwise the answer was lost: the
+    /// refresh token may be spent, and a second use could end the login for good.
+    pub by_server: bool,
+    /// How the refresh failed, for people. No secret.
+    pub reason: String,
+}
+
+impl RefreshHold {
+    /// A hold from `since` to `until`, both in milliseconds since 1970 (Unix time).
+    pub fn new(since_ms: u64, until_ms: u64, by_server: bool, reason: impl Into<String>) -> Self {
+        Self { since_ms, until_ms, by_server, reason: reason.into() }
+    }
+
+    /// For how much longer it holds; `None` if it does not.
+    pub fn remaining(&self, now_ms: u64) -> Option<Duration> {
+        (self.since_ms..self.until_ms)
+            .contains(&now_ms)
+            .then(|| Duration::from_millis(self.until_ms - now_ms))
     }
 }
 

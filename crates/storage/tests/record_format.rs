@@ -6,13 +6,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jeton_models::{Secret, Token, Warning};
 use jeton_storage::{
-    LoginKey, LoginRecord, LoginStatus, RecordError, StoreError, StoredToken, TokenTarget, unix_ms,
+    LoginKey, LoginRecord, LoginStatus, RecordError, RefreshHold, StoreError, StoredToken, TokenTarget,
+    unix_ms,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const GOLDEN: &str = include_str!("golden/login-v1.json");
 const GOLDEN_ENDED: &str = include_str!("golden/login-v1-ended.json");
+const GOLDEN_HELD: &str = include_str!("golden/login-v1-held.json");
 
 fn key() -> LoginKey {
     LoginKey::new(&"https://as.example/tenant".parse().unwrap(), "my-client").with_account("work")
@@ -67,6 +69,13 @@ fn version_1_is_read_and_written_to_the_byte() {
     let reason = "invalid_grant: the refresh token was revoked".to_owned();
     assert_eq!(ended.status, LoginStatus::Ended { reason, at_ms: 1_700_003_600_456 });
     assert_eq!(ended.refresh_token, None);
+
+    let mut held = LoginRecord::new(ended_key.clone(), at(1_700_000_000_123));
+    held.set_refresh_token(Secret::from("r3fr3sh"), at(1_700_000_000_123));
+    held.refresh_hold = Some(RefreshHold::new(1_700_003_600_456, 1_700_003_630_456, true, "429 too_many"));
+    assert_eq!(LoginRecord::from_json(GOLDEN_HELD.as_bytes(), &ended_key).unwrap(), held);
+    assert_eq!(std::str::from_utf8(&held.to_json()).unwrap(), GOLDEN_HELD);
+
     // Which member of the status comes first depends on a feature of serde_json, and does not matter.
     let again: Value = serde_json::from_slice(&ended.to_json()).unwrap();
     assert_eq!(again, serde_json::from_str::<Value>(GOLDEN_ENDED).unwrap());
@@ -381,4 +390,24 @@ proptest! {
 #[test]
 fn unix_time_is_in_milliseconds() {
     assert_eq!(unix_ms(at(1_700_000_000_123)), 1_700_000_000_123);
+}
+
+#[test]
+fn a_hold_goes_with_its_refresh_token_and_with_a_clock_that_was_set_back() {
+    let hold = RefreshHold::new(1_000, 5_000, false, "the connection broke");
+    assert_eq!(hold.remaining(1_000), Some(Duration::from_secs(4)));
+    assert_eq!(hold.remaining(4_999), Some(Duration::from_millis(1)));
+    assert_eq!(hold.remaining(5_000), None, "it is over");
+    assert_eq!(hold.remaining(999), None, "the clock was set back");
+
+    let mut record = golden_record();
+    record.refresh_hold = Some(hold);
+    record.set_refresh_token(Secret::from("another"), at(2_000));
+    assert_eq!(record.refresh_hold, None);
+
+    for bad in [json!("soon"), json!({"since_ms":1,"until_ms":2}), json!({"since_ms":-1,"until_ms":2})] {
+        let damaged = golden_with(|json| json["refresh_hold"] = bad.clone());
+        let error = LoginRecord::from_json(&damaged, &key()).unwrap_err();
+        assert!(matches!(error, RecordError::Damaged { .. }), "{bad}: {error}");
+    }
 }
