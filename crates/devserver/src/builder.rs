@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::clients::{CLIENT_CREDENTIALS, Client, PASSWORD, REFRESH_TOKEN};
 use crate::clock::TimeSource;
+use crate::refresh::{RefreshEvent, RefreshListener};
 use crate::server::DevServer;
 use crate::tokens::Rotation;
 
@@ -28,6 +29,7 @@ pub struct Builder {
     pub(crate) device_auto_approve_after_polls: Option<u32>,
     pub(crate) device_interval: Option<u64>,
     pub(crate) device_code_lifetime: Duration,
+    pub(crate) refresh_listener: Option<RefreshListener>,
 }
 
 impl Default for Builder {
@@ -51,6 +53,7 @@ impl Default for Builder {
             device_auto_approve_after_polls: None,
             device_interval: Some(5),
             device_code_lifetime: Duration::from_secs(600),
+            refresh_listener: None,
         }
     }
 }
@@ -184,6 +187,13 @@ impl Builder {
     /// How long a device code lives: 600 s until set.
     pub fn device_code_lifetime(mut self, lifetime: Duration) -> Self {
         self.device_code_lifetime = lifetime;
+        self
+    }
+
+    /// Tells `listener` of each refresh request when it is decided, in the order of the decisions. It runs inside of the
+    /// server: it must neither wait nor call the server.
+    pub fn on_refresh(mut self, listener: impl Fn(&RefreshEvent) + Send + Sync + 'static) -> Self {
+        self.refresh_listener = Some(Arc::new(listener));
         self
     }
 }

@@ -125,6 +125,7 @@ impl DevServer {
             counters: Counters::default(),
             log: RequestLog::default(),
             faults: Faults::default(),
+            refresh_listener: builder.refresh_listener,
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),

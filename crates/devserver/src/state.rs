@@ -16,6 +16,7 @@ use crate::faults::Faults;
 use crate::form;
 use crate::mint::Mint;
 use crate::record::{RecordedRequest, RequestLog};
+use crate::refresh::RefreshListener;
 use crate::stats::Counters;
 use crate::tokens::{Rotation, Tokens};
 use crate::{introspection, metadata, pages, resource, revocation, token_endpoint};
@@ -65,6 +66,7 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
     pub(crate) log: RequestLog,
     pub(crate) faults: Faults,
+    pub(crate) refresh_listener: Option<RefreshListener>,
 }
 
 impl State {

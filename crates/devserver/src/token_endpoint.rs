@@ -14,6 +14,7 @@ use crate::clients::{
 use crate::device;
 use crate::form::Parameters;
 use crate::pkce;
+use crate::refresh::{RefreshEvent, RefreshOutcome};
 use crate::refusal::Refusal;
 use crate::scope::{self, Scope};
 use crate::state::State;
@@ -26,6 +27,8 @@ struct Issue {
     audience: Vec<String>,
     login: Option<LoginId>,
     refresh_token: Option<String>,
+    /// The refresh token that was presented had been rotated before, within the grace period.
+    forgiven: bool,
 }
 
 pub(crate) fn token(state: &mut State, now: SystemTime, request: &Request) -> Result<Answer, Refusal> {
@@ -43,7 +46,12 @@ pub(crate) fn token(state: &mut State, now: SystemTime, request: &Request) -> Re
     if !client.may_use(grant_type) {
         return Err(Refusal::new("unauthorized_client", "this client may not use this grant"));
     }
-    let issue = grant(state, now, &client, &parameters)?;
+    let before = state.counters.refresh_reuses_detected;
+    let issue = grant(state, now, &client, &parameters);
+    if grant_type == REFRESH_TOKEN {
+        tell_of_refresh(state, request, &parameters, before, issue.as_ref().ok());
+    }
+    let issue = issue?;
     state.counters.grant_succeeded(grant_type);
     Ok(answer(state, now, client, issue))
 }
@@ -87,6 +95,7 @@ fn authorization_code(
         audience,
         login: Some(login),
         refresh_token: first_refresh_token(state, client, login),
+        forgiven: false,
     })
 }
 
@@ -108,6 +117,7 @@ fn client_credentials(
         audience: scope::requested_resources(parameters, &state.settings)?,
         login: None,
         refresh_token: None,
+        forgiven: false,
     })
 }
 
@@ -126,6 +136,7 @@ fn device_code(
         audience: approved.resources,
         login: Some(login),
         refresh_token: first_refresh_token(state, client, login),
+        forgiven: false,
     })
 }
 
@@ -149,6 +160,7 @@ fn password(
         audience,
         login: Some(login),
         refresh_token: first_refresh_token(state, client, login),
+        forgiven: false,
     })
 }
 
@@ -166,8 +178,37 @@ fn refresh(
     let scope = login.scope.narrowed(parameters)?;
     let audience = scope::narrowed_resources(parameters, &login.resources)?;
     state.counters.refreshes += 1;
+    let forgiven = !state.tokens.is_refresh_token_live(presented);
     let refresh_token = state.tokens.rotate_refresh_token(&mut state.mint, presented, now, rotation);
-    Ok(Issue { subject, scope, audience, login: Some(id), refresh_token })
+    Ok(Issue { subject, scope, audience, login: Some(id), refresh_token, forgiven })
+}
+
+/// Tells the listener what became of a refresh request. `reuses_before` is the count from before it.
+fn tell_of_refresh(
+    state: &State,
+    request: &Request,
+    parameters: &Parameters,
+    reuses_before: u64,
+    issue: Option<&Issue>,
+) {
+    let (Some(listener), Some(presented)) = (&state.refresh_listener, parameters.get("refresh_token")) else {
+        return;
+    };
+    let login = state.tokens.refresh_token_login_id(presented);
+    let outcome = match issue {
+        Some(issue) => {
+            RefreshOutcome::Granted { refresh_token: issue.refresh_token.clone(), forgiven: issue.forgiven }
+        }
+        None if state.counters.refresh_reuses_detected > reuses_before => RefreshOutcome::ReuseDetected,
+        None => RefreshOutcome::Refused,
+    };
+    listener(&RefreshEvent {
+        login,
+        subject: login.and_then(|id| state.tokens.login(id)).map(|login| login.subject.clone()),
+        request_id: request.headers.get("x-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned),
+        presented: presented.to_owned(),
+        outcome,
+    });
 }
 
 fn first_refresh_token(state: &mut State, client: &Client, login: LoginId) -> Option<String> {

@@ -234,6 +234,11 @@ impl Tokens {
             && self.refresh.get(text).is_some_and(|token| token.rotated_at.is_none())
     }
 
+    /// Which login a refresh token, used or not, belongs to.
+    pub(crate) fn refresh_token_login_id(&self, text: &str) -> Option<LoginId> {
+        self.refresh.get(text).map(|token| token.login)
+    }
+
     /// The login of a refresh token, used or not.
     pub(crate) fn refresh_token_login(&self, text: &str) -> Option<&Login> {
         self.logins.get(&self.refresh.get(text)?.login)

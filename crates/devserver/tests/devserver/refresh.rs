@@ -1,12 +1,14 @@
 //! Refresh, rotation, reuse, revocation, introspection, resource indicators.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use jeton_devserver::{DevServer, Rotation};
+use jeton_devserver::{DevServer, RefreshEvent, RefreshOutcome, Rotation};
 
-use crate::http::{get_with_token, post, post_basic};
-use crate::login::{Attempt, authorization_url, exchange, member, parameter, refresh, sign_in, with};
+use crate::http::{FORM, encode, get_with_token, post, post_basic, send};
+use crate::login::{
+    Attempt, authorization_url, exchange, member, parameter, refresh, refresh_form, sign_in, with,
+};
 
 #[test]
 fn a27_strict_rotation_and_a_reused_token_revokes_the_whole_login_for_good() {
@@ -50,6 +52,45 @@ fn a_grace_period_takes_the_old_token_and_answers_with_the_newest() {
     server.advance(Duration::from_secs(1));
     refresh(&server, old, &[]).assert_refused(400, "invalid_grant", "A27");
     assert_eq!(server.live_logins(), 0);
+}
+
+#[test]
+fn a_listener_is_told_of_each_refresh_with_its_request_and_its_fate() {
+    let told: Arc<Mutex<Vec<RefreshEvent>>> = Arc::default();
+    let listener = {
+        let told = Arc::clone(&told);
+        move |event: &RefreshEvent| told.lock().unwrap().push(event.clone())
+    };
+    let grace = Duration::from_secs(10);
+    let builder = DevServer::builder().refresh_token_rotation(Rotation::GracePeriod(grace));
+    let server = builder.clock(Arc::new(|| SystemTime::UNIX_EPOCH)).on_refresh(listener).start().unwrap();
+    sign_in(&server);
+    let first = sign_in(&server);
+    let old = member(&first, "refresh_token");
+    let body = encode(&refresh_form(old));
+    let named = send("POST", &server.token_url(), &[FORM, ("x-request-id", "r-7")], body.as_bytes()).unwrap();
+    let second = member(&named.json(), "refresh_token").to_owned();
+    refresh(&server, old, &[]);
+    server.advance(grace + Duration::from_secs(1));
+    refresh(&server, old, &[]);
+    refresh(&server, &second, &[]);
+    refresh(&server, "unknown", &[]);
+
+    let told = told.lock().unwrap();
+    let granted = |forgiven| RefreshOutcome::Granted { refresh_token: Some(second.clone()), forgiven };
+    let outcomes: Vec<_> = told.iter().map(|event| event.outcome.clone()).collect();
+    let refused = RefreshOutcome::Refused;
+    assert_eq!(
+        outcomes,
+        [granted(false), granted(true), RefreshOutcome::ReuseDetected, refused.clone(), refused]
+    );
+    let logins: Vec<_> = told.iter().map(|event| (event.login, event.subject.as_deref())).collect();
+    let second_login = (Some(1), Some("alice"));
+    assert_eq!(logins, [second_login, second_login, second_login, second_login, (None, None)]);
+    assert_eq!((told[0].request_id.as_deref(), told[1].request_id.as_deref()), (Some("r-7"), None));
+    assert_eq!((told[0].presented.as_str(), told[3].presented.as_str()), (old, second.as_str()));
+    let shown = format!("{told:?}");
+    assert!(!shown.contains(old) && !shown.contains(&second), "{shown}");
 }
 
 #[test]
