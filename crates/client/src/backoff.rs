@@ -40,10 +40,7 @@ impl Backoff {
         let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
         // From half to all of it: processes that failed together do not come back together.
         let jittered = most / 2 + random_up_to(most / 2);
-        let asked = match error.recovery() {
-            Recovery::Retry { after: Some(after) } => Some(after.min(LONGEST_RETRY_AFTER)),
-            _ => None,
-        };
+        let asked = asked_wait(&error.recovery());
         let asked_ms = asked.map_or(0, |asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX));
         let until_ms = now_ms.saturating_add(jittered.max(asked_ms)).max(not_before_ms.unwrap_or(0));
         Self { failures, began_ms: now_ms, until_ms, by_server: asked.is_some(), error }
@@ -58,6 +55,14 @@ impl Backoff {
         }
         let after = Duration::from_millis(self.until_ms - now_ms);
         Some(Error::BackingOff { after, last: Box::new(self.error.clone()) })
+    }
+}
+
+/// How long the server wants to be left alone (`Retry-After`), as far as that is believed.
+pub(crate) fn asked_wait(recovery: &Recovery) -> Option<Duration> {
+    match recovery {
+        Recovery::Retry { after: Some(after) } => Some((*after).min(LONGEST_RETRY_AFTER)),
+        _ => None,
     }
 }
 

@@ -27,6 +27,9 @@ pub enum Error {
         /// Why the earlier try failed.
         last: Box<Error>,
     },
+    /// How another process that shares the login, or an earlier run, failed to refresh it: in its words. Only ever the `last`
+    /// of a [`BackingOff`](Self::BackingOff).
+    FailedElsewhere(Arc<str>),
     /// A request to an origin that the client does not name as a resource server: the token is not sent there.
     ForeignOrigin {
         /// The origin of the request.
@@ -81,7 +84,7 @@ impl Error {
             Self::ForeignOrigin { .. } | Self::Configuration(_) => Recovery::FixConfiguration,
             Self::Request(error) if error.is_builder() => Recovery::FixRequest,
             Self::InvalidRequest(_) => Recovery::FixRequest,
-            Self::Request(_) => Recovery::Retry { after: None },
+            Self::Request(_) | Self::FailedElsewhere(_) => Recovery::Retry { after: None },
             Self::Panicked => Recovery::GiveUp,
         }
     }
@@ -148,6 +151,7 @@ impl fmt::Display for Error {
                 }
                 Ok(())
             }
+            Self::FailedElsewhere(reason) => write!(f, "another process, or an earlier run: {reason}"),
             Self::Configuration(what) | Self::InvalidRequest(what) => f.write_str(what),
             Self::Cancelled => f.write_str("the login was cancelled before it was finished; log in again"),
             Self::Panicked => {

@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 use futures_util::FutureExt;
 use jeton_grants::{Grant, GrantError, Recovery, RefreshToken};
 use jeton_models::{GrantType, Secret, TokenResponse};
-use jeton_storage::{LoginRecord, LoginStatus, StoreError, StoredToken, TokenLease, unix_ms};
+use jeton_storage::{LoginRecord, LoginStatus, RefreshHold, StoreError, StoredToken, TokenLease, unix_ms};
 
+use crate::backoff::asked_wait;
 use crate::error::LoginRequired;
 use crate::event::EventKind;
 use crate::login::{Login, Revision, Unsaved, revision};
@@ -93,17 +94,20 @@ impl Transaction<'_> {
         // Reading needs no lease: somebody else may have refreshed, ended or removed the login meanwhile.
         let changes = self.slot.change_count();
         let seen = client.store.load(&login.key).await?;
+        let mut held_by = None;
         // What this process could not store yet is newer than what the store has.
         if login.unsaved_over(seen.as_ref()).is_none() {
             if let Some(token) = self.usable_in(seen.as_ref()) {
                 return Ok(self.adopt(token, changes));
             }
+            let changes = self.cache_living(seen.as_ref(), changes);
+            held_by = seen.as_ref().and_then(|record| record.refresh_hold.as_ref());
             // If somebody logged in here meanwhile, what was seen is no reason to turn anybody away.
             if self.slot.change_count() == changes {
                 self.check_login(seen.as_ref())?;
             }
         }
-        self.check_time()?;
+        self.check_time(held_by)?;
 
         let mut lease = client.store.lease(&login.key, client.lease_timeout).await?;
         // (2) The decision is taken on what the store holds now, under the lease.
@@ -114,7 +118,7 @@ impl Transaction<'_> {
         }
         self.check_login(newest.record.as_ref())?;
         // Another token of this login may have been asked for meanwhile, and the server have said no.
-        self.check_time()?;
+        self.check_time(newest.record.as_ref().and_then(|record| record.refresh_hold.as_ref()))?;
         self.refresh(&mut *lease, newest).await
     }
 
@@ -129,11 +133,43 @@ impl Transaction<'_> {
         token
     }
 
-    /// Whether it is time to ask the server again, after a failure.
-    fn check_time(&self) -> Result<(), Error> {
+    /// Takes a stored token that is due to be refreshed, but still lives, into an empty cache: this process has just begun,
+    /// and will serve it if there is no new one to be had. Gives back the count of changes after that.
+    fn cache_living(&self, record: Option<&LoginRecord>, changes: u64) -> u64 {
+        if self.slot.cached().is_some() {
+            return changes;
+        }
         let now_ms = self.login.client.now_ms();
-        match self.login.state().too_early(&self.slot.target, now_ms, self.need.explicit) {
-            Some(error) => Err(error),
+        let living = record
+            .filter(|record| record.is_live())
+            .and_then(|record| self.login.handle(record.token(&self.slot.target)?, record).ok())
+            .filter(|token| token.lives(now_ms, Duration::ZERO))
+            // One that is to be replaced may have been rejected, which this new handle would not know.
+            .filter(|token| self.need.replace.as_ref().is_none_or(|replaced| !replaced.is_same(token)));
+        match living {
+            Some(token) if self.slot.publish_unless_changed(changes, &token) => {
+                self.login.state().was_signed_in = true;
+                changes + 1
+            }
+            _ => changes,
+        }
+    }
+
+    /// Whether it is time to ask the server again, after a failure in this process or in another.
+    fn check_time(&self, hold: Option<&RefreshHold>) -> Result<(), Error> {
+        let now_ms = self.login.client.now_ms();
+        if let Some(error) = self.login.state().too_early(&self.slot.target, now_ms, self.need.explicit) {
+            return Err(error);
+        }
+        // Not even an explicit refresh comes before the time that the server named.
+        let held = hold
+            .filter(|hold| hold.by_server || !self.need.explicit)
+            .and_then(|hold| Some((hold.remaining(now_ms)?, hold)));
+        match held {
+            Some((after, hold)) => {
+                let last = Box::new(Error::FailedElsewhere(Arc::from(hold.reason.as_str())));
+                Err(Error::BackingOff { after, last })
+            }
             None => Ok(()),
         }
     }
@@ -180,7 +216,10 @@ impl Transaction<'_> {
             GrantError::Unusable { answer, .. } => answer.refresh_token.take(),
             _ => None,
         };
-        let Some(refresh_token) = rotated else { return self.failed(error, Sent::RefreshToken) };
+        let Some(refresh_token) = rotated else {
+            self.hold_back(lease, record, &error).await;
+            return self.failed(error, Sent::RefreshToken);
+        };
         let now = self.login.client.clock.now();
         record.set_refresh_token(refresh_token, now);
         record.generation += 1;
@@ -304,6 +343,7 @@ impl Transaction<'_> {
     ) {
         let now_ms = self.login.client.now_ms();
         record.status = LoginStatus::Ended { reason, at_ms: now_ms };
+        record.refresh_hold = None;
         record.generation += 1;
         record.updated_at_ms = now_ms;
         save(self.login, lease, record, stored).await;
@@ -313,16 +353,45 @@ impl Transaction<'_> {
     fn failed(&self, error: GrantError, sent: Sent) -> Error {
         let login = self.login;
         let now_ms = login.client.now_ms();
-        // An ambiguous failure may have spent the refresh token. As long as the access token lives, also if it is to be
-        // replaced, the risk of being taken for a thief (a second use revokes the login) is not worth the try.
-        let may_be_spent = matches!(sent, Sent::RefreshToken) && error.may_have_been_acted_on();
-        let alive = self.slot.cached().filter(|token| token.lives(now_ms, Duration::ZERO));
-        let not_before_ms = alive.filter(|_| may_be_spent).and_then(|token| token.expires_at_ms());
+        let not_before_ms = match sent {
+            Sent::RefreshToken => self.not_to_be_sent_before(&error, now_ms),
+            Sent::Nothing => None,
+        };
         let error = Error::from(error);
         // What is wrong with a request for this target need not be wrong with one for another.
         let target = matches!(error.recovery(), Recovery::FixRequest).then(|| self.slot.target.clone());
         login.state().back_off(target, error.clone(), now_ms, not_before_ms);
         error
+    }
+
+    /// An ambiguous failure may have spent the refresh token. As long as the access token lives, also if it is to be
+    /// replaced, the risk of being taken for a thief (a second use revokes the login) is not worth the try.
+    fn not_to_be_sent_before(&self, error: &GrantError, now_ms: u64) -> Option<u64> {
+        let alive = self.slot.cached().filter(|token| token.lives(now_ms, Duration::ZERO));
+        alive.filter(|_| error.may_have_been_acted_on()).and_then(|token| token.expires_at_ms())
+    }
+
+    /// Tells those who share the login, and later runs, not to send the refresh token again too early. The lease is held.
+    async fn hold_back(&self, lease: &mut dyn TokenLease, mut record: LoginRecord, error: &GrantError) {
+        let login = self.login;
+        let now_ms = login.client.now_ms();
+        let asked = asked_wait(&error.recovery());
+        let until_ms = [
+            self.not_to_be_sent_before(error, now_ms),
+            asked.map(|asked| now_ms.saturating_add(u64::try_from(asked.as_millis()).unwrap_or(u64::MAX))),
+        ];
+        let Some(until_ms) = until_ms.into_iter().flatten().max() else { return };
+        // A store that does not take what is newer still will not take this either.
+        if login.state().unsaved.is_some() {
+            return;
+        }
+        // Not another generation: what somebody else could not store yet is no older for this.
+        let reason = error.to_string();
+        record.refresh_hold = Some(RefreshHold::new(now_ms, until_ms, asked.is_some(), reason));
+        record.updated_at_ms = now_ms;
+        if let Err(error) = save_once(lease, &record).await {
+            tracing::warn!(login = %login.key, %error, "other processes could not be told to wait");
+        }
     }
 
     /// The token of the record, if it meets the need.
@@ -448,6 +517,7 @@ pub(crate) fn apply(
         }
     }
     record.status = LoginStatus::Live;
+    record.refresh_hold = None;
     let mut stored = StoredToken::new(&token, slot.target.clone(), made_at);
     if stored.expires_at_ms.is_some_and(|expires_at| expires_at <= unix_ms(now)) {
         // One of the two clocks is wrong. Taking the server at its word would mean a refresh at each call.

@@ -221,7 +221,7 @@ async fn rule4_while_the_token_lives_a_failure_serves_it_and_changes_nothing() {
         let world = World::new();
         let (_client, session) = world.signed_in().await;
         let old = text(&session.cached().unwrap());
-        let before = world.stored(&session).await;
+        let before = world.stored_login(&session).await;
         world.clock.advance(LIFETIME - LEFT);
         world.server.fault_always(Endpoint::Token, with_date(case.fault, &world));
 
@@ -229,7 +229,7 @@ async fn rule4_while_the_token_lives_a_failure_serves_it_and_changes_nothing() {
             assert_eq!(text(&session.token().await.unwrap()), old, "{name}: the token lives and is served");
         }
         assert_eq!(world.refresh_requests(), 1, "{name}: the tries back off");
-        assert!(world.stored(&session).await == before, "{name}: the record is as it was");
+        assert!(world.stored_login(&session).await == before, "{name}: the login is as it was");
 
         // A little before the end of its life: an ambiguous failure is still not retried, others are.
         world.clock.advance(LEFT - Duration::from_millis(1));
@@ -253,7 +253,7 @@ async fn rule4_without_a_living_token_the_error_says_what_to_do_and_the_next_try
         let name = case.name;
         let world = World::new();
         let (_client, session) = world.signed_in().await;
-        let before = world.stored(&session).await;
+        let before = world.stored_login(&session).await;
         world.clock.advance(LIFETIME);
         let fault = match case.fault {
             // The date is counted from now on.
@@ -268,7 +268,7 @@ async fn rule4_without_a_living_token_the_error_says_what_to_do_and_the_next_try
         let error = session.token().await.unwrap_err();
         assert!((case.recovery)(&error.recovery()), "{name}: {:?} of {error}", error.recovery());
         assert!(!error.is_login_required(), "{name}");
-        assert!(world.stored(&session).await == before, "{name}: the record is as it was");
+        assert!(world.stored_login(&session).await == before, "{name}: the login is as it was");
 
         // Too early: nothing is sent, and the error says how long to wait and why.
         let error = session.token().await.unwrap_err();

@@ -90,6 +90,15 @@ impl World {
         self.store.inner.load(session.key()).await.unwrap()
     }
 
+    /// The login in the store, but for the hold on its refresh token that a failed refresh may have left.
+    pub async fn stored_login(&self, session: &Session) -> Option<LoginRecord> {
+        self.stored(session).await.map(|mut record| {
+            record.refresh_hold = None;
+            record.updated_at_ms = 0;
+            record
+        })
+    }
+
     /// The refresh token in the store, whose life the server can tell.
     pub async fn stored_refresh_token(&self, session: &Session) -> String {
         let record = self.stored(session).await.expect("a login in the store");
