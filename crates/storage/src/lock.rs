@@ -4,6 +4,17 @@
 //! one. A lock made by creating a file outlives a killed holder. The OS lock on a permanent file does neither: it ends
 //! with its holder, by whatever death. It is tried again and again instead of waited for in the kernel, because such
 //! a wait cannot be given up and would hold a runtime's shutdown hostage.
+//!
+//! A holder that hangs, or is suspended, keeps its lock: taking it away would let two processes send the same refresh
+//! token. So everybody's wait is bounded, and ends with an error that names the holder, for a person to end it. The name
+//! comes from a note beside the lock file, which is believed only while its writer holds it: locked (on Unix) as long as
+//! the lock itself, and removed before the lock is released. What a killed holder left behind accuses nobody, whoever has
+//! its process id by now. On Windows, where a locked file cannot be read, a killed holder's note counts until the next
+//! holder has replaced it, which it does at once.
+//!
+//! There is one lock file for each name, and not a fixed number of them shared by all: two logins of one shard would
+//! wait for each other's servers, and a program that takes two leases could wait for itself. An empty file costs an inode
+//! and an entry in the folder, which file systems find without reading the others. Nothing here ever lists the folder.
 
 use std::fs::{File, TryLockError};
 use std::hash::{BuildHasher, RandomState};
@@ -21,18 +32,47 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 /// How often a lock file may be replaced under our hands in one try before we call it an error.
 const REPLACED_AT_MOST: usize = 100;
 
-/// A folder of lock files, each beside a note on who holds it.
+/// How often a note that nobody holds is looked at again: its writer may be about to write it.
+const LOOKS_FOR_HOLDER: usize = 4;
+/// How often the writer of a note tries to lock it, which somebody who looks at it hinders for a moment.
+const TRIES_TO_CLAIM: usize = 16;
+
+/// A folder of lock files; beside each that is held, a note on who holds it.
 #[derive(Clone, Debug)]
 pub(crate) struct LockFolder(PrivateFolder);
 
 /// An exclusive lock, among all processes that use the same folder. Dropping it releases it.
 #[derive(Debug)]
-pub(crate) struct Lock(File);
+pub(crate) struct Lock {
+    file: File,
+    note: Option<Note>,
+}
 
 impl Drop for Lock {
     fn drop(&mut self) {
+        // First, as long as nobody else can have written theirs.
+        self.note = None;
         // Closing would do, but for a child forked without exec, which has the same lock and would keep it.
-        let _ = self.0.unlock();
+        let _ = self.file.unlock();
+    }
+}
+
+/// The note on who holds a lock. Dropping it removes it.
+#[derive(Debug)]
+struct Note {
+    folder: PrivateFolder,
+    name: String,
+    /// Open as long as the note is true; `None` only while it is dropped.
+    file: Option<File>,
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        // Closed first, for Windows.
+        self.file = None;
+        if let Err(error) = self.folder.remove(&self.name) {
+            tracing::debug!(%error, "the note on the holder of a lock is left behind");
+        }
     }
 }
 
@@ -57,9 +97,7 @@ impl LockFolder {
             }
             let waited = started.elapsed();
             if waited >= deadline {
-                let (folder, name) = (self.clone(), name.to_owned());
-                let holder = blocking::run(move || Ok(folder.holder(&name))).await?;
-                return Err(StoreError::LeaseTimeout { waited, holder });
+                return Err(StoreError::LeaseTimeout { waited, holder: self.holder(name).await? });
             }
             pause(jittered(longest).min(deadline - waited)).await;
             longest = (longest * 3 / 2).min(LONGEST_PAUSE);
@@ -79,12 +117,12 @@ impl LockFolder {
             };
             match file.try_lock() {
                 Ok(()) => {
-                    let lock = Lock(file);
+                    let mut lock = Lock { file, note: None };
                     // Somebody may have deleted the file in spite of all; then this is a lock on nothing.
-                    if platform::is_same_file(&lock.0, &path)
+                    if platform::is_same_file(&lock.file, &path)
                         .map_err(|e| StoreError::io("look at", &path, e))?
                     {
-                        self.note_holder(name);
+                        lock.note = self.note_holder(name);
                         return Ok(Try::Got(lock));
                     }
                 }
@@ -107,22 +145,64 @@ impl LockFolder {
 
     /// Writes down who holds the lock, in a file of its own: on Windows the locked one cannot be read by others.
     ///
+    /// A new file each time: whoever looks at an old one, left by a killed holder, sees that nobody holds that any more.
     /// The note is for a message only, so failing to write it (the disk may be full) is no reason to give the lock up.
-    fn note_holder(&self, name: &str) {
-        let written = self.0.open_emptied(&holder_name(name)).and_then(|mut file| {
-            let note = serde_json::to_vec(&Holder::this_process(SystemTime::now())).unwrap_or_default();
-            file.write_all(&note)
-                .map_err(|error| StoreError::io("write", self.0.path_of(&holder_name(name)), error))
+    fn note_holder(&self, name: &str) -> Option<Note> {
+        let name = holder_name(name);
+        let noted = self.0.create_anew(&name).map(|file| {
+            let note = Note { folder: self.0.clone(), name, file: Some(file) };
+            (note.write().map_err(|error| StoreError::io("write", self.0.path_of(&note.name), error)), note)
         });
+        let (written, note) = match noted {
+            Ok((written, note)) => (written, Some(note)),
+            Err(error) => (Err(error), None),
+        };
         if let Err(error) = written {
             tracing::debug!(%error, "the holder of a lock could not be noted");
         }
+        note
     }
 
-    /// Who took the lock last, which is who holds it if somebody does.
-    fn holder(&self, name: &str) -> Option<Holder> {
-        let note = self.0.read(&holder_name(name)).ok()??;
-        serde_json::from_slice(&note).ok()
+    /// Who holds the lock; `None` if nobody says so.
+    async fn holder(&self, name: &str) -> Result<Option<Holder>, StoreError> {
+        let mut looks_left = LOOKS_FOR_HOLDER;
+        loop {
+            let (folder, name) = (self.clone(), name.to_owned());
+            let holder = blocking::run(move || Ok(folder.noted_holder(&name))).await?;
+            looks_left -= 1;
+            if holder.is_some() || looks_left == 0 {
+                return Ok(holder);
+            }
+            pause(FIRST_PAUSE).await;
+        }
+    }
+
+    fn noted_holder(&self, name: &str) -> Option<Holder> {
+        let name = holder_name(name);
+        let mut note = self.0.open_to_read(&name).ok()??;
+        if !platform::is_claimed(&note) {
+            return None;
+        }
+        serde_json::from_slice(&self.0.contents(&name, &mut note).ok()?).ok()
+    }
+}
+
+impl Note {
+    /// Claims the file and writes this process into it, in this order: what can be read in a claimed file is true.
+    fn write(&self) -> io::Result<()> {
+        let Some(mut file) = self.file.as_ref() else { return Ok(()) };
+        for tries_left in (0..TRIES_TO_CLAIM).rev() {
+            match platform::claim(file) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries_left > 0 => {
+                    std::thread::yield_now();
+                }
+                result => {
+                    result?;
+                    break;
+                }
+            }
+        }
+        file.write_all(&serde_json::to_vec(&Holder::this_process(SystemTime::now()))?)
     }
 }
 
@@ -167,6 +247,49 @@ mod tests {
         }
         drop(lock);
         locks.lock("a", Duration::ZERO).await.unwrap();
+        assert!(!locks.0.has(&holder_name("a")).unwrap(), "nobody holds it, and nobody is named");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_note_left_behind_accuses_nobody() {
+        let (_place, locks) = folder();
+        let innocent = serde_json::to_vec(&Holder::this_process(SystemTime::now())).unwrap();
+        let lock = locks.lock("a", Duration::ZERO).await.unwrap();
+        // As a killed process leaves it, before the next holder has written its own.
+        let mut left = locks.0.create_anew(&holder_name("a")).unwrap();
+        left.write_all(&innocent).unwrap();
+        for left in [Some(left), None] {
+            // Open without a claim, as by whoever reads it, or not open at all.
+            match locks.lock("a", Duration::ZERO).await {
+                Err(error @ StoreError::LeaseTimeout { holder: None, .. }) => {
+                    assert!(error.to_string().contains("another task or program"), "{error}");
+                }
+                other => panic!("{other:?} with {left:?}"),
+            }
+        }
+        drop(lock);
+
+        // The next holder's note is a file of its own: whoever has the old one open learns nothing of it.
+        locks.0.create_anew(&holder_name("a")).unwrap().write_all(&innocent).unwrap();
+        let mut old = locks.0.open_to_read(&holder_name("a")).unwrap().unwrap();
+        let _lock = locks.lock("a", Duration::ZERO).await.unwrap();
+        assert!(!platform::is_claimed(&old));
+        assert_eq!(*locks.0.contents("old", &mut old).unwrap(), innocent);
+        assert_eq!(locks.noted_holder("a").unwrap().pid, std::process::id());
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn whoever_looks_at_a_note_does_not_keep_the_next_holder_from_being_named() {
+        let (_place, locks) = folder();
+        let lock = locks.lock("a", Duration::ZERO).await.unwrap();
+        let looking = locks.0.open_to_read(&holder_name("a")).unwrap().unwrap();
+        drop(lock);
+        // Suspended while it looked.
+        looking.lock_shared().unwrap();
+        let _lock = locks.lock("a", Duration::ZERO).await.unwrap();
+        assert_eq!(locks.noted_holder("a").unwrap().pid, std::process::id());
     }
 
     #[cfg(unix)]

@@ -108,31 +108,32 @@ impl PrivateFolder {
         self.open_for_sure(name, platform::open_options().read(true).write(true).create(true))
     }
 
-    /// Opens a file for writing, emptied, or created if there is none.
-    pub(crate) fn open_emptied(&self, name: &str) -> Result<File, StoreError> {
-        let file = self.open_for_sure(name, platform::open_options().write(true).create(true))?;
-        // Only now that it is known to be a file of ours.
-        file.set_len(0).map_err(|error| StoreError::io("empty", self.path_of(name), error))?;
-        Ok(file)
-    }
-
     /// Creates a file that did not exist, for writing. What had its name before, a link too, is removed.
     pub(crate) fn create_anew(&self, name: &str) -> Result<File, StoreError> {
         self.remove(name)?;
         self.open_for_sure(name, platform::open_options().write(true).create_new(true))
     }
 
+    /// Opens a file for reading; `None` if there is none.
+    pub(crate) fn open_to_read(&self, name: &str) -> Result<Option<File>, StoreError> {
+        self.open(name, platform::open_options().read(true))
+    }
+
     /// A file's contents, in one buffer that is wiped when dropped; `None` if there is no such file.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let Some(mut file) = self.open(name, platform::open_options().read(true))? else { return Ok(None) };
+        self.open_to_read(name)?.map(|mut file| self.contents(name, &mut file)).transpose()
+    }
+
+    /// The contents of the open file of that name, from where it stands, in one buffer that is wiped when dropped.
+    pub(crate) fn contents(&self, name: &str, file: &mut File) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let failed = |error| StoreError::io("read", self.path_of(name), error);
         let length = file.metadata().map_err(failed)?.len();
         // One more, so that the read that finds the end needs no larger buffer: growing leaves unwiped copies behind.
         let room = usize::try_from(length).unwrap_or(usize::MAX).saturating_add(1);
         let mut contents = Zeroizing::new(Vec::new());
         contents.try_reserve_exact(room).map_err(|_| failed(io::ErrorKind::OutOfMemory.into()))?;
-        (&mut file).take(length).read_to_end(&mut contents).map_err(failed)?;
-        Ok(Some(contents))
+        file.take(length).read_to_end(&mut contents).map_err(failed)?;
+        Ok(contents)
     }
 
     /// Whether there is something of that name, be it a link.

@@ -514,7 +514,6 @@ mod unix {
         assert!(!fs::symlink_metadata(place.file("json")).unwrap().is_symlink());
 
         // The holder's note: not written through; the lease is given all the same.
-        fs::remove_file(place.file("holder")).unwrap();
         symlink(&target, place.file("holder")).unwrap();
         place.save(4).await;
         assert_eq!(fs::read_to_string(&target).unwrap(), "mine");

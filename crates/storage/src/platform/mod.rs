@@ -9,8 +9,14 @@ mod unix;
 mod windows;
 
 #[cfg(not(any(unix, windows)))]
-pub(crate) use other::{create_folder, is_same_file, open_options, refuse_others, replace, sync_folder};
+pub(crate) use other::{
+    claim, create_folder, is_claimed, is_same_file, open_options, refuse_others, replace, sync_folder,
+};
 #[cfg(unix)]
-pub(crate) use unix::{create_folder, is_same_file, open_options, refuse_others, replace, sync_folder};
+pub(crate) use unix::{
+    claim, create_folder, is_claimed, is_same_file, open_options, refuse_others, replace, sync_folder,
+};
 #[cfg(windows)]
-pub(crate) use windows::{create_folder, is_same_file, open_options, refuse_others, replace, sync_folder};
+pub(crate) use windows::{
+    claim, create_folder, is_claimed, is_same_file, open_options, refuse_others, replace, sync_folder,
+};

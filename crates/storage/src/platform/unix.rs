@@ -1,6 +1,6 @@
 //! Unix: owner, mode bits, `O_NOFOLLOW`, and folders that have to be synced.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -53,6 +53,19 @@ pub(crate) fn is_same_file(file: &File, path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Shows that what is written into the file is true, until it is closed or the process dies. Others may still read it.
+///
+/// # Errors
+/// `WouldBlock` if somebody else has claimed it, or looks at this very moment whether anybody has.
+pub(crate) fn claim(file: &File) -> io::Result<()> {
+    file.try_lock().map_err(io::Error::from)
+}
+
+/// Whether the one who claimed the file still lives and has it open.
+pub(crate) fn is_claimed(file: &File) -> bool {
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
 }
 
 /// Makes names that were created, renamed or removed in the folder survive a loss of power.
