@@ -32,6 +32,9 @@ pub struct Setup {
     pub account: String,
     /// The file store's folder.
     pub folder: PathBuf,
+    /// The longest wait for a lease, in milliseconds; the client's own choice unless set.
+    #[serde(default)]
+    pub lease_timeout_ms: Option<u64>,
 }
 
 /// What a worker is told.
@@ -117,12 +120,14 @@ impl Clock for OffsetClock {
 pub fn run() {
     let setup: Setup = serde_json::from_str(&std::env::args().nth(1).expect("a setup")).expect("a setup");
     let clock = OffsetClock::default();
-    let client = Client::builder(&setup.client_id)
+    let mut builder = Client::builder(&setup.client_id)
         .issuer(&setup.issuer)
         .store(FileStore::new(&setup.folder))
-        .clock(clock.clone())
-        .build()
-        .expect("a client");
+        .clock(clock.clone());
+    if let Some(ms) = setup.lease_timeout_ms {
+        builder = builder.lease_timeout(Duration::from_millis(ms));
+    }
+    let client = builder.build().expect("a client");
     let session = client.account(&setup.account);
     let mut runtime = new_runtime();
     let mut begun: Option<JoinHandle<Result<AccessToken, Error>>> = None;
@@ -247,6 +252,11 @@ impl Worker {
     pub fn ask(&mut self, command: &Command) -> Reply {
         self.tell(command);
         self.reply()
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Whether the process still runs.

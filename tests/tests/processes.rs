@@ -32,6 +32,7 @@ impl House {
             account: account.to_owned(),
             // The store makes the folder itself, with the permissions that it insists on.
             folder: self.folder.path().join("logins"),
+            lease_timeout_ms: None,
         }
     }
 

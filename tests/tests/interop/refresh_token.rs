@@ -132,6 +132,7 @@ fn worker(session: &Session, server: &Server, folder: &tempfile::TempDir) -> Wor
         client_id: session.key().client_id().to_owned(),
         account: session.key().account().to_owned(),
         folder: file_store(folder).path().to_owned(),
+        lease_timeout_ms: None,
     };
     Worker::start(env!("CARGO_BIN_EXE_worker"), &setup)
 }
