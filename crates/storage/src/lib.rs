@@ -122,6 +122,8 @@ mod format;
 mod key;
 #[cfg(feature = "file")]
 mod lock;
+#[cfg(feature = "file")]
+mod login_folder;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "file")]
