@@ -115,6 +115,11 @@ impl Process {
         })
     }
 
+    #[cfg(unix)]
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// SIGKILL, or what the system has instead; and what it had said until then.
     fn kill(mut self, beginning: &str) -> Option<String> {
         self.child.kill().unwrap();
@@ -170,6 +175,84 @@ fn a_killed_holder_frees_the_lease_and_was_named_before() {
     let (got, when) = waiting.join().unwrap();
     got.unwrap();
     assert!(when.duration_since(killed) < Duration::from_secs(20));
+}
+
+/// What holds up a login is named as long as it does, and nobody else is: neither the one who was killed before, nor
+/// whoever has its process id by now.
+#[cfg(unix)]
+#[test]
+fn a_suspended_holder_is_named_and_a_killed_one_accuses_nobody() {
+    use rustix::process::Signal;
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().join("logins");
+    let store = FileStore::new(&folder);
+    let timed_out = || match block_on(store.lease(&key(), Duration::from_millis(50))) {
+        Err(error @ StoreError::LeaseTimeout { .. }) => error,
+        other => panic!("{other:?}"),
+    };
+    let note = folder.join(format!("login-{}.holder", key().digest()));
+
+    let begun = jeton_storage::unix_ms(SystemTime::now());
+    let mut suspended = Process::start("hold", &folder);
+    suspended.next("held").unwrap();
+    suspended.signal(Signal::STOP);
+    let error = timed_out();
+    let StoreError::LeaseTimeout { waited, holder: Some(holder) } = &error else { panic!("{error}") };
+    assert!(*waited >= Duration::from_millis(50));
+    assert_eq!(holder.pid, suspended.child.id());
+    assert!(holder.since_ms >= begun && holder.since_ms <= jeton_storage::unix_ms(SystemTime::now()));
+    assert!(holder.program.contains("file_store_processes"), "{holder}");
+    let said = error.to_string();
+    assert!(
+        said.contains(&format!("(pid {}, since 2", holder.pid)) && said.contains("end that program"),
+        "{said}"
+    );
+    // Reading needs no lease.
+    assert_eq!(block_on(store.load(&key())).unwrap(), None);
+
+    // It goes on: still the holder, and the only one.
+    suspended.signal(Signal::CONT);
+    assert!(matches!(timed_out(), StoreError::LeaseTimeout { holder: Some(_), .. }));
+
+    // Suspended and then killed, it leaves its note; the next has the lease at once, with one try.
+    suspended.signal(Signal::STOP);
+    suspended.kill("never said");
+    let left = std::fs::read(&note).unwrap();
+    drop(block_on(store.lease(&key(), Duration::ZERO)).unwrap());
+    assert!(!note.exists());
+
+    // The note of a killed process beside a lock that somebody holds without a word: nobody is named, though the process
+    // id that stands there is one of a living process.
+    let mut next = Process::start("hold", &folder);
+    next.next("held").unwrap();
+    std::fs::remove_file(&note).unwrap();
+    let own = String::from_utf8(left).unwrap().replacen(
+        &format!("\"pid\":{}", holder.pid),
+        &format!("\"pid\":{}", std::process::id()),
+        1,
+    );
+    assert!(own.contains(&std::process::id().to_string()), "{own}");
+    write_privately(&note, &own);
+    let StoreError::LeaseTimeout { holder: None, .. } = timed_out() else { panic!("a false accusation") };
+
+    // Killed, it is not in the next one's way either, and its own note names the next one.
+    next.kill("never said");
+    write_privately(&note, &own);
+    let mut last = Process::start("hold", &folder);
+    last.next("held").unwrap();
+    let StoreError::LeaseTimeout { holder: Some(named), .. } = timed_out() else { panic!("nobody is named") };
+    assert_eq!(named.pid, last.child.id());
+}
+
+#[cfg(unix)]
+fn write_privately(path: &Path, text: &str) {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
 }
 
 #[test]
