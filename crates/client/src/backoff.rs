@@ -22,18 +22,21 @@ pub(crate) struct Backoff {
     failures: u32,
     began_ms: u64,
     until_ms: u64,
+    /// Before this a try could do harm, as long as there is a living token to spare.
+    spared_until_ms: u64,
     /// The server itself named the time, so that not even an explicit refresh comes earlier.
     by_server: bool,
     error: Error,
 }
 
 impl Backoff {
-    /// After a failure at `now_ms`, given the one before it. `not_before_ms` is a time before which a try could do harm.
+    /// After a failure at `now_ms`, given the one before it. `spared_until_ms` is a time before which a try could cost the
+    /// token that still lives.
     pub(crate) fn after(
         before: Option<&Self>,
         error: Error,
         now_ms: u64,
-        not_before_ms: Option<u64>,
+        spared_until_ms: Option<u64>,
     ) -> Self {
         let failures = before.map_or(0, |before| before.failures).saturating_add(1);
         let most = FIRST.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST);
@@ -42,20 +45,37 @@ impl Backoff {
         let jittered = most / 2 + random_up_to(most / 2);
         let asked = asked_wait(&error.recovery());
         let asked_ms = asked.map_or(0, |asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX));
-        let until_ms = now_ms.saturating_add(jittered.max(asked_ms)).max(not_before_ms.unwrap_or(0));
-        Self { failures, began_ms: now_ms, until_ms, by_server: asked.is_some(), error }
+        let until_ms = now_ms.saturating_add(jittered.max(asked_ms));
+        let spared_until_ms = spared_until_ms.unwrap_or(0);
+        Self { failures, began_ms: now_ms, until_ms, spared_until_ms, by_server: asked.is_some(), error }
     }
 
     /// The error to give instead of a try, if it is too early for one.
-    pub(crate) fn too_early(&self, now_ms: u64, explicit: bool) -> Option<Error> {
+    pub(crate) fn too_early(&self, now_ms: u64, urgency: Urgency) -> Option<Error> {
+        let until_ms = match urgency {
+            Urgency::Ordinary => self.until_ms.max(self.spared_until_ms),
+            Urgency::NothingToSpare => self.until_ms,
+            Urgency::Explicit if self.by_server => self.until_ms,
+            Urgency::Explicit => return None,
+        };
         // A clock that was set back must not make the wait longer.
-        let waiting = (self.began_ms..self.until_ms).contains(&now_ms);
-        if !waiting || (explicit && !self.by_server) {
+        if !(self.began_ms..until_ms).contains(&now_ms) {
             return None;
         }
-        let after = Duration::from_millis(self.until_ms - now_ms);
+        let after = Duration::from_millis(until_ms - now_ms);
         Some(Error::BackingOff { after, last: Box::new(self.error.clone()) })
     }
+}
+
+/// How much a caller may risk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Waits for all reasons.
+    Ordinary,
+    /// The token that was to be spared is dead: a resource server rejected it.
+    NothingToSpare,
+    /// A person or program asked for a try in so many words. Only the server can say no.
+    Explicit,
 }
 
 /// How long the server wants to be left alone (`Retry-After`), as far as that is believed.
@@ -94,9 +114,17 @@ mod tests {
     #[test]
     fn an_explicit_refresh_does_not_wait_unless_the_server_named_the_time() {
         let backoff = Backoff::after(None, failing(), 1_000, Some(5_000));
-        assert!(matches!(backoff.too_early(1_001, false), Some(Error::BackingOff { .. })));
-        assert!(backoff.too_early(1_001, true).is_none());
-        assert!(backoff.too_early(5_000, false).is_none());
-        assert!(backoff.too_early(999, false).is_none(), "the clock was set back");
+        assert!(matches!(backoff.too_early(1_001, Urgency::Ordinary), Some(Error::BackingOff { .. })));
+        assert!(backoff.too_early(1_001, Urgency::Explicit).is_none());
+        assert!(backoff.too_early(5_000, Urgency::Ordinary).is_none());
+        assert!(backoff.too_early(999, Urgency::Ordinary).is_none(), "the clock was set back");
+    }
+
+    #[test]
+    fn what_there_is_no_more_to_spare_is_not_waited_for() {
+        let backoff = Backoff::after(None, failing(), 1_000, Some(5_000));
+        assert!(backoff.too_early(4_999, Urgency::Ordinary).is_some());
+        assert!(backoff.too_early(1_001, Urgency::NothingToSpare).is_some(), "the ordinary wait");
+        assert!(backoff.too_early(2_001, Urgency::NothingToSpare).is_none());
     }
 }

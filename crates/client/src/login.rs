@@ -9,7 +9,7 @@ use jeton_models::Secret;
 use jeton_storage::{LoginKey, LoginRecord, StoredToken, TokenTarget};
 use tokio::sync::Notify;
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, Urgency};
 use crate::client::ClientInner;
 use crate::event::{Event, EventKind};
 use crate::slot::Slot;
@@ -52,21 +52,21 @@ const REJECTION_PERIOD_MS: u64 = 60_000;
 
 impl State {
     /// The error to give instead of a request for that target, if it is too early for one.
-    pub(crate) fn too_early(&self, target: &TokenTarget, now_ms: u64, explicit: bool) -> Option<Error> {
+    pub(crate) fn too_early(&self, target: &TokenTarget, now_ms: u64, urgency: Urgency) -> Option<Error> {
         let of_login = self.backoffs.get(&None);
         let of_target = self.backoffs.get(&Some(target.clone()));
-        of_login.into_iter().chain(of_target).find_map(|backoff| backoff.too_early(now_ms, explicit))
+        of_login.into_iter().chain(of_target).find_map(|backoff| backoff.too_early(now_ms, urgency))
     }
 
-    /// Notes a failure. `target` if only requests for that target fail so.
+    /// Notes a failure. `target` if only requests for that target fail so; `spared_until_ms` as for [`Backoff::after`].
     pub(crate) fn back_off(
         &mut self,
         target: Option<TokenTarget>,
         error: Error,
         now_ms: u64,
-        not_before_ms: Option<u64>,
+        spared_until_ms: Option<u64>,
     ) {
-        let backoff = Backoff::after(self.backoffs.get(&target), error, now_ms, not_before_ms);
+        let backoff = Backoff::after(self.backoffs.get(&target), error, now_ms, spared_until_ms);
         self.backoffs.insert(target, backoff);
     }
 

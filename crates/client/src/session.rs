@@ -13,6 +13,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use url::Url;
 
+use crate::backoff::Urgency;
 use crate::background::Background;
 use crate::event::EventKind;
 use crate::login::{Login, TaskGuard, revision};
@@ -153,7 +154,7 @@ impl Session {
     fn refresh_ahead(&self, token: &AccessToken) {
         let need = Need { replace: Some(token.clone()), ..Need::default() };
         let now_ms = self.login().client.now_ms();
-        if self.login().state().too_early(&self.slot.target, now_ms, false).is_some() {
+        if self.login().state().too_early(&self.slot.target, now_ms, Urgency::Ordinary).is_some() {
             return;
         }
         let settled = || self.slot.cached().filter(|cached| !cached.is_same(token));

@@ -12,7 +12,7 @@ use jeton_grants::{Grant, GrantError, Recovery, RefreshToken};
 use jeton_models::{GrantType, Secret, TokenResponse};
 use jeton_storage::{LoginRecord, LoginStatus, RefreshHold, StoreError, StoredToken, TokenLease, unix_ms};
 
-use crate::backoff::asked_wait;
+use crate::backoff::{Urgency, asked_wait};
 use crate::error::LoginRequired;
 use crate::event::EventKind;
 use crate::login::{Login, Revision, Unsaved, revision};
@@ -158,12 +158,20 @@ impl Transaction<'_> {
     /// Whether it is time to ask the server again, after a failure in this process or in another.
     fn check_time(&self, hold: Option<&RefreshHold>) -> Result<(), Error> {
         let now_ms = self.login.client.now_ms();
-        if let Some(error) = self.login.state().too_early(&self.slot.target, now_ms, self.need.explicit) {
+        let cached = self.slot.cached();
+        let urgency = match self.need.explicit {
+            true => Urgency::Explicit,
+            false if cached.iter().chain(&self.need.replace).any(AccessToken::is_rejected) => {
+                Urgency::NothingToSpare
+            }
+            false => Urgency::Ordinary,
+        };
+        if let Some(error) = self.login.state().too_early(&self.slot.target, now_ms, urgency) {
             return Err(error);
         }
-        // Not even an explicit refresh comes before the time that the server named.
+        // Nobody comes before the time that the server named.
         let held = hold
-            .filter(|hold| hold.by_server || !self.need.explicit)
+            .filter(|hold| hold.by_server || urgency == Urgency::Ordinary)
             .and_then(|hold| Some((hold.remaining(now_ms)?, hold)));
         match held {
             Some((after, hold)) => {
@@ -353,20 +361,20 @@ impl Transaction<'_> {
     fn failed(&self, error: GrantError, sent: Sent) -> Error {
         let login = self.login;
         let now_ms = login.client.now_ms();
-        let not_before_ms = match sent {
-            Sent::RefreshToken => self.not_to_be_sent_before(&error, now_ms),
+        let spared_until_ms = match sent {
+            Sent::RefreshToken => self.spared_until(&error, now_ms),
             Sent::Nothing => None,
         };
         let error = Error::from(error);
         // What is wrong with a request for this target need not be wrong with one for another.
         let target = matches!(error.recovery(), Recovery::FixRequest).then(|| self.slot.target.clone());
-        login.state().back_off(target, error.clone(), now_ms, not_before_ms);
+        login.state().back_off(target, error.clone(), now_ms, spared_until_ms);
         error
     }
 
     /// An ambiguous failure may have spent the refresh token. As long as the access token lives, also if it is to be
     /// replaced, the risk of being taken for a thief (a second use revokes the login) is not worth the try.
-    fn not_to_be_sent_before(&self, error: &GrantError, now_ms: u64) -> Option<u64> {
+    fn spared_until(&self, error: &GrantError, now_ms: u64) -> Option<u64> {
         let alive = self.slot.cached().filter(|token| token.lives(now_ms, Duration::ZERO));
         alive.filter(|_| error.may_have_been_acted_on()).and_then(|token| token.expires_at_ms())
     }
@@ -377,7 +385,7 @@ impl Transaction<'_> {
         let now_ms = login.client.now_ms();
         let asked = asked_wait(&error.recovery());
         let until_ms = [
-            self.not_to_be_sent_before(error, now_ms),
+            self.spared_until(error, now_ms),
             asked.map(|asked| now_ms.saturating_add(u64::try_from(asked.as_millis()).unwrap_or(u64::MAX))),
         ];
         let Some(until_ms) = until_ms.into_iter().flatten().max() else { return };

@@ -59,6 +59,27 @@ async fn an_explicit_refresh_may_send_what_may_be_spent() {
 }
 
 #[tokio::test]
+async fn a_token_that_a_resource_server_rejected_is_not_worth_sparing() {
+    // In the process that saw the failure after the usual wait, in another one at once.
+    for (same_process, wait) in [(true, Duration::from_secs(1)), (false, Duration::ZERO)] {
+        let world = World::new();
+        let (_client, session) = world.signed_in().await;
+        world.clock.advance(LIFETIME - LEFT);
+        world.server.fault(Endpoint::Token, Fault::DropBeforeCommit);
+        let old = text(&soon(session.token()).await.unwrap());
+        let session = if same_process { session } else { world.client().session() };
+        world.clock.advance(wait);
+        let served = soon(session.token()).await.unwrap();
+        assert_eq!(text(&served), old);
+        assert_eq!(world.refresh_requests(), 1);
+        assert!(session.reject(&served));
+        assert_ne!(text(&soon(session.token()).await.unwrap()), old);
+        assert_eq!(world.refresh_requests(), 2);
+        world.assert_sound(&session).await;
+    }
+}
+
+#[tokio::test]
 async fn the_time_that_the_server_named_holds_for_everybody() {
     let world = World::new();
     let (_client, session) = world.signed_in().await;
