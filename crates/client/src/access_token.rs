@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::http::HeaderValue;
@@ -14,20 +14,26 @@ use crate::backoff::random_up_to;
 
 /// A valid access token, as it was when it was asked for. Does not change and does not know the refresh token.
 #[derive(Clone)]
-pub struct AccessToken(pub(crate) Arc<Inner>);
+pub struct AccessToken(Arc<Inner>);
 
-pub(crate) struct Inner {
+struct Inner {
     stored: StoredToken,
     authorization: HeaderValue,
     requested_scope: Option<Scope>,
-    /// Margins in milliseconds, fixed when the token was received.
+    /// The margin before its expiry in milliseconds, fixed when the token was received.
     early_ms: u64,
-    ahead_at_ms: u64,
+    /// Until when it is handed out without asking anybody, in Unix milliseconds: its expiry less the margin.
+    fresh_until_ms: u64,
+    /// When to look next whether it is to be refreshed ahead of time, in Unix milliseconds.
+    ahead_at_ms: AtomicU64,
     /// A resource server said that this very token is not valid.
     rejected: AtomicBool,
     /// It was obtained because the one before it was rejected, and no resource server has taken it yet.
     on_probation: AtomicBool,
 }
+
+/// How often a busy session looks, at most, whether a token that is due is to be refreshed ahead of time.
+const AHEAD_INTERVAL_MS: u64 = 1_000;
 
 /// What a session decides about a token's age.
 #[derive(Clone, Copy, Debug)]
@@ -60,12 +66,15 @@ impl AccessToken {
             }
             _ => u64::MAX,
         };
+        let fresh_until_ms =
+            stored.expires_at_ms.map_or(u64::MAX, |expires_at| expires_at.saturating_sub(early_ms));
         Ok(Self(Arc::new(Inner {
             stored,
             authorization,
             requested_scope,
             early_ms,
-            ahead_at_ms,
+            fresh_until_ms,
+            ahead_at_ms: AtomicU64::new(ahead_at_ms),
             rejected: AtomicBool::new(false),
             on_probation: AtomicBool::new(false),
         })))
@@ -126,17 +135,36 @@ impl AccessToken {
     ///
     /// `least` counts up to four fifths of the lifetime: a token of a minute can never be valid for five, and asking the
     /// server again at each call would not change that.
+    #[inline]
     pub(crate) fn is_fresh(&self, now_ms: u64, least: Duration) -> bool {
+        if least.is_zero() {
+            return now_ms < self.0.fresh_until_ms && !self.is_rejected();
+        }
         let most = self.0.stored.lifetime_ms().map_or(u64::MAX, |lifetime| lifetime / 5 * 4);
         let margin = self.0.early_ms.max(millis(least).min(most));
         self.lives(now_ms, Duration::from_millis(margin))
     }
 
     /// Whether it is time to refresh it in the background.
+    #[inline]
     pub(crate) fn is_due_ahead(&self, now_ms: u64) -> bool {
-        now_ms >= self.0.ahead_at_ms
+        now_ms >= self.0.ahead_at_ms.load(Ordering::Relaxed)
     }
 
+    /// Whether this very caller is the one to refresh it in the background. The next one comes a second later, should it still be
+    /// there then: so that the many callers in between take no lock to find out that a refresh is under way, or must wait.
+    pub(crate) fn claim_ahead(&self, now_ms: u64) -> bool {
+        let due_ms = self.0.ahead_at_ms.load(Ordering::Relaxed);
+        let next_ms = now_ms.saturating_add(AHEAD_INTERVAL_MS);
+        now_ms >= due_ms
+            && self
+                .0
+                .ahead_at_ms
+                .compare_exchange(due_ms, next_ms, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    #[inline]
     pub(crate) fn is_rejected(&self) -> bool {
         self.0.rejected.load(Ordering::Acquire)
     }

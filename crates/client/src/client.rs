@@ -189,6 +189,12 @@ impl ClientInner {
         unix_ms(self.clock.now())
     }
 
+    /// The time at which cached tokens are read: it may lag behind by some milliseconds.
+    #[inline]
+    pub(crate) fn coarse_now_ms(&self) -> u64 {
+        unix_ms(self.clock.coarse_now())
+    }
+
     /// The grant, if it can run without a person.
     pub(crate) fn grant_without_person(&self) -> Option<Arc<dyn Grant>> {
         self.grant.as_ref().filter(|grant| !grant.needs_person()).cloned()

@@ -38,6 +38,7 @@ mod backoff;
 #[cfg(feature = "browser")]
 mod browser;
 mod builder;
+mod cached_token;
 mod client;
 mod clock;
 mod error;
@@ -54,6 +55,7 @@ mod page;
 mod request;
 mod session;
 mod slot;
+mod sync;
 #[cfg(feature = "terminal")]
 mod terminal;
 mod transaction;
@@ -63,6 +65,7 @@ pub use access_token::AccessToken;
 #[cfg(feature = "browser")]
 pub use browser::{OpenBrowserError, browser_available, open_browser};
 pub use builder::ClientBuilder;
+pub use cached_token::CachedToken;
 pub use client::Client;
 pub use clock::SystemClock;
 pub use error::{Error, LoginRequired};

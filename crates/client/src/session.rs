@@ -19,7 +19,7 @@ use crate::event::EventKind;
 use crate::login::{Login, TaskGuard, revision};
 use crate::slot::{Joined, Landing, Slot, landed};
 use crate::transaction::{self, Need, apply, not_saved};
-use crate::{AccessToken, AuthenticatedRequest, Error};
+use crate::{AccessToken, AuthenticatedRequest, CachedToken, Error};
 
 /// How long a caller whose token still lives waits for a new one, before it has the old one.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -128,7 +128,7 @@ impl Session {
     /// # Errors
     /// As [`token`](Self::token).
     pub async fn token_valid_for(&self, least: Duration) -> Result<AccessToken, Error> {
-        if let Some(token) = self.cached_for(least) {
+        if let Some(token) = self.cached_valid_for(least) {
             return Ok(token);
         }
         self.ensure(Need { least, ..Need::default() }).await
@@ -138,22 +138,51 @@ impl Session {
     ///
     /// `None` does not mean that nobody is logged in; [`token`](Self::token) finds out.
     pub fn cached(&self) -> Option<AccessToken> {
-        self.cached_for(Duration::ZERO)
+        self.cached_valid_for(Duration::ZERO)
     }
 
-    fn cached_for(&self, least: Duration) -> Option<AccessToken> {
-        let now_ms = self.login().client.now_ms();
-        let token = self.slot.cached().filter(|token| token.is_fresh(now_ms, least))?;
+    /// The cached token, if it is valid for at least so long, as [`token_valid_for`](Self::token_valid_for) understands it: no
+    /// lock, no request, no waiting. For synchronous code.
+    pub fn cached_valid_for(&self, least: Duration) -> Option<AccessToken> {
+        self.borrow_fresh(least).map(|token| token.clone())
+    }
+
+    /// The cached token, if it is valid, borrowed: the cheapest way to a token. No lock, no allocation, no counter that other
+    /// threads touch. Meant for a moment: see [`CachedToken`].
+    ///
+    /// ```
+    /// # use jeton_client::Session;
+    /// async fn authorization(session: &Session) -> Result<String, jeton_client::Error> {
+    ///     if let Some(token) = session.cached_ref() {
+    ///         return Ok(format!("Bearer {}", token.secret().expose()));
+    ///     }
+    ///     Ok(format!("Bearer {}", session.token().await?.secret().expose()))
+    /// }
+    /// ```
+    #[inline]
+    pub fn cached_ref(&self) -> Option<CachedToken<'_>> {
+        self.borrow_fresh(Duration::ZERO)
+    }
+
+    #[inline]
+    fn borrow_fresh(&self, least: Duration) -> Option<CachedToken<'_>> {
+        let now_ms = self.login().client.coarse_now_ms();
+        let token = self.slot.cached_ref().filter(|token| token.is_fresh(now_ms, least))?;
         if token.is_due_ahead(now_ms) {
             self.refresh_ahead(&token);
         }
         Some(token)
     }
 
-    /// Starts a refresh in the background, unless one is under way.
+    /// Starts a refresh in the background, unless one is under way, somebody else has just looked, or it is too early after a
+    /// failure. Nobody waits for it.
+    #[cold]
     fn refresh_ahead(&self, token: &AccessToken) {
-        let need = Need { replace: Some(token.clone()), ..Need::default() };
         let now_ms = self.login().client.now_ms();
+        if !token.claim_ahead(now_ms) {
+            return;
+        }
+        let need = Need { replace: Some(token.clone()), ..Need::default() };
         if self.login().state().too_early(&self.slot.target, now_ms, Urgency::Ordinary).is_some() {
             return;
         }

@@ -1,20 +1,19 @@
 //! One access token of a login within this process: the cached token, and the one refresh under way.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::ArcSwapOption;
 use jeton_storage::TokenTarget;
 use tokio::sync::watch;
 
-use crate::access_token::Inner;
-use crate::{AccessToken, Error};
+use crate::sync::TokenCell;
+use crate::{AccessToken, CachedToken, Error};
 
 /// What a flight came to. `None` while it is under way.
 pub(crate) type Landing = Option<Result<AccessToken, Error>>;
 
 pub(crate) struct Slot {
     pub(crate) target: TokenTarget,
-    cached: ArcSwapOption<Inner>,
+    cached: TokenCell,
     /// Counts the changes of `cached`, which are made under this lock; reading takes none.
     changes: Mutex<u64>,
     flight: Mutex<Option<watch::Receiver<Landing>>>,
@@ -22,12 +21,18 @@ pub(crate) struct Slot {
 
 impl Slot {
     pub(crate) fn new(target: TokenTarget) -> Self {
-        Self { target, cached: ArcSwapOption::empty(), changes: Mutex::new(0), flight: Mutex::new(None) }
+        Self { target, cached: TokenCell::empty(), changes: Mutex::new(0), flight: Mutex::new(None) }
     }
 
     /// The token as this process knows it. Takes no lock.
     pub(crate) fn cached(&self) -> Option<AccessToken> {
-        self.cached.load_full().map(AccessToken)
+        self.cached_ref().map(|token| token.clone())
+    }
+
+    /// The same, borrowed: not even a counter is touched that others touch.
+    #[inline]
+    pub(crate) fn cached_ref(&self) -> Option<CachedToken<'_>> {
+        CachedToken::new(self.cached.load())
     }
 
     pub(crate) fn publish(&self, token: &AccessToken) {
@@ -41,7 +46,7 @@ impl Slot {
     fn change(&self, token: Option<&AccessToken>) {
         let mut changes = self.changes();
         *changes += 1;
-        self.cached.store(token.map(|token| token.0.clone()));
+        self.cached.store(token.cloned().map(Arc::new));
     }
 
     /// How often the cache changed so far, to be asked before a read whose result goes to [`publish_unless_changed`].
@@ -59,7 +64,7 @@ impl Slot {
             return false;
         }
         *changes += 1;
-        self.cached.store(Some(token.0.clone()));
+        self.cached.store(Some(Arc::new(token.clone())));
         true
     }
 

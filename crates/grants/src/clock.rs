@@ -13,6 +13,14 @@ pub trait Clock: Send + Sync {
     /// The time of day.
     fn now(&self) -> SystemTime;
 
+    /// The same time of day, as cheap as it can be had: it may lag behind [`now`](Self::now) by some milliseconds, and is
+    /// never ahead of it. Asked each time a cached token is read.
+    ///
+    /// Unless a clock has something cheaper, this is [`now`](Self::now).
+    fn coarse_now(&self) -> SystemTime {
+        self.now()
+    }
+
     /// Waits for that long. Dropping the future ends the wait.
     async fn sleep(&self, duration: Duration);
 }
@@ -21,6 +29,10 @@ pub trait Clock: Send + Sync {
 impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn now(&self) -> SystemTime {
         (**self).now()
+    }
+
+    fn coarse_now(&self) -> SystemTime {
+        (**self).coarse_now()
     }
 
     async fn sleep(&self, duration: Duration) {

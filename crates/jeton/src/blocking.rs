@@ -33,7 +33,7 @@ use jeton_grants::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode}
 use jeton_models::AuthorizationServerMetadata;
 use jeton_storage::StoreDescription;
 
-use crate::{AccessToken, Error, LoggedOut, LoginKey, PendingLogin, Scope, Token};
+use crate::{AccessToken, CachedToken, Error, LoggedOut, LoginKey, PendingLogin, Scope, Token};
 
 /// A [`jeton::Client`](crate::Client) whose calls block.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ impl Session {
         self.client.block_on(call(self.session.clone()))?
     }
 
-    /// A valid access token.
+    /// A valid access token. As long as the cached one is valid: no lock, no allocation, no other thread.
     ///
     /// # Errors
     /// As [`jeton::Session::token`](crate::Session::token).
@@ -139,12 +139,22 @@ impl Session {
     /// # Errors
     /// As [`jeton::Session::token_valid_for`](crate::Session::token_valid_for).
     pub fn token_valid_for(&self, least: Duration) -> Result<AccessToken, Error> {
-        self.run(move |session| async move { session.token_valid_for(least).await })
+        match self.session.cached_valid_for(least) {
+            Some(token) => Ok(token),
+            None => self.run(move |session| async move { session.token_valid_for(least).await }),
+        }
     }
 
     /// The cached token, if it is valid.
     pub fn cached(&self) -> Option<AccessToken> {
         self.session.cached()
+    }
+
+    /// The cached token, if it is valid, borrowed: the cheapest way to a token. See
+    /// [`jeton::Session::cached_ref`](crate::Session::cached_ref).
+    #[inline]
+    pub fn cached_ref(&self) -> Option<CachedToken<'_>> {
+        self.session.cached_ref()
     }
 
     /// Gets a new access token although the present one may still be good.
