@@ -126,6 +126,51 @@ pub enum StoreError {
         source: Arc<io::Error>,
     },
 
+    /// There is no keychain: none on this platform, none running in this session, none for this kind of log-on. Nothing
+    /// can have been kept there by a program that met the same.
+    #[error("there is no keychain to use: {what}")]
+    NoKeychain {
+        /// What is missing, and what to do.
+        what: String,
+    },
+
+    /// The keychain is locked, and was not unlocked when it asked.
+    #[error("the keychain is locked: {what}")]
+    Locked {
+        /// Why it stayed locked, and what to do.
+        what: String,
+    },
+
+    /// The keychain did not answer in time. Whether it still will is not known.
+    #[error(
+        "the keychain gave no answer to `{operation}` within {:.1} s: {}",
+        waited.as_secs_f64(),
+        if *pending {
+            "it may be asking for a password in a window; answer that, or restart it. What was asked may still happen, \
+             and a write keeps the lease until it has ended"
+        } else {
+            "an earlier call is still waiting for it, and this one was not begun; answer the window in which it may be \
+             asking for a password, or restart it"
+        }
+    )]
+    TimedOut {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// How long it was waited for.
+        waited: Duration,
+        /// Whether it was begun and may still happen. If not, it never will.
+        pending: bool,
+    },
+
+    /// The keychain refused, or failed.
+    #[error("the keychain could not {operation}: {what}")]
+    Keychain {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// What the keychain said, and what to do.
+        what: String,
+    },
+
     /// The store cannot be used at all: no place for it, no locks there, a runtime that is shutting down.
     #[error("the store cannot be used: {what}")]
     Unavailable {
@@ -171,7 +216,7 @@ impl StoreError {
     /// Whether the same call may well succeed a little later, with nothing mended by a person.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::LeaseTimeout { .. } | Self::NoSpace { .. } => true,
+            Self::LeaseTimeout { .. } | Self::NoSpace { .. } | Self::TimedOut { .. } => true,
             Self::Io { source, .. } => matches!(
                 source.kind(),
                 io::ErrorKind::Interrupted

@@ -120,6 +120,8 @@ mod error;
 mod file;
 mod format;
 mod key;
+#[cfg(feature = "keyring")]
+mod keyring;
 #[cfg(feature = "file")]
 mod lock;
 #[cfg(feature = "file")]

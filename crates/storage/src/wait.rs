@@ -28,7 +28,7 @@ pub(crate) async fn pause(duration: Duration) {
 }
 
 /// What the future gives, or `None` if it takes longer than that.
-#[cfg(feature = "memory")]
+#[cfg(any(feature = "memory", feature = "keyring"))]
 pub(crate) async fn within<T>(duration: Duration, future: impl Future<Output = T>) -> Option<T> {
     use std::future::poll_fn;
     use std::pin::pin;
