@@ -246,14 +246,21 @@ pub(crate) fn shown(url: &Url) -> String {
     url.into()
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3). A date in the past means: now.
+/// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3). `None` if there is none, or none that can be read, or if it says
+/// "any time": zero, or a date in the past.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
+    // Some servers send fractions. Whoever is asked to wait for 0.2 s does not come earlier.
+    let is_number = text.starts_with(|c: char| c.is_ascii_digit())
+        && text.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let wait = if is_number {
+        let seconds: f64 = text.parse().ok()?;
+        // Saturates at more than a hundred years.
+        Duration::from_secs((seconds.ceil() as u32).into())
+    } else {
+        httpdate::parse_http_date(text).ok()?.duration_since(now).ok()?
+    };
+    Some(wait).filter(|wait| !wait.is_zero())
 }
 
 #[cfg(test)]
@@ -271,9 +278,14 @@ mod tests {
         };
         assert_eq!(of("120"), Some(Duration::from_secs(120)));
         assert_eq!(of("Sun, 06 Nov 1994 08:50:07 GMT"), Some(Duration::from_secs(30)));
-        assert_eq!(of("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
-        assert_eq!(of("soon"), None);
-        assert_eq!(of("-1"), None);
+        assert_eq!(of("0.2"), Some(Duration::from_secs(1)));
+        assert_eq!(of("99999999999999999999999"), Some(Duration::from_secs(u32::MAX.into())));
+        for any_time in ["0", "00", "0.0", "Sun, 06 Nov 1994 08:00:00 GMT"] {
+            assert_eq!(of(any_time), None, "{any_time}");
+        }
+        for unreadable in ["", ".", "soon", "-1", "+1", "1e3", "1.2.3", "inf", "NaN", "120 s"] {
+            assert_eq!(of(unreadable), None, "{unreadable}");
+        }
     }
 
     #[test]

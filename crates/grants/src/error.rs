@@ -224,8 +224,13 @@ impl GrantError {
     }
 
     /// Whether the server refused for good what was presented: the code or refresh token is not valid (any more).
+    ///
+    /// That is `invalid_grant` (RFC 6749 §5.2), or a provider's own code for it, under any status but those of a server that
+    /// could not work or had no time (5xx, 429): those give no verdict.
     pub fn is_invalid_grant(&self) -> bool {
-        self.oauth_error().is_some_and(|error| error.code() == "invalid_grant")
+        self.oauth_error().is_some_and(|error| {
+            standard(error.code()) == "invalid_grant" && !matches!(error.status, 429 | 500..)
+        })
     }
 
     /// Whether the server may have acted on the request although there is no usable answer: a single-use refresh token
@@ -241,11 +246,14 @@ impl GrantError {
             }
             Self::Transport { source, .. } => source.may_have_reached_server(),
             // An answer under a success status that cannot be used: the server has done its part. An error page of a
-            // gateway (502, 504) says nothing of the server behind it. 503 and 429 say that it did nothing.
-            Self::Unusable { answer, .. } => !matches!(answer.status, 400..=499 | 503),
-            // A code that is registered says that the request was refused. Any other one under a 5xx is an accident.
-            Self::OAuth { error, .. } => match error.code() {
+            // gateway (502, 504) says nothing of the server behind it. 503 and 429 say that it did nothing, and 511 that the
+            // request did not get to it (RFC 6585 §6).
+            Self::Unusable { answer, .. } => !matches!(answer.status, 400..=499 | 503 | 511),
+            // A code that is registered says that the request was refused. Any other one under a 5xx is an accident, and so
+            // is `invalid_grant`.
+            Self::OAuth { error, .. } => match standard(error.code()) {
                 "server_error" => true,
+                "invalid_grant" => error.status >= 500 && error.status != 503,
                 code => error.status >= 500 && error.status != 503 && !is_registered(code),
             },
             _ => false,
@@ -289,6 +297,8 @@ impl GrantError {
                     Recovery::Retry { after: *retry_after }
                 }
                 (UnusableReason::TokenType(_) | UnusableReason::AccessTokenCharacters, _) => Recovery::GiveUp,
+                // A server that names a time wants to be asked again: rate limits come under 403, too.
+                _ if retry_after.is_some() => Recovery::Retry { after: *retry_after },
                 _ => Recovery::FixConfiguration,
             },
             Self::Redirected { .. }
@@ -315,7 +325,10 @@ impl GrantError {
 
 /// What to do by OAuth error code, and by status where the code is not registered.
 fn of_oauth_error(error: &OAuth2Error, retry_after: Option<Duration>) -> Recovery {
+    let no_verdict = error.status >= 500 && standard(error.code()) == "invalid_grant";
     match advice(error.code()) {
+        // "Not now" is about the time, whatever the code beside it is about.
+        _ if matches!(error.status, 429 | 503) || no_verdict => Recovery::Retry { after: retry_after },
         Some(Recovery::Retry { .. }) => Recovery::Retry { after: retry_after },
         Some(recovery) => recovery,
         None if matches!(error.status, 408 | 425 | 429 | 500..) => Recovery::Retry { after: retry_after },
@@ -323,15 +336,36 @@ fn of_oauth_error(error: &OAuth2Error, retry_after: Option<Duration>) -> Recover
     }
 }
 
-/// Whether that is one of the error codes of the RFCs: text that cannot be a secret.
+/// Whether that is one of the error codes of the RFCs, or stands for one: text that cannot be a secret.
 pub(crate) fn is_registered(code: &str) -> bool {
     advice(code).is_some()
+}
+
+/// Error codes that providers have of their own, and what the RFC calls the same thing. Only what their documentation leaves
+/// no doubt about: what is taken for `invalid_grant` ends a login.
+const SPELLINGS: [(&str, &str); 9] = [
+    // GitHub.
+    ("bad_refresh_token", "invalid_grant"),
+    ("bad_verification_code", "invalid_grant"),
+    ("incorrect_client_credentials", "invalid_client"),
+    // Slack. Its last two say themselves that a part of the work may have been done.
+    ("invalid_refresh_token", "invalid_grant"),
+    ("invalid_client_id", "invalid_client"),
+    ("bad_client_secret", "invalid_client"),
+    ("ratelimited", "temporarily_unavailable"),
+    ("internal_error", "server_error"),
+    ("fatal_error", "server_error"),
+];
+
+/// The registered code that says the same, or the code itself.
+fn standard(code: &str) -> &str {
+    SPELLINGS.iter().find(|(own, _)| *own == code).map_or(code, |(_, registered)| registered)
 }
 
 /// What to do by registered error code (RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5, RFC 8707 §2, RFC 9396 §5,
 /// RFC 9449 §5 and §8, OpenID Connect Core §3.1.2.6).
 fn advice(code: &str) -> Option<Recovery> {
-    Some(match code {
+    Some(match standard(code) {
         "invalid_grant"
         | "access_denied"
         | "expired_token"

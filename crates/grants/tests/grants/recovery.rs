@@ -48,7 +48,22 @@ async fn every_oauth_error_code_has_its_advice() {
         (400, "server_error", RETRY, true),
         // Under 200, or under a 5xx, a registered code means what it means.
         (200, "invalid_grant", LogIn, false),
-        (500, "invalid_grant", LogIn, false),
+        (401, "invalid_grant", LogIn, false),
+        (500, "invalid_client", FixConfiguration, false),
+        // But a server that could not work gives no verdict, and "not now" is about the time.
+        (500, "invalid_grant", RETRY, true),
+        (503, "invalid_grant", RETRY, false),
+        (429, "invalid_grant", RETRY, false),
+        (429, "access_denied", RETRY, false),
+        (503, "invalid_client", RETRY, false),
+        // What GitHub and Slack call it.
+        (200, "bad_refresh_token", LogIn, false),
+        (200, "bad_verification_code", LogIn, false),
+        (200, "incorrect_client_credentials", FixConfiguration, false),
+        (200, "invalid_refresh_token", LogIn, false),
+        (200, "bad_client_secret", FixConfiguration, false),
+        (200, "ratelimited", RETRY, false),
+        (200, "fatal_error", RETRY, true),
         (400, "made_up", GiveUp, false),
         (200, "made_up", GiveUp, false),
         (429, "made_up", RETRY, false),
@@ -59,7 +74,10 @@ async fn every_oauth_error_code_has_its_advice() {
         let error = refused(oauth_error(status, code)).await;
         assert_eq!(error.recovery(), recovery, "{status} {code}");
         assert_eq!(error.may_have_been_acted_on(), acted_on, "{status} {code}");
-        assert_eq!(error.is_invalid_grant(), code == "invalid_grant");
+        let refuses_for_good =
+            ["invalid_grant", "bad_refresh_token", "bad_verification_code", "invalid_refresh_token"];
+        let expected = refuses_for_good.contains(&code) && recovery == LogIn;
+        assert_eq!(error.is_invalid_grant(), expected, "{status} {code}");
     }
 }
 
@@ -80,6 +98,7 @@ async fn every_status_without_an_oauth_error_has_its_advice() {
         (502, RETRY, true),
         (503, RETRY, false),
         (504, RETRY, true),
+        (511, RETRY, false),
         (520, RETRY, true),
     ] {
         for answered in [
@@ -158,16 +177,18 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date() {
     for (value, after) in [
         ("120", Some(120)),
         (" 7 ", Some(7)),
-        ("0", Some(0)),
+        // Any time.
+        ("0", None),
         ("Sun, 06 Nov 1994 08:50:07 GMT", Some(30)),
         ("Sunday, 06-Nov-94 08:50:07 GMT", Some(30)),
         ("Sun Nov  6 08:50:07 1994", Some(30)),
-        ("Sun, 06 Nov 1994 08:00:00 GMT", Some(0)),
-        ("18446744073709551615", Some(u64::MAX)),
-        ("18446744073709551616", None),
+        ("Sun, 06 Nov 1994 08:00:00 GMT", None),
+        ("18446744073709551615", Some(u32::MAX.into())),
+        ("18446744073709551616", Some(u32::MAX.into())),
+        // Not what the RFC allows, but clear.
+        ("1.5", Some(2)),
         ("soon", None),
         ("-5", None),
-        ("1.5", None),
     ] {
         let answers = [
             with_header(answer(503, "text/html", "<h1>busy</h1>"), "retry-after", value),
@@ -185,6 +206,12 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date() {
             assert!(error.recovery().to_string().starts_with("try again"));
         }
     }
+    // A server that names a time wants to be asked again, whatever its status.
+    let transport =
+        Scripted::new(&clock, [with_header(answer(403, "text/html", "<h1>slower</h1>"), "retry-after", "9")]);
+    let cx = GrantContext::new(&server, "me", &authentication, &transport, &clock);
+    let after = Some(Duration::from_secs(9));
+    assert_eq!(ClientCredentials.obtain(&cx).await.unwrap_err().recovery(), Recovery::Retry { after });
     // Where waiting does not help, the header changes nothing.
     let transport =
         Scripted::new(&clock, [with_header(oauth_error(400, "invalid_grant"), "retry-after", "9")]);
