@@ -69,6 +69,50 @@ pub enum StoreError {
         found: Box<LoginKey>,
     },
 
+    /// What is stored is sealed (encrypted), and not with a key that this store has. It stays as it is: no new login and no
+    /// log-out replaces it.
+    #[error(
+        "{place} is sealed with another key than this store was given ({what}): open it with the right key or passphrase;          nothing was changed"
+    )]
+    WrongSealingKey {
+        /// The file.
+        place: String,
+        /// What is known of the right key.
+        what: String,
+    },
+
+    /// The key that logins are sealed with is not where it was kept. They stay as they are.
+    #[error(
+        "the key that the logins in {} are sealed with is lost: {what}. Restore that from a backup; or move the folder          away and log in again", folder.display()
+    )]
+    SealingKeyLost {
+        /// Where the sealed logins are.
+        folder: PathBuf,
+        /// What is missing.
+        what: String,
+    },
+
+    /// A sealed login, or a file of sealed keys, is not what was sealed there. It stays as it is: no new login and no
+    /// log-out replaces it.
+    #[error(
+        "{place} does not open: {what}. It was left as it is: restore it from a backup, or move it away and log in again"
+    )]
+    SealBroken {
+        /// The file or entry.
+        place: String,
+        /// What is wrong with it.
+        what: String,
+    },
+
+    /// A store of sealed logins met one that is not. It was left alone.
+    #[error(
+        "the login in {place} is not encrypted, and this store keeps encrypted ones only: move it with `transfer` from a          plain file store to a sealed one in another folder, or open it with the plain file store"
+    )]
+    NotSealed {
+        /// The file.
+        place: String,
+    },
+
     /// Others than the owner may read or write what only the owner should; nothing was read.
     #[error("{} can be accessed by other users (mode {mode:03o}), so nothing was read: {mend}", path.display())]
     Permissions {

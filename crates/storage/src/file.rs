@@ -153,8 +153,7 @@ impl TokenLease for FileLease {
     }
 
     async fn save(&mut self, record: &LoginRecord) -> Result<(), StoreError> {
-        self.0.check_key(record)?;
-        self.0.save(plain(), record.to_json()).await
+        self.0.save(plain(), record, |json, _| Ok(json)).await
     }
 
     async fn delete(&mut self) -> Result<(), StoreError> {

@@ -12,9 +12,9 @@ use crate::record::{LoginRecord, LoginStatus, RecordError, RefreshHold};
 use crate::{LoginKey, StoredToken, TokenTarget};
 
 /// What the member `format` of a login says.
-const FORMAT: &str = "jeton-login";
+pub(crate) const FORMAT: &str = "jeton-login";
 /// How every `format` of jeton begins, those of other kinds of record too.
-const FAMILY: &str = "jeton-";
+pub(crate) const FAMILY: &str = "jeton-";
 /// The version that is written, and the highest that is read.
 const VERSION: u64 = 1;
 /// How deep an extra member may nest. The JSON reader stops at 128, and the record around it takes a few: a

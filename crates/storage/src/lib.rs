@@ -13,6 +13,10 @@
     doc = "- [`FileStore`] (feature `file`): a file per login, shared by all programs of the user."
 )]
 #![cfg_attr(
+    feature = "keyring",
+    doc = "- [`KeyringStore`] (feature `keyring`): the operating system's keychain, shared by all programs of the user."
+)]
+#![cfg_attr(
     feature = "contract-tests",
     doc = "- [`contract`] (feature `contract-tests`): what every store must pass, yours too."
 )]
@@ -108,7 +112,8 @@
 //!
 //! Reserved names: in the record `binding` (what the login is bound to: a DPoP key, a certificate), `id_token`,
 //! `metadata` (what the server said about itself), `note` (for people); as `format` `jeton-client` (a client
-//! registration) and `jeton-sealed-login` (an encrypted login).
+//! registration), `jeton-sealed-login` (an encrypted login) and `jeton-login-parts` (the entry of a keychain that names
+//! the entries of a record too large for one).
 
 #[cfg(feature = "file")]
 mod blocking;
@@ -135,6 +140,8 @@ mod platform;
 #[cfg(feature = "file")]
 mod private_folder;
 mod record;
+#[cfg(feature = "sealed")]
+mod sealed;
 mod store;
 mod stored_token;
 mod time;
@@ -147,9 +154,13 @@ pub use error::{Holder, StoreError};
 #[cfg(feature = "file")]
 pub use file::FileStore;
 pub use key::{DEFAULT_ACCOUNT, LoginKey};
+#[cfg(feature = "keyring")]
+pub use keyring::{KeyringStore, KeyringStoreBuilder};
 #[cfg(feature = "memory")]
 pub use memory::MemoryStore;
 pub use record::{LoginRecord, LoginStatus, RecordError, RefreshHold};
+#[cfg(feature = "sealed")]
+pub use sealed::{Argon2Cost, Resealed, SealedStore, SealingKey};
 pub use store::{LoginKeys, TokenLease, TokenStore};
 pub use stored_token::{StoredToken, TokenTarget};
 pub use time::unix_ms;

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, ReadDir};
 use std::io::{Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +18,9 @@ use crate::{LoginKey, LoginRecord, StoreError, blocking};
 
 /// How many logins a listing reads at a time on a blocking thread.
 const BATCH: usize = 64;
+
+/// What is said of a damaged login that was set aside before.
+const FOUND_EARLIER: &str = "found earlier, and nobody has logged in since";
 
 /// What a login is wrapped in while it is in a file.
 pub(crate) trait Envelope: Send + Sync {
@@ -54,7 +57,7 @@ impl LoginFolder {
     }
 
     fn login(&self, key: &LoginKey) -> LoginFiles {
-        LoginFiles { folder: Arc::clone(&self.0), name: name_of(key), key: key.clone() }
+        LoginFiles { folder: Arc::clone(&self.0), name: name_of(key) }
     }
 
     /// The record as it is now.
@@ -69,10 +72,37 @@ impl LoginFolder {
 
     /// Waits for the lease on that login, at most until the deadline.
     pub(crate) async fn lease(&self, key: &LoginKey, deadline: Duration) -> Result<FolderLease, StoreError> {
-        let login = self.login(key);
+        self.lease_files(self.login(key), deadline).await
+    }
+
+    /// The same for the login that a file of that name holds: see [`file_names`](Self::file_names).
+    pub(crate) async fn lease_of_file(
+        &self,
+        file_name: &str,
+        deadline: Duration,
+    ) -> Result<FolderLease, StoreError> {
+        let name = format!("{PREFIX}{}", digest_in(file_name));
+        self.lease_files(LoginFiles { folder: Arc::clone(&self.0), name }, deadline).await
+    }
+
+    async fn lease_files(&self, login: LoginFiles, deadline: Duration) -> Result<FolderLease, StoreError> {
         let lock = self.locks().lock(&login.name, deadline).await?;
         let held = Held { login, room: None, may_be_replaced: false, _lock: lock };
-        Ok(FolderLease { key: key.clone(), held: Arc::new(Mutex::new(held)) })
+        Ok(FolderLease { held: Arc::new(Mutex::new(held)) })
+    }
+
+    /// The files that hold logins, none of them opened. Blocks, and holds all names in memory: not for the everyday.
+    pub(crate) fn file_names(&self) -> Result<Vec<String>, StoreError> {
+        if !self.0.exists()? {
+            return Ok(Vec::new());
+        }
+        let failed = |error| StoreError::io("list the folder", self.path(), error);
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(self.path()).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            names.extend(name.to_str().filter(|name| kind_of(name) == Some("json")).map(str::to_owned));
+        }
+        Ok(names)
     }
 
     /// The logins, read as they are asked for.
@@ -88,6 +118,15 @@ const PREFIX: &str = "login-";
 
 fn name_of(key: &LoginKey) -> String {
     format!("{PREFIX}{}", key.digest())
+}
+
+/// What comes after `login-<digest>.` in the name of a file; `None` for other files.
+fn kind_of(file_name: &str) -> Option<&str> {
+    let (name, kind) = file_name.split_once('.')?;
+    let digest = name.strip_prefix(PREFIX)?;
+    let is_digest =
+        digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_digest.then_some(kind)
 }
 
 /// The digest in the name of a login, or of one of its files.
@@ -111,11 +150,19 @@ fn damaged_name(name: &str) -> String {
 /// The files of one login. All of this blocks.
 struct LoginFiles {
     folder: Arc<PrivateFolder>,
+    /// `login-<digest>`
     name: String,
-    key: LoginKey,
 }
 
 impl LoginFiles {
+    fn digest(&self) -> &str {
+        digest_in(&self.name)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path_of(&data_name(&self.name))
+    }
+
     /// The record as it is now. Changes nothing, whatever it finds.
     fn read(&self, envelope: &dyn Envelope) -> Result<Option<LoginRecord>, StoreError> {
         if !self.folder.exists()? {
@@ -126,15 +173,15 @@ impl LoginFiles {
         for _ in 0..2 {
             if let Some(contents) = self.folder.read(&data)? {
                 let path = self.folder.path_of(&data);
-                let record = envelope.open(&contents, digest_in(&self.name), &path)?;
-                return match record.key == self.key {
+                let record = envelope.open(&contents, self.digest(), &path)?;
+                return match record.key.digest() == self.digest() {
                     true => Ok(Some(record)),
                     false => Err(wrong_key(&path, record.key)),
                 };
             }
             if self.folder.has(&damaged)? {
                 return Err(StoreError::Damaged {
-                    what: format!("{}: found earlier, and nobody has logged in since", self.key),
+                    what: FOUND_EARLIER.to_owned(),
                     set_aside: Some(self.folder.path_of(&damaged)),
                 });
             }
@@ -150,7 +197,7 @@ impl LoginFiles {
         };
         self.folder.rename(&data_name(&self.name), &name)?;
         self.folder.sync()?;
-        tracing::warn!(login = %self.key, path = %self.folder.path_of(&name).display(), "a damaged login was set aside");
+        tracing::warn!(path = %self.folder.path_of(&name).display(), "a damaged login was set aside");
         Ok(name)
     }
 
@@ -232,6 +279,10 @@ impl Held {
 
     fn save(&mut self, envelope: &dyn Envelope, contents: &[u8]) -> Result<(), StoreError> {
         self.look_before_writing(envelope)?;
+        self.write(contents)
+    }
+
+    fn write(&mut self, contents: &[u8]) -> Result<(), StoreError> {
         let temporary = temporary_name(&self.login.name);
         let room = match self.room.take() {
             Some(room) => room,
@@ -259,9 +310,30 @@ impl Held {
         folder.sync()?;
         // The login is kept, and a record hides the damaged one from every load: no reason to fail.
         if let Err(error) = self.login.settle_damage() {
-            tracing::warn!(login = %self.login.key, %error, "the damaged login that was replaced keeps its name");
+            tracing::warn!(login = self.login.name, %error, "the damaged login that was replaced keeps its name");
         }
         Ok(())
+    }
+
+    fn rewrite(
+        &mut self,
+        change: impl FnOnce(&[u8], &str, &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let Some(old) = self.login.folder.read(&data_name(&self.login.name))? else { return Ok(false) };
+        let Some(new) = change(&old, self.login.digest(), &self.login.path())? else { return Ok(false) };
+        self.write(&new)?;
+        Ok(true)
+    }
+
+    fn put_away(&mut self) -> Result<Option<PathBuf>, StoreError> {
+        let folder = &self.login.folder;
+        if !folder.has(&data_name(&self.login.name))? {
+            return Ok(None);
+        }
+        let name = self.login.unused_dated_name()?;
+        folder.rename(&data_name(&self.login.name), &name)?;
+        folder.sync()?;
+        Ok(Some(folder.path_of(&name)))
     }
 
     fn delete(&mut self, envelope: &dyn Envelope) -> Result<(), StoreError> {
@@ -282,7 +354,7 @@ impl Held {
         // Closed first, for Windows.
         drop(room);
         if let Err(error) = self.login.folder.remove(&temporary_name(&self.login.name)) {
-            tracing::debug!(login = %self.login.key, %error, "the room reserved for a login is left behind");
+            tracing::debug!(login = self.login.name, %error, "the room reserved for a login is left behind");
         }
     }
 }
@@ -316,7 +388,6 @@ fn fill(file: &mut File, bytes: usize) -> std::io::Result<()> {
 /// The sole right to write one login. Each operation runs on a blocking thread with a share of what is held: a dropped
 /// future, or lease, neither tears the file nor releases the lock before the operation has ended.
 pub(crate) struct FolderLease {
-    key: LoginKey,
     held: Arc<Mutex<Held>>,
 }
 
@@ -340,24 +411,43 @@ impl FolderLease {
         self.run(envelope, move |held, envelope| held.reserve(envelope, bytes)).await
     }
 
-    /// Refuses the record of another login.
-    pub(crate) fn check_key(&self, record: &LoginRecord) -> Result<(), StoreError> {
-        match record.key == self.key {
-            true => Ok(()),
-            false => Err(StoreError::WrongKey {
-                place: format!("the lease on {}", self.key),
-                found: Box::new(record.key.clone()),
-            }),
-        }
-    }
-
-    /// Writes the file; durable when it returns.
+    /// Writes the record as `wrap` makes it; durable when it returns.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongKey`] if it is the record of another login; those of `wrap`; what keeps it from being written.
     pub(crate) async fn save(
         &self,
         envelope: Arc<dyn Envelope>,
-        contents: Zeroizing<Vec<u8>>,
+        record: &LoginRecord,
+        wrap: impl FnOnce(Zeroizing<Vec<u8>>, &str) -> Result<Zeroizing<Vec<u8>>, StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
-        self.run(envelope, move |held, envelope| held.save(envelope, &contents)).await
+        let (key, json) = (record.key.clone(), record.to_json());
+        self.run(envelope, move |held, envelope| {
+            if key.digest() != held.login.digest() {
+                let place = format!("the lease on the login in {}", held.login.path().display());
+                return Err(StoreError::WrongKey { place, found: Box::new(key) });
+            }
+            let contents = wrap(json, held.login.digest())?;
+            held.save(envelope, &contents)
+        })
+        .await
+    }
+
+    /// Replaces the file by what `change` makes of its contents, unless that is `None`; durable when it returns.
+    /// Whether it did.
+    pub(crate) async fn rewrite(
+        &self,
+        change: impl FnOnce(&[u8], &str, &Path) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> + Send + 'static,
+    ) -> Result<bool, StoreError> {
+        let held = Arc::clone(&self.held);
+        blocking::run(move || locked(&held).rewrite(change)).await
+    }
+
+    /// Gives the file, whatever is in it, the name of a damaged one that was settled; where it is then. `None` if there
+    /// is no file.
+    pub(crate) async fn put_away(&self) -> Result<Option<PathBuf>, StoreError> {
+        let held = Arc::clone(&self.held);
+        blocking::run(move || locked(&held).put_away()).await
     }
 
     /// Removes the file; durable when it returns.
@@ -390,6 +480,30 @@ enum Entries {
 }
 
 impl LoginList {
+    /// Reads the rest with another envelope.
+    pub(crate) async fn use_envelope(&self, envelope: Arc<dyn Envelope>) -> Result<(), StoreError> {
+        let listing = Arc::clone(&self.0);
+        blocking::run(move || {
+            locked(&listing).envelope = envelope;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The key in the file of that name, read again; `None` if it is gone.
+    pub(crate) async fn read_again(
+        &self,
+        file_name: &str,
+        envelope: Arc<dyn Envelope>,
+    ) -> Result<Option<LoginKey>, StoreError> {
+        let (listing, file_name) = (Arc::clone(&self.0), file_name.to_owned());
+        blocking::run(move || {
+            let folder = Arc::clone(&locked(&listing).folder);
+            key_in(&folder, &file_name, &*envelope)
+        })
+        .await
+    }
+
     /// The next login; `None` at the end. May be dropped before it is ready without losing one.
     pub(crate) async fn next(&mut self) -> Option<Listed> {
         loop {
@@ -453,18 +567,13 @@ impl Listing {
 
 /// The login that the file of that name holds; `None` for any other file.
 fn login_in(folder: &PrivateFolder, file_name: &str, envelope: &dyn Envelope) -> Option<Listed> {
-    let (name, kind) = file_name.split_once('.')?;
-    let digest = name.strip_prefix(PREFIX)?;
-    if digest.len() != 64 || !digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
-    let key = match kind {
+    let key = match kind_of(file_name)? {
         "json" => key_in(folder, file_name, envelope).transpose()?,
         // Reported with the record if there is one, and then it is readable.
-        "damaged" => match folder.has(&data_name(name)) {
+        "damaged" => match folder.has(&data_name(&format!("{PREFIX}{}", digest_in(file_name)))) {
             Ok(true) => return None,
             Ok(false) => Err(StoreError::Damaged {
-                what: "found earlier, and nobody has logged in since".to_owned(),
+                what: FOUND_EARLIER.to_owned(),
                 set_aside: Some(folder.path_of(file_name)),
             }),
             Err(error) => Err(error),

@@ -2,7 +2,7 @@
 //! Everything here blocks; every file is opened through here, so that no link is followed and no mode overlooked.
 
 use std::fs::{File, OpenOptions, symlink_metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -159,6 +159,20 @@ impl PrivateFolder {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Replaces a small file, or creates it: whole and durable when it returns, the old one or the new one before. Only for
+    /// whoever holds a lock that keeps others from doing the same.
+    #[cfg(feature = "sealed")]
+    pub(crate) fn replace(&self, name: &str, contents: &[u8]) -> Result<(), StoreError> {
+        let temporary = format!("{name}.tmp");
+        let mut file = self.create_anew(&temporary)?;
+        let written = file.write_all(contents).and_then(|()| file.sync_all());
+        written.map_err(|error| StoreError::io("write", self.path_of(&temporary), error))?;
+        // Closed first, for Windows.
+        drop(file);
+        self.rename(&temporary, name)?;
+        self.sync()
     }
 
     /// Makes new names durable.

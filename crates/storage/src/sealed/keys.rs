@@ -1,0 +1,291 @@
+//! The keys of one opened store: loaded when the first file asks for one, made when the first login is written, and
+//! loaded again when a file names a key that is not known, which another process has made since.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use super::envelope::key_id_of;
+use super::gate;
+use super::key::{SealingKey, fill_random, hex};
+use super::keys_file::{self, KeysFile};
+use super::ring::Ring;
+use super::source::Source;
+use crate::login_folder::LoginFolder;
+use crate::{StoreError, blocking};
+
+/// How long to wait for a process that makes the first key, or makes another one current: both take milliseconds.
+const MOMENT: Duration = Duration::from_secs(15);
+/// The lock under which the first key is made.
+const CREATION: &str = "sealing";
+
+pub(crate) struct Keys {
+    pub(super) folder: LoginFolder,
+    pub(super) source: Source,
+    /// Only to open with.
+    pub(super) previous: Vec<SealingKey>,
+    known: RwLock<Arc<Ring>>,
+    /// Held while keys are loaded: who comes second finds them.
+    loading: Mutex<()>,
+}
+
+impl Keys {
+    pub(super) fn new(folder: LoginFolder, source: Source, previous: Vec<SealingKey>) -> Self {
+        let known = match &source {
+            Source::Given(key) => Ring::new(key, previous.clone()),
+            _ => Ring::default(),
+        };
+        Self { folder, source, previous, known: RwLock::new(Arc::new(known)), loading: Mutex::new(()) }
+    }
+
+    /// The keys as far as they are known.
+    pub(super) fn known(&self) -> Arc<Ring> {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_known(&self, mut ring: Ring) -> Arc<Ring> {
+        ring.add(self.previous.iter().cloned());
+        let ring = Arc::new(ring);
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&ring);
+        ring
+    }
+
+    /// The keys as they are now, for somebody whom those that he `saw` did not help. The same ones if there can be no
+    /// others.
+    pub(super) async fn newer_than(&self, seen: &Arc<Ring>) -> Result<Arc<Ring>, StoreError> {
+        let _loading = self.loading.lock().await;
+        let known = self.known();
+        if matches!(self.source, Source::Given(_)) || !Arc::ptr_eq(&known, seen) {
+            return Ok(known);
+        }
+        match self.read_file().await? {
+            Some(file) => self.load(&file).await,
+            // Nothing was ever sealed here by this kind of store, and what was sealed otherwise may open with those.
+            None if !self.previous.is_empty() => Ok(self.set_known(Ring::default())),
+            None => Err(self.keys_file_lost()),
+        }
+    }
+
+    /// Makes the first key if there is none, and loads the keys.
+    pub(super) async fn ready(&self) -> Result<(), StoreError> {
+        if matches!(self.source, Source::Given(_)) {
+            return self.refuse_keys_file().await;
+        }
+        if self.read_file().await?.is_none() {
+            self.create().await?;
+        }
+        self.for_writing().await.map(drop)
+    }
+
+    /// The keys to write with, and the passage that keeps the current one current.
+    pub(super) async fn for_writing(&self) -> Result<(Arc<Ring>, Option<Arc<gate::Shared>>), StoreError> {
+        if matches!(self.source, Source::Given(_)) {
+            self.refuse_keys_file().await?;
+            return Ok((self.known(), None));
+        }
+        // Before the gate: nobody waits inside of it.
+        if self.read_file().await?.is_none() {
+            self.create().await?;
+        }
+        let passage = gate::pass(self.folder.private(), MOMENT).await?;
+        let file = self.read_file().await?.ok_or_else(|| self.keys_file_lost())?;
+        let known = self.known();
+        if known.current_id() == file.current() && known.current().is_some() {
+            return Ok((known, Some(Arc::new(passage))));
+        }
+        let _loading = self.loading.lock().await;
+        let ring = match self.load(&file).await {
+            Err(StoreError::SealingKeyLost { .. }) if self.nothing_is_sealed().await? => {
+                // The keychain was emptied, and nothing is lost by it.
+                drop(passage);
+                return Box::pin(self.begin_anew(&file)).await;
+            }
+            ring => ring?,
+        };
+        Ok((ring, Some(Arc::new(passage))))
+    }
+
+    /// Makes a key in the place of one that was lost and that nothing was sealed with.
+    async fn begin_anew(
+        &self,
+        lost: &KeysFile,
+    ) -> Result<(Arc<Ring>, Option<Arc<gate::Shared>>), StoreError> {
+        let _creating = self.folder.locks().lock(CREATION, MOMENT).await?;
+        if self.read_file().await?.as_ref() == Some(lost) {
+            self.make_key().await?;
+        }
+        let passage = gate::pass(self.folder.private(), MOMENT).await?;
+        let file = self.read_file().await?.ok_or_else(|| self.keys_file_lost())?;
+        Ok((self.load(&file).await?, Some(Arc::new(passage))))
+    }
+
+    /// Makes the first key, unless somebody else was first, or something is sealed with one that is not known.
+    async fn create(&self) -> Result<(), StoreError> {
+        let _creating = self.folder.locks().lock(CREATION, MOMENT).await?;
+        if self.read_file().await?.is_some() {
+            return Ok(());
+        }
+        if !self.nothing_is_sealed().await? {
+            return Err(self.keys_file_lost());
+        }
+        self.make_key().await
+    }
+
+    /// Only under the lock of creation.
+    async fn make_key(&self) -> Result<(), StoreError> {
+        let ring = Ring::new(&SealingKey::generate()?, []);
+        let file = match &self.source {
+            Source::Given(_) => return Ok(()),
+            Source::Keychain(_) => {
+                let mut entry = [0; 8];
+                fill_random(&mut entry)?;
+                // An entry of its own for each folder: two that shared one would drop each other's keys.
+                let file = KeysFile::Keychain {
+                    entry: format!("sealing-keys-{}", hex(&entry)),
+                    current: ring.current_id().to_owned(),
+                };
+                // The entry first. What is left behind by a death in between is an entry that nobody needs.
+                self.keep_in_keychain(&file, &ring).await?;
+                file
+            }
+            Source::Passphrase(passphrase) => {
+                let (passphrase, ring) = (Arc::clone(passphrase), ring.clone());
+                blocking::run(move || KeysFile::sealed(&ring, &passphrase)).await?
+            }
+        };
+        self.write_file(&file).await?;
+        self.set_known(ring);
+        Ok(())
+    }
+
+    /// Puts the keys into the keychain and looks whether they are there.
+    pub(super) async fn keep_in_keychain(&self, file: &KeysFile, ring: &Ring) -> Result<(), StoreError> {
+        let (Source::Keychain(place), KeysFile::Keychain { entry, .. }) = (&self.source, file) else {
+            return Ok(());
+        };
+        let json = ring.to_json();
+        place.set(entry, json.clone()).await?;
+        match place.get(entry).await? {
+            Some(found) if found == json => Ok(()),
+            _ => Err(StoreError::Unavailable {
+                what: format!(
+                    "{} does not keep what it took: nothing was sealed with that key",
+                    place.name()
+                ),
+            }),
+        }
+    }
+
+    /// Loads what the keys file speaks of, for this store to use.
+    async fn load(&self, file: &KeysFile) -> Result<Arc<Ring>, StoreError> {
+        Ok(self.set_known(self.kept_ring(file).await?))
+    }
+
+    /// The keys that the keys file speaks of.
+    pub(super) async fn kept_ring(&self, file: &KeysFile) -> Result<Ring, StoreError> {
+        let path = self.folder.private().path_of(keys_file::NAME);
+        let (json, from) = match (&self.source, file) {
+            (Source::Keychain(place), KeysFile::Keychain { entry, .. }) => {
+                let lost = || StoreError::SealingKeyLost {
+                    folder: self.folder.path().to_owned(),
+                    what: format!("{} has no entry {entry:?} any more", place.name()),
+                };
+                let json = place.get(entry).await?.filter(|json| !json.is_empty()).ok_or_else(lost)?;
+                (json, format!("the entry {entry:?} of {}", place.name()))
+            }
+            (Source::Passphrase(passphrase), KeysFile::Passphrase { .. }) => {
+                let (passphrase, file) = (Arc::clone(passphrase), file.clone());
+                let opened = blocking::run(move || match &file {
+                    KeysFile::Passphrase { current, cost, salt, nonce, keys } => {
+                        keys_file::open(&passphrase, (current, *cost, salt), nonce, keys)
+                    }
+                    KeysFile::Keychain { .. } => Ok(None),
+                });
+                let wrong = || StoreError::WrongSealingKey {
+                    place: path.display().to_string(),
+                    what: "another passphrase, unless the file was changed".to_owned(),
+                };
+                (opened.await?.ok_or_else(wrong)?, path.display().to_string())
+            }
+            (source, file) => return Err(self.other_source(source, file)),
+        };
+        let broken = |what: &str| StoreError::SealBroken { place: from.clone(), what: what.to_owned() };
+        let ring = Ring::from_json(&json).map_err(broken)?;
+        ring.with_current(file.current()).ok_or_else(|| StoreError::SealingKeyLost {
+            folder: self.folder.path().to_owned(),
+            what: format!("{from} does not hold the key {} (an old copy put back?)", file.current()),
+        })
+    }
+
+    pub(super) async fn read_file(&self) -> Result<Option<KeysFile>, StoreError> {
+        let folder = self.folder.private().clone();
+        blocking::run(move || {
+            if !folder.exists()? {
+                return Ok(None);
+            }
+            let path = folder.path_of(keys_file::NAME);
+            folder.read(keys_file::NAME)?.map(|json| KeysFile::from_json(&json, &path)).transpose()
+        })
+        .await
+    }
+
+    pub(super) async fn write_file(&self, file: &KeysFile) -> Result<(), StoreError> {
+        let (folder, json) = (self.folder.private().clone(), file.to_json()?);
+        blocking::run(move || {
+            folder.create()?;
+            folder.replace(keys_file::NAME, &json)
+        })
+        .await
+    }
+
+    /// A given key must not mix with those of a keychain or passphrase, whose store could then not read its logins.
+    pub(super) async fn refuse_keys_file(&self) -> Result<(), StoreError> {
+        match self.read_file().await? {
+            None => Ok(()),
+            Some(file) => Err(self.other_source(&self.source, &file)),
+        }
+    }
+
+    /// Whether no login in the folder is sealed, but with keys that are known.
+    async fn nothing_is_sealed(&self) -> Result<bool, StoreError> {
+        let (folder, previous) =
+            (self.folder.clone(), self.previous.iter().map(SealingKey::id).collect::<Vec<_>>());
+        blocking::run(move || {
+            for name in folder.file_names()? {
+                let path = folder.private().path_of(&name);
+                let Some(contents) = folder.private().read(&name)? else { continue };
+                match key_id_of(&contents, &path) {
+                    Ok(id) if previous.contains(&id) => {}
+                    Err(StoreError::NotSealed { .. }) => {}
+                    _ => return Ok(false),
+                }
+            }
+            Ok(true)
+        })
+        .await
+    }
+
+    pub(super) fn keys_file_lost(&self) -> StoreError {
+        StoreError::SealingKeyLost {
+            folder: self.folder.path().to_owned(),
+            what: format!("{} is gone, or they were sealed with a key that a program gave", keys_file::NAME),
+        }
+    }
+
+    fn other_source(&self, source: &Source, file: &KeysFile) -> StoreError {
+        let used = match file {
+            KeysFile::Keychain { .. } => "a key in the keychain",
+            KeysFile::Passphrase { .. } => "a passphrase",
+        };
+        StoreError::WrongSealingKey {
+            place: self.folder.path().display().to_string(),
+            what: format!("with {used}, and this store was opened with {}", source.name()),
+        }
+    }
+}
+
+/// Names what a file is sealed with, in the words of this store.
+pub(super) fn is_unknown_key(error: &StoreError) -> bool {
+    matches!(error, StoreError::WrongSealingKey { .. })
+}
