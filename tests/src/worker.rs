@@ -35,6 +35,9 @@ pub struct Setup {
     /// The longest wait for a lease, in milliseconds; the client's own choice unless set.
     #[serde(default)]
     pub lease_timeout_ms: Option<u64>,
+    /// How long before its expiry a token counts as expired, in milliseconds; the client's own choice unless set.
+    #[serde(default)]
+    pub early_expiry_ms: Option<u64>,
 }
 
 /// What a worker is told.
@@ -126,6 +129,9 @@ pub fn run() {
         .clock(clock.clone());
     if let Some(ms) = setup.lease_timeout_ms {
         builder = builder.lease_timeout(Duration::from_millis(ms));
+    }
+    if let Some(ms) = setup.early_expiry_ms {
+        builder = builder.early_expiry(Duration::from_millis(ms));
     }
     let client = builder.build().expect("a client");
     let session = client.account(&setup.account);
@@ -262,6 +268,24 @@ impl Worker {
     /// Whether the process still runs.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().expect("our own child").is_none()
+    }
+
+    /// Suspends the process, as Ctrl-Z, a debugger or a container runtime does. It holds on to all that it has.
+    #[cfg(unix)]
+    pub fn suspend(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Lets it go on.
+    #[cfg(unix)]
+    pub fn go_on(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal)
+            .expect("our own child");
     }
 
     /// Ends the process at once, as `SIGKILL` and `TerminateProcess` do.

@@ -5,117 +5,19 @@
 
 use std::time::Duration;
 
-use jeton_devserver::{DevServer, Endpoint, Fault};
-use jeton_storage::{FileStore, LoginKey, LoginRecord, TokenStore as _};
+use jeton_devserver::{Endpoint, Fault};
 use jeton_tests::browser::PATIENCE;
-use jeton_tests::worker::{Command, Reply, Setup, Worker};
+use jeton_tests::house::{House, advance, one_token, tell_all};
+use jeton_tests::worker::{Command, Reply, Worker};
 use jeton_tests::world::LIFETIME;
-use tempfile::TempDir;
 
-const GRANT: &str = "refresh_token";
-
-/// A strict server on the machine's clock plus what `pass_an_expiry` adds, and the folder of the file store.
-struct House {
-    server: DevServer,
-    folder: TempDir,
-}
-
-impl House {
-    fn new() -> Self {
-        Self { server: DevServer::start().unwrap(), folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn setup(&self, account: &str) -> Setup {
-        Setup {
-            issuer: self.server.issuer().to_owned(),
-            client_id: DevServer::PUBLIC_CLIENT.to_owned(),
-            account: account.to_owned(),
-            // The store makes the folder itself, with the permissions that it insists on.
-            folder: self.folder.path().join("logins"),
-            lease_timeout_ms: None,
-        }
-    }
-
-    fn worker_of(&self, account: &str) -> Worker {
-        Worker::start(env!("CARGO_BIN_EXE_worker"), &self.setup(account))
-    }
-
-    fn worker(&self) -> Worker {
-        self.worker_of("default")
-    }
-
-    fn workers(&self, count: usize) -> Vec<Worker> {
-        (0..count).map(|_| self.worker()).collect()
-    }
-
-    /// A worker that has just logged in.
-    fn signed_in(&self) -> Worker {
-        let mut worker = self.worker();
-        worker.ask(&Command::LogIn).token();
-        worker
-    }
-
-    /// Lets every access token expire, on the server's clock and on each worker's.
-    fn pass_an_expiry<'a>(&self, workers: impl IntoIterator<Item = &'a mut Worker>) {
-        self.server.advance(LIFETIME);
-        tell_all(workers, &Command::Advance(LIFETIME.as_millis().try_into().unwrap()))
-            .iter()
-            .for_each(|reply| assert_eq!(*reply, Reply::Done));
-    }
-
-    fn refreshes(&self) -> u64 {
-        self.server.stats().grant(GRANT).requests
-    }
-
-    /// What the store holds.
-    fn record(&self) -> Option<LoginRecord> {
-        let setup = self.setup("default");
-        let key = LoginKey::new(&setup.issuer.parse().unwrap(), setup.client_id).with_account(setup.account);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(FileStore::new(setup.folder).load(&key)).unwrap()
-    }
-
-    #[track_caller]
-    /// The store holds the one refresh token that the server would take, and the server has never seen an old one.
-    fn assert_login_alive(&self) {
-        let record = self.record().expect("the login is stored");
-        let refresh_token = record.refresh_token.expect("a refresh token");
-        assert!(
-            self.server.is_refresh_token_live(refresh_token.expose()),
-            "the stored refresh token is the live one"
-        );
-        let stats = self.server.stats();
-        assert_eq!(stats.refresh_reuses_detected, 0);
-        assert_eq!(stats.logins_revoked, 0);
-    }
-
-    fn hold_the_next_answer(&self) {
-        self.server.fault(Endpoint::Token, Fault::Sequence(vec![Fault::Commit, Fault::Gate]));
-    }
-
-    fn wait_until_held(&self) {
-        assert!(self.server.wait_until_held_blocking(1, PATIENCE), "a token request arrives");
-    }
-}
-
-/// Gives all of them the command at once, then collects the replies.
-fn tell_all<'a>(workers: impl IntoIterator<Item = &'a mut Worker>, command: &Command) -> Vec<Reply> {
-    let mut workers: Vec<&mut Worker> = workers.into_iter().collect();
-    workers.iter_mut().for_each(|worker| worker.tell(command));
-    workers.iter_mut().map(|worker| worker.reply()).collect()
-}
-
-/// The one token that all of them got.
-fn one_token(replies: Vec<Reply>) -> String {
-    let mut tokens: Vec<String> = replies.into_iter().map(Reply::token).collect();
-    tokens.dedup();
-    assert_eq!(tokens.len(), 1, "all have the same token");
-    tokens.remove(0)
+fn house() -> House {
+    House::new(env!("CARGO_BIN_EXE_worker"))
 }
 
 #[test]
 fn fifty_processes_cause_one_refresh_per_expiry() {
-    let house = House::new();
+    let house = house();
     let mut first = house.signed_in();
     let mut workers = house.workers(49);
     let before = first.ask(&Command::Token).token();
@@ -149,7 +51,7 @@ fn fifty_processes_cause_one_refresh_per_expiry() {
 
 #[test]
 fn processes_that_all_ask_for_a_refresh_share_what_one_of_them_gets() {
-    let house = House::new();
+    let house = house();
     drop(house.signed_in());
     let mut workers = house.workers(20);
     let old = one_token(tell_all(&mut workers, &Command::Token));
@@ -165,7 +67,7 @@ fn processes_that_all_ask_for_a_refresh_share_what_one_of_them_gets() {
 
 #[test]
 fn a_caller_dropped_in_the_middle_of_a_refresh_loses_nothing() {
-    let house = House::new();
+    let house = house();
     let mut worker = house.signed_in();
     house.pass_an_expiry([&mut worker]);
     house.hold_the_next_answer();
@@ -184,7 +86,7 @@ fn a_caller_dropped_in_the_middle_of_a_refresh_loses_nothing() {
 #[test]
 fn a_runtime_that_ends_in_the_middle_of_a_refresh_loses_nothing() {
     for end in [Command::EndRuntime, Command::AbandonRuntime] {
-        let house = House::new();
+        let house = house();
         let mut worker = house.signed_in();
         house.pass_an_expiry([&mut worker]);
         house.hold_the_next_answer();
@@ -202,7 +104,7 @@ fn a_runtime_that_ends_in_the_middle_of_a_refresh_loses_nothing() {
 
 #[test]
 fn a_runtime_and_then_the_process_that_end_in_the_middle_of_a_refresh_lose_nothing() {
-    let house = House::new();
+    let house = house();
     let mut worker = house.signed_in();
     house.pass_an_expiry([&mut worker]);
     house.hold_the_next_answer();
@@ -220,7 +122,7 @@ fn a_runtime_and_then_the_process_that_end_in_the_middle_of_a_refresh_lose_nothi
 /// session that `main` drops is not the last one and does not wait. That is what `close` is for.
 #[test]
 fn close_keeps_the_refresh_of_a_runtime_that_was_abandoned() {
-    let house = House::new();
+    let house = house();
     let mut worker = house.signed_in();
     house.pass_an_expiry([&mut worker]);
     house.hold_the_next_answer();
@@ -238,7 +140,7 @@ fn close_keeps_the_refresh_of_a_runtime_that_was_abandoned() {
 
 #[test]
 fn a_main_that_returns_in_the_middle_of_a_refresh_loses_nothing() {
-    let house = House::new();
+    let house = house();
     let mut worker = house.signed_in();
     house.pass_an_expiry([&mut worker]);
     house.hold_the_next_answer();
@@ -259,14 +161,14 @@ fn a_main_that_returns_in_the_middle_of_a_refresh_loses_nothing() {
 
     // The next run finds the new token.
     let mut next = house.worker();
-    assert_eq!(next.ask(&Command::Advance(LIFETIME.as_millis().try_into().unwrap())), Reply::Done);
+    assert_eq!(next.ask(&advance(LIFETIME)), Reply::Done);
     assert!(house.server.is_access_token_live(&next.ask(&Command::Token).token()));
     assert_eq!(house.refreshes(), 1);
 }
 
 #[test]
 fn a_process_killed_between_expiries_holds_up_nobody() {
-    let house = House::new();
+    let house = house();
     let mut workers = house.workers(6);
     workers[0].ask(&Command::LogIn).token();
     for expiry in 1..=3 {
@@ -281,7 +183,7 @@ fn a_process_killed_between_expiries_holds_up_nobody() {
 
 #[test]
 fn a_process_killed_while_it_holds_the_lease_gives_it_up() {
-    let house = House::new();
+    let house = house();
     let mut doomed = house.signed_in();
     let mut heir = house.worker();
     heir.ask(&Command::Token).token();
@@ -304,7 +206,7 @@ fn a_process_killed_while_it_holds_the_lease_gives_it_up() {
 
 #[test]
 fn a_log_out_by_one_process_is_seen_by_the_others() {
-    let house = House::new();
+    let house = house();
     let mut one = house.signed_in();
     let mut others = house.workers(2);
     one_token(tell_all(&mut others, &Command::Token));
@@ -323,7 +225,7 @@ fn a_log_out_by_one_process_is_seen_by_the_others() {
 
 #[test]
 fn a_new_login_by_one_process_is_adopted_by_the_others() {
-    let house = House::new();
+    let house = house();
     let mut one = house.signed_in();
     let mut others = house.workers(3);
     let old = one_token(tell_all(&mut others, &Command::Token));
@@ -353,7 +255,7 @@ fn a_new_login_by_one_process_is_adopted_by_the_others() {
 
 #[test]
 fn the_second_run_finds_the_login() {
-    let house = House::new();
+    let house = house();
     let mut first = house.worker();
     assert_eq!(first.ask(&Command::Token), Reply::LoginRequired("NeverLoggedIn".to_owned()));
     let token = first.ask(&Command::LogIn).token();
@@ -374,9 +276,9 @@ fn the_second_run_finds_the_login() {
 
 #[test]
 fn a_restart_of_all_processes_costs_one_refresh() {
-    let house = House::new();
+    let house = house();
     drop(house.signed_in());
-    let offset = Command::Advance((LIFETIME + Duration::from_secs(1)).as_millis().try_into().unwrap());
+    let offset = advance(LIFETIME + Duration::from_secs(1));
     let mut generation = house.workers(8);
     let first = one_token(tell_all(&mut generation, &Command::Token));
     for worker in &mut generation {
@@ -397,7 +299,7 @@ fn a_restart_of_all_processes_costs_one_refresh() {
 
 #[test]
 fn two_accounts_in_one_store_never_meet() {
-    let house = House::new();
+    let house = house();
     let (mut alice, mut bob) = (house.worker_of("alice"), house.worker_of("bob"));
     house.server.approve_as("alice");
     let of_alice = alice.ask(&Command::LogIn).token();

@@ -133,6 +133,7 @@ fn worker(session: &Session, server: &Server, folder: &tempfile::TempDir) -> Wor
         account: session.key().account().to_owned(),
         folder: file_store(folder).path().to_owned(),
         lease_timeout_ms: None,
+        early_expiry_ms: None,
     };
     Worker::start(env!("CARGO_BIN_EXE_worker"), &setup)
 }
