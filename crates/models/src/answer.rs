@@ -137,7 +137,7 @@ impl<'a> Answer<'a> {
     pub(crate) fn unusable(&self, reason: UnusableReason) -> UnusableAnswer {
         UnusableAnswer {
             status: self.status,
-            content_type: self.content_type.map(|text| printable(text, 80)),
+            content_type: self.content_type.map(str::to_owned),
             reason,
             message: None,
             refresh_token: None,
@@ -224,7 +224,7 @@ pub enum AnswerError {
 pub struct UnusableAnswer {
     /// The HTTP status code.
     pub status: u16,
-    /// The header `Content-Type`, shortened.
+    /// The header `Content-Type`, in full; `Display` shortens it. It comes from the server.
     pub content_type: Option<String>,
     /// What is wrong.
     pub reason: UnusableReason,
@@ -238,9 +238,12 @@ pub struct UnusableAnswer {
 impl UnusableAnswer {
     /// Replaces each occurrence of a secret in the server's words by `[redacted]`, also in its form-encoded spelling.
     pub fn redact(&mut self, secret: &str) {
-        if let Some(message) = &mut self.message {
-            redact(message, secret);
-        }
+        let token_type = match &mut self.reason {
+            UnusableReason::TokenType(unsupported) => Some(&mut unsupported.token_type),
+            _ => None,
+        };
+        let texts = [self.message.as_mut(), self.content_type.as_mut(), token_type];
+        texts.into_iter().flatten().for_each(|text| redact(text, secret));
     }
 }
 
@@ -248,7 +251,7 @@ impl fmt::Display for UnusableAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} [HTTP {}, ", self.reason, self.status)?;
         match &self.content_type {
-            Some(content_type) => write!(f, "content type {content_type}]")?,
+            Some(content_type) => write!(f, "content type {}]", printable(content_type, 80))?,
             None => f.write_str("no content type]")?,
         }
         match &self.message {

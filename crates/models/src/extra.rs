@@ -52,17 +52,24 @@ impl ExtraMembers {
         self.0.is_empty()
     }
 
-    /// Cuts a secret out of each value, however deep.
+    /// Cuts a secret out of each name and each value, however deep: `Debug` shows names.
     pub(crate) fn redact(&mut self, secret: &str) {
         fn cut(value: &mut Value, secret: &str) {
             match value {
                 Value::String(text) => redact(text, secret),
                 Value::Array(values) => values.iter_mut().for_each(|value| cut(value, secret)),
-                Value::Object(members) => members.values_mut().for_each(|value| cut(value, secret)),
+                Value::Object(members) => cut_members(members, secret),
                 Value::Null | Value::Bool(_) | Value::Number(_) => {}
             }
         }
-        self.0.values_mut().for_each(|value| cut(value, secret));
+        fn cut_members(members: &mut Map<String, Value>, secret: &str) {
+            for (mut name, mut value) in std::mem::take(members) {
+                redact(&mut name, secret);
+                cut(&mut value, secret);
+                members.insert(name, value);
+            }
+        }
+        cut_members(&mut self.0, secret);
     }
 }
 

@@ -42,7 +42,7 @@ impl std::str::FromStr for TokenType {
         if text.eq_ignore_ascii_case("bearer") {
             Ok(Self::Bearer)
         } else {
-            Err(UnsupportedTokenType { token_type: printable(text, 40) })
+            Err(UnsupportedTokenType { token_type: text.to_owned() })
         }
     }
 }
@@ -82,9 +82,9 @@ impl schemars::JsonSchema for TokenType {
 
 /// A token type that this library cannot present (RFC 6749 §7.1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("tokens of type {token_type:?} cannot be used; only Bearer can (RFC 6749 §7.1)")]
+#[error("tokens of type {:?} cannot be used; only Bearer can (RFC 6749 §7.1)", printable(.token_type, 40))]
 pub struct UnsupportedTokenType {
-    /// The type as the server named it.
+    /// The type as the server named it, in full; `Display` shortens it.
     pub token_type: String,
 }
 

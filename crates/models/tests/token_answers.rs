@@ -735,6 +735,30 @@ fn the_servers_words_are_shown_without_what_was_sent_to_it() {
 }
 
 #[test]
+fn what_was_sent_is_cut_out_of_every_place_that_is_shown() {
+    // Found by fuzzing. `Debug` shows the names of further members.
+    let body = br#"{"error":"x","S3CR3T":1,"sent":[{"refresh_token=S3CR3T":null}]}"#;
+    let error = Answer::new(400, JSON, body).error(&ParseOptions::default());
+    let AnswerError::OAuth(mut error) = error else { panic!("{error:?}") };
+    error.response.redact("S3CR3T");
+    let shown = format!("{error:?} {}", serde_json::to_string(&error.response).unwrap());
+    assert!(shown.contains("[redacted]") && !shown.contains("S3CR3T"), "{shown}");
+
+    // Texts that are shown shortened are cut before they are shortened.
+    let content_type = format!("text/html; {}S3CR3T", "x".repeat(66));
+    let token_type = format!(r#"{{"access_token":"a","token_type":"{}S3CR3T"}}"#, "x".repeat(37));
+    for (content_type, body) in [(content_type.as_str(), "<html>"), ("application/json", &token_type)] {
+        let answer = Answer::new(200, Some(content_type), body.as_bytes());
+        let error = TokenResponse::parse(&answer, &ParseOptions::default()).unwrap_err();
+        let AnswerError::Unusable(mut unusable) = error else { panic!("{error:?}") };
+        assert!(unusable.to_string().contains('…') && !unusable.to_string().contains("S3CR3T"), "{unusable}");
+        unusable.redact("S3CR3T");
+        let shown = format!("{unusable} {unusable:?}");
+        assert!(shown.contains("[re") && !shown.contains("S3C"), "{shown}");
+    }
+}
+
+#[test]
 fn further_members_are_kept_and_not_shown() {
     let response = read(
         r#"{"access_token":"a","token_type":"Bearer","id_token":"S3CR3T","authed_user":{"access_token":"S3CR3T"},"issued_at":"1"}"#,
