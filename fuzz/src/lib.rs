@@ -1,0 +1,39 @@
+//! What must hold for any input of jeton's parsers: one module for each target, each with a function `check` that panics
+//! where something does not hold.
+//!
+//! The same functions are driven by libFuzzer (`fuzz_targets/`, `cargo xtask fuzz`) and, on any toolchain, by the tests of
+//! the workspace (`tests/tests/fuzz_corpus.rs`), which takes this file in as a module.
+
+mod answer;
+pub mod authorization_response;
+pub mod device_answer;
+mod disguise;
+pub mod endpoint_answer;
+pub mod error_answer;
+mod exchange;
+pub mod issuer;
+pub mod login_record;
+pub mod metadata;
+mod property;
+pub mod retry_after;
+pub mod scope;
+pub mod token_answer;
+pub mod www_authenticate;
+
+/// A target by its name, which is also that of its corpus and of its dictionary.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    ("authorization_response", authorization_response::check),
+    ("device_answer", device_answer::check),
+    ("endpoint_answer", endpoint_answer::check),
+    ("error_answer", error_answer::check),
+    ("issuer", issuer::check),
+    ("login_record", login_record::check),
+    ("metadata", metadata::check),
+    ("retry_after", retry_after::check),
+    ("scope", scope::check),
+    ("token_answer", token_answer::check),
+    ("www_authenticate", www_authenticate::check),
+];
