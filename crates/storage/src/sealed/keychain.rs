@@ -15,9 +15,10 @@ impl KeyPlace for Keychain {
     async fn get(&self, entry: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         Keychain::get(self, entry).await.map_err(|error| match error {
             // A login that is damaged may be replaced by a new one; the key to all of them may not.
-            StoreError::Damaged { what, .. } => {
-                StoreError::SealBroken { place: format!("the entry {entry:?} of {}", KeyPlace::name(self)), what }
-            }
+            StoreError::Damaged { what, .. } => StoreError::SealBroken {
+                place: format!("the entry {entry:?} of {}", KeyPlace::name(self)),
+                what,
+            },
             error => error,
         })
     }

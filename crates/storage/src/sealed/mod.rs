@@ -375,7 +375,11 @@ impl LoginKeys for SealedKeys {
 
 impl SealedKeys {
     /// The key in a file, with the newest keys; what is listed after it is read with them too.
-    async fn read_again(&mut self, file_name: &str, error: StoreError) -> Result<Option<LoginKey>, StoreError> {
+    async fn read_again(
+        &mut self,
+        file_name: &str,
+        error: StoreError,
+    ) -> Result<Option<LoginKey>, StoreError> {
         let ring = self.keys.newer_than(&self.ring).await?;
         if Arc::ptr_eq(&ring, &self.ring) {
             return Err(error);
