@@ -4,6 +4,7 @@
 //! One thread and one connection serve all stores of the process. It ends with the last of them, and never keeps
 //! the process alive.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -23,7 +24,9 @@ const DEADLINES_UNTIL_LEFT: u32 = 12;
 /// The worker of this process, while anybody uses it.
 static OF_THIS_PROCESS: Mutex<Weak<Worker>> = Mutex::new(Weak::new());
 
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+/// Does the work, and gives what tells the caller: by then the thread counts as idle again.
+type Job = Box<dyn FnOnce(&mut Connection) -> Tell + Send>;
+type Tell = Box<dyn FnOnce()>;
 
 /// Hands calls to the thread, which is started with the first.
 pub(crate) struct Worker {
@@ -77,12 +80,14 @@ impl Worker {
         let (answer, mut answered) = oneshot::channel();
         let job = {
             let begun = Arc::clone(&begun);
-            move |connection: &mut Connection| {
+            move |connection: &mut Connection| -> Tell {
                 // In this order: a caller who gave up and finds this false knows that it never will be begun.
                 begun.store(true, Ordering::SeqCst);
-                if !answer.is_closed() {
-                    let _ = answer.send(work(connection));
+                if answer.is_closed() {
+                    return Box::new(|| {});
                 }
+                let result = work(connection);
+                Box::new(move || drop(answer.send(result)))
             }
         };
         self.queue(Box::new(job), deadline)?;
@@ -99,13 +104,15 @@ impl Worker {
         }
     }
 
-    /// Does the work some time, unless the thread is too busy to be worth burdening. Nobody is told the outcome.
-    pub(crate) fn run_later(&self, work: impl FnOnce(&mut Connection) + Send + 'static, deadline: Duration) {
-        let too_busy = match &*locked(&self.line) {
-            Some(line) => locked(&line.busy).is_some_and(|since| since.elapsed() > deadline),
-            None => false,
+    /// Does the work if the thread has nothing else to do: what the work owns must not wait behind a call that hangs.
+    /// Nobody is told the outcome.
+    pub(crate) fn run_if_idle(&self, work: impl FnOnce(&mut Connection) + Send + 'static) {
+        let idle = locked(&self.line).as_ref().is_none_or(|line| locked(&line.busy).is_none());
+        let job = |connection: &mut Connection| -> Tell {
+            work(connection);
+            Box::new(|| {})
         };
-        if !too_busy && let Err(error) = self.queue(Box::new(work), deadline) {
+        if idle && let Err(error) = self.queue(Box::new(job), Duration::MAX) {
             tracing::debug!(%error, "the keychain is not tidied up now");
         }
     }
@@ -122,7 +129,6 @@ impl Worker {
             } else {
                 match line.jobs.send(job) {
                     Ok(()) => return Ok(()),
-                    // The thread has panicked.
                     Err(mpsc::SendError(returned)) => job = returned,
                 }
             }
@@ -142,12 +148,17 @@ impl Line {
         let (thread, doing) =
             (std::thread::Builder::new().name("jeton-keychain".to_owned()), Arc::clone(&busy));
         let started = thread.spawn(move || {
-            let mut connection = Connection::new(platform);
+            let mut connection = Connection::new(Arc::clone(&platform));
             // Until the last store is dropped.
             for job in queue {
                 *locked(&doing) = Some(Instant::now());
-                job(&mut connection);
+                let told = catch_unwind(AssertUnwindSafe(|| job(&mut connection)));
                 *locked(&doing) = None;
+                match told {
+                    Ok(tell) => tell(),
+                    // What panicked dropped what would have told the caller, who knows by that.
+                    Err(_) => connection = Connection::new(Arc::clone(&platform)),
+                }
             }
         });
         started.map_err(|error| StoreError::Unavailable {
