@@ -244,7 +244,14 @@ impl ClientBuilder {
         self
     }
 
-    /// The longest wait for another process that is refreshing the same login. Unless set: the request timeout and 15 s.
+    /// The longest wait for another process that is refreshing the same login. Unless set: the request timeout and 15 s, which
+    /// is longer than a process in good order holds the lease, for one request and for storing its answer.
+    ///
+    /// A process that is suspended (Ctrl-Z, a debugger, a paused container) keeps the lease. It is not taken away from it: the
+    /// refresh token that it has sent would be sent twice, and a strict server ends the login for that. When the wait is over,
+    /// callers without a token that lives get [`StoreError::LeaseTimeout`](crate::StoreError::LeaseTimeout), which names that
+    /// program, its process id and since when it holds the lease; when the program goes on or ends, so does everybody else. A
+    /// token that lives is served all the while.
     pub fn lease_timeout(mut self, timeout: Duration) -> Self {
         self.lease_timeout = Some(timeout);
         self
