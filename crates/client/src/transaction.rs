@@ -169,17 +169,15 @@ impl Transaction<'_> {
         if let Some(error) = self.login.state().too_early(&self.slot.target, now_ms, urgency) {
             return Err(error);
         }
-        // Nobody comes before the time that the server named.
-        let held = hold
-            .filter(|hold| hold.by_server || urgency == Urgency::Ordinary)
-            .and_then(|hold| Some((hold.remaining(now_ms)?, hold)));
-        match held {
-            Some((after, hold)) => {
-                let last = Box::new(Error::FailedElsewhere(Arc::from(hold.reason.as_str())));
-                Err(Error::BackingOff { after, last })
-            }
-            None => Ok(()),
-        }
+        let Some(hold) = hold else { return Ok(()) };
+        let remaining = match urgency {
+            Urgency::Ordinary => hold.remaining(now_ms),
+            // Nobody comes before the time that the server named.
+            Urgency::NothingToSpare | Urgency::Explicit => hold.remaining_as_asked(now_ms),
+        };
+        let Some(after) = remaining else { return Ok(()) };
+        let last = Box::new(Error::FailedElsewhere(Arc::from(hold.reason.as_str())));
+        Err(Error::BackingOff { after, last })
     }
 
     /// Spends the refresh token, or runs the grant. The lease is held.
@@ -383,19 +381,19 @@ impl Transaction<'_> {
     async fn hold_back(&self, lease: &mut dyn TokenLease, mut record: LoginRecord, error: &GrantError) {
         let login = self.login;
         let now_ms = login.client.now_ms();
-        let asked = asked_wait(&error.recovery());
-        let until_ms = [
-            self.spared_until(error, now_ms),
-            asked.map(|asked| now_ms.saturating_add(u64::try_from(asked.as_millis()).unwrap_or(u64::MAX))),
-        ];
-        let Some(until_ms) = until_ms.into_iter().flatten().max() else { return };
+        let mut hold = RefreshHold::new(now_ms, error.to_string());
+        hold.spared_until_ms = self.spared_until(error, now_ms);
+        hold.asked_until_ms = asked_wait(&error.recovery())
+            .map(|asked| now_ms.saturating_add(u64::try_from(asked.as_millis()).unwrap_or(u64::MAX)));
+        if hold.remaining(now_ms).is_none() {
+            return;
+        }
         // A store that does not take what is newer still will not take this either.
         if login.state().unsaved.is_some() {
             return;
         }
         // Not another generation: what somebody else could not store yet is no older for this.
-        let reason = error.to_string();
-        record.refresh_hold = Some(RefreshHold::new(now_ms, until_ms, asked.is_some(), reason));
+        record.refresh_hold = Some(hold);
         record.updated_at_ms = now_ms;
         if let Err(error) = save_once(lease, &record).await {
             tracing::warn!(login = %login.key, %error, "other processes could not be told to wait");

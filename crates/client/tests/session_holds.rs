@@ -26,7 +26,7 @@ async fn a_refresh_token_that_may_be_spent_is_not_sent_by_another_process_while_
     assert_eq!(text(&soon(session.token()).await.unwrap()), old);
     assert_eq!(world.refresh_requests(), 1);
     let hold = world.stored(&session).await.unwrap().refresh_hold.expect("a hold in the record");
-    assert!(!hold.by_server);
+    assert!(hold.spared_until_ms.is_some() && hold.asked_until_ms.is_none());
     assert!(!hold.reason.contains(&old) && !hold.reason.is_empty());
 
     for _ in 0..3 {

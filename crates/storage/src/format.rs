@@ -75,8 +75,10 @@ struct StatusV1 {
 #[derive(Serialize, Deserialize)]
 struct RefreshHoldV1 {
     since_ms: u64,
-    until_ms: u64,
-    by_server: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    asked_until_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spared_until_ms: Option<u64>,
     reason: String,
 }
 
@@ -197,8 +199,8 @@ impl From<&LoginRecord> for RecordV1 {
             refresh_token_received_at_ms: record.refresh_token_received_at_ms,
             refresh_hold: record.refresh_hold.as_ref().map(|hold| RefreshHoldV1 {
                 since_ms: hold.since_ms,
-                until_ms: hold.until_ms,
-                by_server: hold.by_server,
+                asked_until_ms: hold.asked_until_ms,
+                spared_until_ms: hold.spared_until_ms,
                 reason: hold.reason.clone(),
             }),
             tokens: (record.tokens.iter().map(TokenV1::from))
@@ -232,8 +234,8 @@ impl TryFrom<RecordV1> for LoginRecord {
             refresh_token_received_at_ms: wire.refresh_token_received_at_ms,
             refresh_hold: wire.refresh_hold.map(|hold| RefreshHold {
                 since_ms: hold.since_ms,
-                until_ms: hold.until_ms,
-                by_server: hold.by_server,
+                asked_until_ms: hold.asked_until_ms,
+                spared_until_ms: hold.spared_until_ms,
                 reason: hold.reason,
             }),
             tokens,

@@ -82,7 +82,7 @@
 //! | `scope` | string | optional: the scope first asked for, names separated by a space |
 //! | `refresh_token` | string | optional |
 //! | `refresh_token_received_at_ms` | number | optional |
-//! | `refresh_hold` | object | optional: nobody sends the refresh token from `since_ms` until `until_ms`, because of `reason` (string); `by_server` (boolean): the server named the time, else the answer was lost and the token may be spent |
+//! | `refresh_hold` | object | optional: nobody sends the refresh token from `since_ms` until `asked_until_ms` (optional: the server asked for it) and `spared_until_ms` (optional: it may be spent, and so long the access token lives), because of `reason` (string) |
 //! | `tokens` | array of objects | the access tokens, no two of the same target |
 //! | `tokens[].access_token`, `.token_type` | string | |
 //! | `tokens[].target` | object | `resource`, `scope`: strings, each optional: what was asked for |

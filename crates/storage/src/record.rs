@@ -202,26 +202,34 @@ pub struct RefreshHold {
     /// When the refresh failed, in milliseconds since 1970 (Unix time). A clock that shows an earlier time was set back, and
     /// the hold does not count.
     pub since_ms: u64,
-    /// When the refresh token may be sent again, in milliseconds since 1970 (Unix time).
-    pub until_ms: u64,
-    /// Whether the server itself named the time (`Retry-After`, RFC 9110 §10.2.3). Otherwise the answer was lost: the
-    /// refresh token may be spent, and a second use could end the login for good.
-    pub by_server: bool,
+    /// Until when the server itself asked to be left alone (`Retry-After`, RFC 9110 §10.2.3), in milliseconds since 1970 (Unix
+    /// time).
+    pub asked_until_ms: Option<u64>,
+    /// The answer was lost, so that the refresh token may be spent, and a second use could end the login for good: until when
+    /// the access token lives that this would put at risk, in milliseconds since 1970 (Unix time).
+    pub spared_until_ms: Option<u64>,
     /// How the refresh failed, for people. No secret.
     pub reason: String,
 }
 
 impl RefreshHold {
-    /// A hold from `since` to `until`, both in milliseconds since 1970 (Unix time).
-    pub fn new(since_ms: u64, until_ms: u64, by_server: bool, reason: impl Into<String>) -> Self {
-        Self { since_ms, until_ms, by_server, reason: reason.into() }
+    /// A hold since `since_ms` (Unix time) that has no end yet, and so does not hold.
+    pub fn new(since_ms: u64, reason: impl Into<String>) -> Self {
+        Self { since_ms, asked_until_ms: None, spared_until_ms: None, reason: reason.into() }
     }
 
-    /// For how much longer it holds; `None` if it does not.
+    /// For how much longer it holds, for whatever reason; `None` if it does not.
     pub fn remaining(&self, now_ms: u64) -> Option<Duration> {
-        (self.since_ms..self.until_ms)
-            .contains(&now_ms)
-            .then(|| Duration::from_millis(self.until_ms - now_ms))
+        self.remaining_until(self.asked_until_ms.max(self.spared_until_ms)?, now_ms)
+    }
+
+    /// For how much longer the server wants to be left alone; `None` if it does not.
+    pub fn remaining_as_asked(&self, now_ms: u64) -> Option<Duration> {
+        self.remaining_until(self.asked_until_ms?, now_ms)
+    }
+
+    fn remaining_until(&self, until_ms: u64, now_ms: u64) -> Option<Duration> {
+        (self.since_ms..until_ms).contains(&now_ms).then(|| Duration::from_millis(until_ms - now_ms))
     }
 }
 

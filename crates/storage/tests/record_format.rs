@@ -72,7 +72,9 @@ fn version_1_is_read_and_written_to_the_byte() {
 
     let mut held = LoginRecord::new(ended_key.clone(), at(1_700_000_000_123));
     held.set_refresh_token(Secret::from("r3fr3sh"), at(1_700_000_000_123));
-    held.refresh_hold = Some(RefreshHold::new(1_700_003_600_456, 1_700_003_630_456, true, "429 too_many"));
+    let mut hold = RefreshHold::new(1_700_003_600_456, "429 too_many");
+    hold.asked_until_ms = Some(1_700_003_630_456);
+    held.refresh_hold = Some(hold);
     assert_eq!(LoginRecord::from_json(GOLDEN_HELD.as_bytes(), &ended_key).unwrap(), held);
     assert_eq!(std::str::from_utf8(&held.to_json()).unwrap(), GOLDEN_HELD);
 
@@ -394,7 +396,13 @@ fn unix_time_is_in_milliseconds() {
 
 #[test]
 fn a_hold_goes_with_its_refresh_token_and_with_a_clock_that_was_set_back() {
-    let hold = RefreshHold::new(1_000, 5_000, false, "the connection broke");
+    let mut hold = RefreshHold::new(1_000, "the connection broke");
+    assert_eq!(hold.remaining(1_000), None, "no reason to wait");
+    hold.spared_until_ms = Some(5_000);
+    assert_eq!(hold.remaining_as_asked(1_000), None);
+    hold.asked_until_ms = Some(3_000);
+    assert_eq!(hold.remaining_as_asked(1_000), Some(Duration::from_secs(2)));
+    assert_eq!(hold.remaining_as_asked(3_000), None);
     assert_eq!(hold.remaining(1_000), Some(Duration::from_secs(4)));
     assert_eq!(hold.remaining(4_999), Some(Duration::from_millis(1)));
     assert_eq!(hold.remaining(5_000), None, "it is over");
@@ -405,7 +413,7 @@ fn a_hold_goes_with_its_refresh_token_and_with_a_clock_that_was_set_back() {
     record.set_refresh_token(Secret::from("another"), at(2_000));
     assert_eq!(record.refresh_hold, None);
 
-    for bad in [json!("soon"), json!({"since_ms":1,"until_ms":2}), json!({"since_ms":-1,"until_ms":2})] {
+    for bad in [json!("soon"), json!({"since_ms":1,"asked_until_ms":2}), json!({"since_ms":-1,"reason":""})] {
         let damaged = golden_with(|json| json["refresh_hold"] = bad.clone());
         let error = LoginRecord::from_json(&damaged, &key()).unwrap_err();
         assert!(matches!(error, RecordError::Damaged { .. }), "{bad}: {error}");

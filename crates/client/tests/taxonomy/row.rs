@@ -394,7 +394,10 @@ impl Place {
             .await
             .refresh_hold
             .filter(|hold| hold.remaining(unix_ms(self.world.now())).is_some());
-        let seen = hold.as_ref().map(|hold| (hold.until_ms, hold.by_server));
+        let seen = hold.as_ref().map(|hold| {
+            let until_ms = hold.asked_until_ms.max(hold.spared_until_ms).unwrap();
+            (until_ms, hold.asked_until_ms.is_some())
+        });
         assert_eq!(seen, until.map(|until| (unix_ms(until), by_server)), "the hold in the store");
         if let Some(hold) = hold {
             self.assert_no_secret(&hold.reason).await;
