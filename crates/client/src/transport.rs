@@ -1,9 +1,11 @@
 //! `ReqwestTransport`: the `Transport` of the grants over reqwest, for requests to an authorization server.
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use futures_util::future::{Either, select};
 use http::HeaderValue;
 use http::header::ACCEPT_ENCODING;
 use jeton_grants::{Limits, Transport, TransportError, TransportErrorKind};
@@ -14,6 +16,9 @@ use crate::http::{HttpClients, HttpOptions, HttpOptionsError};
 
 /// Sends requests with reqwest, and keeps to the contract of [`Transport`]: no redirects, no retries, a cap on the body,
 /// one deadline for the whole exchange, certificates verified.
+///
+/// The deadline counts the time in which the process runs: while it is stopped or the machine asleep, an answer may come that
+/// is worth a login.
 ///
 /// Plain HTTP goes to this very machine only. Compressed answers are not asked for and not undone, so that the cap counts
 /// what is really there. HTTP/2 is spoken where the server offers it (feature `http2`).
@@ -83,16 +88,44 @@ impl Transport for ReqwestTransport {
         check(request.url())?;
         // Without the header any encoding would be welcome (RFC 9110 §12.5.3).
         request.headers_mut().entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
-        *request.timeout_mut() = Some(limits.timeout);
         let client = self.clients.for_url(request.url());
+        let exchange = async {
+            let mut response = client.execute(request).await.map_err(transport_error)?;
+            let body = read(&mut response, limits.max_body).await?;
+            let mut answer = http::Response::new(body);
+            *answer.status_mut() = response.status();
+            *answer.version_mut() = response.version();
+            *answer.headers_mut() = std::mem::take(response.headers_mut());
+            Ok(answer)
+        };
+        match select(std::pin::pin!(exchange), std::pin::pin!(time_awake(limits.timeout))).await {
+            Either::Left((result, _)) => result,
+            Either::Right(_) => Err(TransportError::new(TransportErrorKind::Timeout)),
+        }
+    }
+}
 
-        let mut response = client.execute(request).await.map_err(transport_error)?;
-        let body = read(&mut response, limits.max_body).await?;
-        let mut answer = http::Response::new(body);
-        *answer.status_mut() = response.status();
-        *answer.version_mut() = response.version();
-        *answer.headers_mut() = std::mem::take(response.headers_mut());
-        Ok(answer)
+/// Into so many parts the time limit is cut.
+const PARTS: u32 = 8;
+
+/// A part may take so much longer than twice its time on a busy machine, and still counts.
+const BUSY: Duration = Duration::from_millis(50);
+
+/// Waits for so long, not counting a time in which this process was stopped or the machine asleep.
+///
+/// The answer may have come meanwhile and lie ready. To look at the clock first would mean to throw it away, and with it the
+/// login: the server has used up the refresh token. So what is left of the limit goes on after waking.
+async fn time_awake(limit: Duration) {
+    let part = limit / PARTS;
+    // A machine so busy that every part takes longer ends the wait, too.
+    let (mut passed, mut missed) = (0, 0);
+    while passed < PARTS && missed < PARTS {
+        let begun = Instant::now();
+        tokio::time::sleep(part).await;
+        match begun.elapsed() <= part * 2 + BUSY {
+            true => passed += 1,
+            false => missed += 1,
+        }
     }
 }
 
