@@ -145,6 +145,7 @@ mod sealed;
 mod store;
 mod stored_token;
 mod time;
+mod transfer;
 #[cfg(any(feature = "memory", feature = "file"))]
 mod wait;
 
@@ -164,6 +165,7 @@ pub use sealed::{Argon2Cost, Resealed, SealedStore, SealingKey};
 pub use store::{LoginKeys, TokenLease, TokenStore};
 pub use stored_token::{StoredToken, TokenTarget};
 pub use time::unix_ms;
+pub use transfer::{Moved, Transfer, Transferred, transfer};
 
 #[cfg(all(doctest, feature = "memory", feature = "file", feature = "contract-tests"))]
 #[doc = include_str!("../README.md")]
