@@ -135,14 +135,16 @@ impl AccessToken {
     ///
     /// `least` counts up to four fifths of the lifetime: a token of a minute can never be valid for five, and asking the
     /// server again at each call would not change that.
-    #[inline]
     pub(crate) fn is_fresh(&self, now_ms: u64, least: Duration) -> bool {
-        if least.is_zero() {
-            return now_ms < self.0.fresh_until_ms && !self.is_rejected();
-        }
         let most = self.0.stored.lifetime_ms().map_or(u64::MAX, |lifetime| lifetime / 5 * 4);
         let margin = self.0.early_ms.max(millis(least).min(most));
         self.lives(now_ms, Duration::from_millis(margin))
+    }
+
+    /// Whether it can be handed out without asking anybody, to a caller that needs it just now.
+    #[inline]
+    pub(crate) fn is_fresh_now(&self, now_ms: u64) -> bool {
+        now_ms < self.0.fresh_until_ms && !self.is_rejected()
     }
 
     /// Whether it is time to refresh it in the background.

@@ -38,9 +38,12 @@ pub struct CachedToken<'session> {
 
 impl CachedToken<'_> {
     /// `None` if the guarded place is empty.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn new(guard: TokenGuard) -> Option<Self> {
-        guard.is_some().then_some(Self { guard, _borrowed: PhantomData })
+        if guard.is_none() {
+            return None;
+        }
+        Some(Self { guard, _borrowed: PhantomData })
     }
 }
 

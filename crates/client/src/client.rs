@@ -189,10 +189,10 @@ impl ClientInner {
         unix_ms(self.clock.now())
     }
 
-    /// The time at which cached tokens are read: it may lag behind by some milliseconds.
+    /// The time by which cached tokens are judged: it may lag behind by some milliseconds.
     #[inline]
     pub(crate) fn coarse_now_ms(&self) -> u64 {
-        unix_ms(self.clock.coarse_now())
+        self.clock.coarse_unix_ms()
     }
 
     /// The grant, if it can run without a person.

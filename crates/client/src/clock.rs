@@ -10,7 +10,7 @@ use jeton_grants::Clock;
 /// `sleep` has to run on a tokio runtime whose time driver is enabled (`enable_time` or `enable_all`); `now` runs anywhere.
 /// A wait is measured on the monotonic clock: setting the time of day neither shortens nor lengthens it.
 ///
-/// On Linux and Android `coarse_now` shows the time of the kernel's last tick (`CLOCK_REALTIME_COARSE`), which takes a few
+/// On Linux and Android `coarse_unix_ms` shows the time of the kernel's last tick (`CLOCK_REALTIME_COARSE`), which takes a few
 /// nanoseconds to read instead of tens. It is late by a tick at most: 1 to 10 ms, as the kernel is configured. So a cached token
 /// can be served that much longer than its margin says, which is no harm: a request is longer than that on its way, and the margin
 /// of 30 s is there for it. Elsewhere it is the same as `now`.
@@ -44,8 +44,9 @@ impl Clock for SystemClock {
         SystemTime::now()
     }
 
-    fn coarse_now(&self) -> SystemTime {
-        coarse::now()
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn coarse_unix_ms(&self) -> u64 {
+        tick_ms().unwrap_or(0)
     }
 
     async fn sleep(&self, duration: Duration) {
@@ -53,35 +54,18 @@ impl Clock for SystemClock {
     }
 }
 
-/// The cheapest time of day.
+/// The time of the kernel's last tick in Unix milliseconds. Nothing before 1970.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-mod coarse {
-    use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-    use rustix::time::{ClockId, clock_gettime};
-
-    pub(super) fn now() -> SystemTime {
-        let time = clock_gettime(ClockId::RealtimeCoarse);
-        match (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec)) {
-            (Ok(seconds), Ok(nanoseconds)) => UNIX_EPOCH + Duration::new(seconds, nanoseconds),
-            // Before 1970.
-            _ => SystemTime::now(),
-        }
-    }
-}
-
-/// The cheapest time of day: what the standard library has.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-mod coarse {
-    use std::time::SystemTime;
-
-    pub(super) fn now() -> SystemTime {
-        SystemTime::now()
-    }
+fn tick_ms() -> Option<u64> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    let (seconds, nanoseconds) = (u64::try_from(time.tv_sec).ok()?, u64::try_from(time.tv_nsec).ok()?);
+    Some(seconds.checked_mul(1_000)? + nanoseconds / 1_000_000)
 }
 
 #[cfg(test)]
 mod tests {
+    use jeton_storage::unix_ms;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -102,9 +86,11 @@ mod tests {
     fn its_coarse_time_is_the_same_time_of_day_but_for_a_tick() {
         // A virtual machine that was put aside has its tick later: it is enough to see the lag of a tick once.
         let seen = (0..10_000).any(|_| {
-            let (before, coarse, after) = (SystemTime::now(), SystemClock.coarse_now(), SystemTime::now());
-            assert!(coarse <= after, "{coarse:?} is ahead of {after:?}");
-            before.duration_since(coarse).unwrap_or_default() <= Duration::from_millis(10)
+            let before = unix_ms(SystemClock.now());
+            let coarse = SystemClock.coarse_unix_ms();
+            let after = unix_ms(SystemClock.now());
+            assert!(coarse <= after, "{coarse} is ahead of {after}");
+            before.saturating_sub(coarse) <= 10
         });
         assert!(seen, "always more than a tick behind");
     }

@@ -30,7 +30,7 @@ impl Slot {
     }
 
     /// The same, borrowed: not even a counter is touched that others touch.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn cached_ref(&self) -> Option<CachedToken<'_>> {
         CachedToken::new(self.cached.load())
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 
@@ -13,12 +13,13 @@ pub trait Clock: Send + Sync {
     /// The time of day.
     fn now(&self) -> SystemTime;
 
-    /// The same time of day, as cheap as it can be had: it may lag behind [`now`](Self::now) by some milliseconds, and is
-    /// never ahead of it. Asked each time a cached token is read.
+    /// The same time of day in Unix milliseconds, as cheap as it can be had: it may lag behind [`now`](Self::now) by some
+    /// milliseconds, and is never ahead of it. Asked each time a cached token is read.
     ///
     /// Unless a clock has something cheaper, this is [`now`](Self::now).
-    fn coarse_now(&self) -> SystemTime {
-        self.now()
+    fn coarse_unix_ms(&self) -> u64 {
+        let since = self.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Waits for that long. Dropping the future ends the wait.
@@ -31,8 +32,8 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
         (**self).now()
     }
 
-    fn coarse_now(&self) -> SystemTime {
-        (**self).coarse_now()
+    fn coarse_unix_ms(&self) -> u64 {
+        (**self).coarse_unix_ms()
     }
 
     async fn sleep(&self, duration: Duration) {
