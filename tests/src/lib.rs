@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // Helpers of tests: where one fails, the test fails.
 
 pub mod browser;
+#[cfg(unix)]
+pub mod faults;
 pub mod house;
 mod html;
 pub mod log;

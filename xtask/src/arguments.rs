@@ -8,6 +8,8 @@ cargo xtask COMMAND
   test                all that the README promises, step by step, with a summary
   test --list         the steps and what they need
   test --only NAME    one step (may be given several times)
+  faults [OPTIONS]    kill, suspend and starve processes that share a login, and count what is lost
+                      (faults --help: its options); needs Unix
   interop [FILTER]    install and start a real authorization server, run jeton against it
                       (FILTER: only the tests whose name contains it); needs Node 20 or newer
   help                this text
@@ -22,6 +24,7 @@ pub(crate) enum Arguments {
     List,
     Header { check: bool },
     Test { only: Vec<String> },
+    Faults { arguments: Vec<String> },
     Interop { filter: Option<String> },
 }
 
@@ -38,6 +41,7 @@ impl Arguments {
                 _ => Err("`header` takes nothing or --check".to_owned()),
             },
             "test" => Self::parse_test(arguments),
+            "faults" => Ok(Self::Faults { arguments: arguments.collect() }),
             "interop" => match (arguments.next(), arguments.next()) {
                 (Some(filter), _) if filter.starts_with('-') => {
                     Err(format!("`interop` has no option {filter}"))
@@ -84,6 +88,8 @@ mod tests {
             parse("test --only fmt --only docs"),
             Ok(Arguments::Test { only: vec!["fmt".to_owned(), "docs".to_owned()] })
         );
+        let options = ["--scenario", "storm", "--help"].map(str::to_owned).to_vec();
+        assert_eq!(parse("faults --scenario storm --help"), Ok(Arguments::Faults { arguments: options }));
         assert_eq!(parse("interop"), Ok(Arguments::Interop { filter: None }));
         assert_eq!(parse("interop device"), Ok(Arguments::Interop { filter: Some("device".to_owned()) }));
     }

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod command;
+mod faults;
 mod header;
 mod interop;
 mod metadata;
@@ -49,6 +50,7 @@ fn run(arguments: Arguments) -> Result<(), Stop> {
         Arguments::Header { check: false } => header::write(&Project::load()?),
         Arguments::Header { check: true } => header::check(&Project::load()?),
         Arguments::Test { only } => test::run(&Project::load()?, &only),
+        Arguments::Faults { arguments } => faults::run(&Project::load()?, &arguments),
         Arguments::Interop { filter } => interop::run(&Project::load()?, filter.as_deref()),
     }
 }

@@ -25,6 +25,8 @@ pub struct Scenario {
     pub logins: usize,
     /// How long it goes on.
     pub seconds: u64,
+    /// It goes on for longer, a minute at most, until there were so many rotations: on a machine that is very busy.
+    pub at_least: usize,
     /// How long access tokens live, in seconds.
     pub token_life: u64,
     /// What a caller does between two calls, on average.
@@ -91,7 +93,8 @@ impl Scenario {
             processes: 6,
             threads: 2,
             logins: 16,
-            seconds: 15,
+            seconds: 20,
+            at_least: 0,
             token_life: 1,
             pause: Duration::from_millis(8),
             latency: Duration::from_millis(2),

@@ -128,6 +128,7 @@ pub(super) fn judge(scenario: &Scenario, ledger: &Ledger, seconds: f64) -> Row {
         judge.login(login, &decisions);
     }
     judge.what_is_stored();
+    judge.whether_anything_happened();
     judge.row.window_ms = Quantiles::of_us(judge.windows_us);
     judge.row
 }
@@ -361,6 +362,25 @@ impl Judge<'_> {
                     self.row.lost_otherwise += 1;
                     self.broken(&format!("the store has no login: {why}"), *account, at_us);
                 }
+            }
+        }
+    }
+}
+
+/// After so many rotations, what a scenario is about has happened; else it proves nothing.
+const ENOUGH: usize = 150;
+
+impl Judge<'_> {
+    fn whether_anything_happened(&mut self) {
+        let row = &mut self.row;
+        let kills = self.scenario.kill_every.is_some() || !self.scenario.kills.is_empty();
+        for (wanted, happened, what) in [
+            (kills, row.kills, "nobody was killed"),
+            (!self.scenario.stops.is_empty(), row.stops, "nobody was stopped"),
+            (self.scenario.loses_answers(), row.answers_lost, "no answer got lost"),
+        ] {
+            if wanted && happened == 0 && row.rotations >= ENOUGH {
+                row.broken.push(format!("{what}: this run proves nothing"));
             }
         }
     }

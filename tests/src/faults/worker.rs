@@ -61,6 +61,9 @@ pub struct Setup {
 /// The worker's `main`. Ends when its standard input does.
 pub fn run(setup: &str) {
     let setup: Setup = serde_json::from_str(setup).expect("a setup");
+    // A stopped one would not notice by itself that its lab is gone.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).expect("Linux");
     let clock = SteppedClock::open(&setup.clock).expect("the clock");
     let witness = Witness::new(&setup, clock.clone());
     tell_of_panics(&witness);
