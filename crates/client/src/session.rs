@@ -285,7 +285,7 @@ impl Session {
             return landed.await;
         }
         // On jeton's own runtime: the caller may have no timer, or no tokio at all.
-        let timer = self.login().client.background.spawn(tokio::time::sleep(PATIENCE));
+        let timer = self.login().client.background.spawn(async { tokio::time::sleep(PATIENCE).await });
         match select(landed, timer).await {
             Either::Left((result, timer)) => {
                 timer.abort();
