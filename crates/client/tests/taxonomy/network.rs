@@ -18,7 +18,7 @@ fn nobody() -> Broken {
     Broken {
         url: format!("http://{}/token", listener.local_addr().unwrap()),
         silent: false,
-        held: Box::new(()),
+        _held: Box::new(()),
     }
 }
 
@@ -46,7 +46,7 @@ fn somebody(scheme: &str, silent: bool, does: fn(TcpStream)) -> Broken {
             std::thread::spawn(move || does(stream));
         }
     });
-    Broken { url: format!("{scheme}://{address}/token"), silent, held: Box::new(somebody) }
+    Broken { url: format!("{scheme}://{address}/token"), silent, _held: Box::new(somebody) }
 }
 
 /// Reads the request to its end.
@@ -89,7 +89,7 @@ async fn nothing_was_sent() {
         refused("no such name", Fault::Hang, RETRY, "no connection could be made").network(|| Broken {
             url: "https://as.jeton.invalid/token".to_owned(),
             silent: false,
-            held: Box::new(()),
+            _held: Box::new(()),
         }),
         // The network says one thing and the address another: no wait mends that, and a person has to look.
         refused(

@@ -65,7 +65,7 @@ pub(crate) struct Broken {
     /// Whether nothing ever comes, so that there is no use in waiting for long.
     pub(crate) silent: bool,
     /// Whatever has to live as long as the network is broken.
-    pub(crate) held: Box<dyn Any + Send>,
+    pub(crate) _held: Box<dyn Any + Send>,
 }
 
 pub(crate) const RETRY: Recovery = Recovery::Retry { after: None };
@@ -173,7 +173,7 @@ async fn without_a_living_token(row: &Row) {
         None => assert!((500..=1_000).contains(&after.as_millis()), "the wait is {after:?}"),
     }
     let since = world.now();
-    place.assert_held(row.wait().map(|wait| since + wait), row.wait().is_some()).await;
+    place.assert_held(None, row.wait().map(|wait| since + wait)).await;
     if row.wait().is_some() {
         let error = soon(session.refresh()).await.unwrap_err();
         assert!(matches!(error, Error::BackingOff { .. }), "not even if asked for: {error}");
@@ -208,9 +208,10 @@ async fn with_a_living_token(row: &Row) {
     place.assert_kept(row, &before).await;
 
     // When the next one is due, before which nobody sends any.
-    let spent = row.may_have_acted && !row.rotates;
-    let due = [spent.then_some(dies_at), row.wait().map(|wait| failed_at + wait)].into_iter().flatten().max();
-    place.assert_held(due, row.wait().is_some()).await;
+    let spared = Some(dies_at).filter(|_| row.may_have_acted && !row.rotates);
+    let asked = row.wait().map(|wait| failed_at + wait);
+    place.assert_held(spared, asked).await;
+    let due = spared.max(asked);
     let (latest, earliest) = match due {
         Some(due) => {
             place.assert_nobody_else_asks(true).await;
@@ -387,18 +388,13 @@ impl Place {
         assert!(self.session.persist_error().is_none());
     }
 
-    /// What the others find in the store: until when nobody sends the refresh token.
-    async fn assert_held(&self, until: Option<SystemTime>, by_server: bool) {
-        let hold = self
-            .stored()
-            .await
-            .refresh_hold
-            .filter(|hold| hold.remaining(unix_ms(self.world.now())).is_some());
-        let seen = hold.as_ref().map(|hold| {
-            let until_ms = hold.asked_until_ms.max(hold.spared_until_ms).unwrap();
-            (until_ms, hold.asked_until_ms.is_some())
-        });
-        assert_eq!(seen, until.map(|until| (unix_ms(until), by_server)), "the hold in the store");
+    /// What the others find in the store: until when the refresh token may be spent and is spared, and until when the server
+    /// wants to be left alone.
+    async fn assert_held(&self, spared: Option<SystemTime>, asked: Option<SystemTime>) {
+        let now_ms = unix_ms(self.world.now());
+        let hold = self.stored().await.refresh_hold.filter(|hold| hold.remaining(now_ms).is_some());
+        let seen = hold.as_ref().map(|hold| (hold.spared_until_ms, hold.asked_until_ms)).unwrap_or_default();
+        assert_eq!(seen, (spared.map(unix_ms), asked.map(unix_ms)), "the hold in the store");
         if let Some(hold) = hold {
             self.assert_no_secret(&hold.reason).await;
         }
