@@ -6,8 +6,8 @@ use std::fmt::Debug;
 
 use jeton_models::{Answer, AnswerError, ParseOptions, Warning};
 
-use crate::disguise::{self, STAND_INS};
-use crate::property::{in_proportion, is_fit_to_be_shown, printed};
+use super::disguise::{self, STAND_INS};
+use super::property::{in_proportion, is_fit_to_be_shown, printed};
 
 /// By the lowest three bits of the first byte; an ASCII digit is the index.
 const STATUSES: [u16; 8] = [200, 400, 401, 403, 429, 500, 503, 201];

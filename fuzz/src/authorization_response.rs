@@ -3,8 +3,8 @@
 use jeton_models::{AuthorizationResponse, AuthorizationResponseError, ErrorResponse, Secret};
 use url::Url;
 
-use crate::disguise::STAND_INS;
-use crate::property::{in_proportion, is_fit_to_be_shown, printed};
+use super::disguise::STAND_INS;
+use super::property::{in_proportion, is_fit_to_be_shown, printed};
 
 const STATE: &str = "r1ght-st4te";
 const ISSUER: &str = "https://as.example";

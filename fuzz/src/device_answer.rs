@@ -2,9 +2,9 @@
 
 use jeton_models::DeviceAuthorizationResponse;
 
-use crate::answer;
-use crate::disguise::{self, STAND_INS};
-use crate::property::printed;
+use super::answer;
+use super::disguise::{self, STAND_INS};
+use super::property::printed;
 
 /// Checks one input: a byte for status and content type, then the body.
 pub fn check(data: &[u8]) {

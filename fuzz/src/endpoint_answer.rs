@@ -5,8 +5,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use jeton_grants::{ClientSecretBasic, ClientSecretPost, GrantError, Recovery};
 
-use crate::exchange::{Endpoint, refresh};
-use crate::property::is_fit_to_be_shown;
+use super::exchange::{Endpoint, refresh};
+use super::property::is_fit_to_be_shown;
 
 /// What is sent. Each is spelled in another way in a form, and has no part that could stand in an answer by accident.
 const REFRESH_TOKEN: &str = "r3fr3sh/t0k3n";

@@ -3,9 +3,9 @@
 use jeton_models::{Answer, AnswerError, ErrorResponse, ParseOptions};
 use serde_json::Value;
 
-use crate::answer;
-use crate::disguise::{self, STAND_INS};
-use crate::property::{in_proportion, is_fit_to_be_shown, is_same};
+use super::answer;
+use super::disguise::{self, STAND_INS};
+use super::property::{in_proportion, is_fit_to_be_shown, is_same};
 
 /// What was sent to the server, which may repeat it wherever it likes. It has two spellings in a form.
 const SENT: &str = "s3nt/s3cr3t";

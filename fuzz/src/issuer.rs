@@ -4,7 +4,7 @@ use jeton_grants::metadata_urls;
 use jeton_models::{Issuer, is_secure_or_loopback};
 use jeton_storage::LoginKey;
 
-use crate::property::{in_proportion, is_fit_to_be_shown};
+use super::property::{in_proportion, is_fit_to_be_shown};
 
 /// A secret that somebody put into a URL.
 const SECRET: &str = "s3cr3tInUrl";

@@ -6,8 +6,8 @@ use jeton_models::{Secret, Token};
 use jeton_storage::{LoginKey, LoginRecord, RecordError, StoredToken, TokenTarget};
 use serde_json::{Map, Value};
 
-use crate::disguise::{self, STAND_INS};
-use crate::property::{in_proportion, is_fit_to_be_shown, is_same, printed};
+use super::disguise::{self, STAND_INS};
+use super::property::{in_proportion, is_fit_to_be_shown, is_same, printed};
 
 /// The members of version 1. Every other one belongs to a later version.
 const OF_RECORD: [&str; 11] = [

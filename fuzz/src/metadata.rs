@@ -3,7 +3,7 @@
 use jeton_models::{AuthorizationServerMetadata, Issuer, MetadataError, is_secure_or_loopback};
 use serde_json::Value;
 
-use crate::property::{in_proportion, is_fit_to_be_shown, is_same};
+use super::property::{in_proportion, is_fit_to_be_shown, is_same};
 
 const ISSUER: &str = "https://as.example";
 const ENDPOINTS: [&str; 5] = [

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use jeton_grants::{GrantError, PublicClient, Recovery, http};
 
-use crate::exchange::{Endpoint, refresh};
+use super::exchange::{Endpoint, refresh};
 
 /// Checks one input: the value of the header.
 pub fn check(data: &[u8]) {

@@ -3,7 +3,7 @@
 use jeton_models::Scope;
 use serde_json::Value;
 
-use crate::property::in_proportion;
+use super::property::in_proportion;
 
 /// Checks one input: two scopes, with a line feed between them.
 pub fn check(data: &[u8]) {

@@ -5,9 +5,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use jeton_models::{Answer, AnswerError, ParseOptions, Token, TokenResponse, Warning};
 use serde_json::{Map, Value, json};
 
-use crate::answer;
-use crate::disguise::{self, STAND_INS};
-use crate::property::{is_same, printed};
+use super::answer;
+use super::disguise::{self, STAND_INS};
+use super::property::{is_same, printed};
 
 /// Checks one input: a byte for status and content type, then the body.
 pub fn check(data: &[u8]) {

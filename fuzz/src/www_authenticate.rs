@@ -2,7 +2,7 @@
 
 use jeton_models::{Challenge, parse_www_authenticate};
 
-use crate::property::in_proportion;
+use super::property::in_proportion;
 
 /// Checks one input: the value of the header.
 pub fn check(data: &[u8]) {
