@@ -66,7 +66,10 @@ fn a_cached_token_is_read_without_allocating() {
     let token = session.token().unwrap();
     assert_none(&allocations(&session, token.secret().expose()));
     // The counter counts.
-    assert_ne!(allocation_counter::measure(|| drop(session.for_resource("https://api.example"))).count_total, 0);
+    assert_ne!(
+        allocation_counter::measure(|| drop(session.for_resource("https://api.example"))).count_total,
+        0
+    );
 }
 
 #[test]
