@@ -73,3 +73,102 @@ impl std::fmt::Debug for Background {
         f.write_str("Background")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant, SystemTime};
+
+    use ::http::{Request, Response};
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use futures_util::future::join_all;
+    use jeton_grants::{Limits, Transport, TransportError, TransportErrorKind};
+    use jeton_models::{Secret, Token};
+    use jeton_storage::{LoginRecord, MemoryStore, StoredToken, TokenStore as _, TokenTarget};
+
+    use crate::{Client, Session};
+
+    const CHILD: &str = "JETON_BACKGROUND_TEST_CHILD";
+    const SESSIONS: usize = 10_000;
+
+    struct Unreachable;
+
+    #[async_trait]
+    impl Transport for Unreachable {
+        async fn send(&self, _: Request<Bytes>, _: &Limits) -> Result<Response<Bytes>, TransportError> {
+            Err(TransportError::new(TransportErrorKind::Connect))
+        }
+    }
+
+    /// In a process of its own: the runtime is shared with all other tests of this one.
+    #[test]
+    fn sessions_have_no_tasks_but_while_they_refresh() {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let output = child
+            .args(["--exact", "background::tests::child", "--nocapture"])
+            .env(CHILD, "1")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && said.contains("tasks were counted"), "{output:?}");
+    }
+
+    #[test]
+    fn child() {
+        if std::env::var_os(CHILD).is_none() {
+            return;
+        }
+        let caller = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let store = MemoryStore::new();
+        let client = Client::builder("c")
+            .issuer("https://as.example")
+            .token_endpoint("https://as.example/token")
+            .transport(Unreachable)
+            .store(store.clone())
+            .refresh_ahead(true)
+            .build()
+            .unwrap();
+        let tasks = || client.0.background.handle.metrics().num_alive_tasks();
+        // A task may take a moment to go after it has told its caller.
+        let none_is_left = || {
+            let begun = Instant::now();
+            while tasks() > 0 {
+                assert!(begun.elapsed() < Duration::from_secs(60), "{} tasks are left", tasks());
+                std::thread::yield_now();
+            }
+        };
+
+        let sessions: Vec<Session> =
+            (0..SESSIONS).map(|number| client.account(format!("account {number}"))).collect();
+        assert_eq!(tasks(), 0, "idle sessions have none");
+        for session in &sessions[1..] {
+            caller.block_on(store_login(&store, session, Duration::from_secs(3_600)));
+        }
+        let used = caller.block_on(join_all(sessions.iter().map(Session::token)));
+        assert!(used[0].is_err() && used[1..].iter().all(Result::is_ok));
+        none_is_left();
+
+        // An expired token, and nobody who gives another one.
+        caller.block_on(store_login(&store, &sessions[0], Duration::ZERO));
+        caller.block_on(sessions[0].token()).unwrap_err();
+        none_is_left();
+        caller.block_on(sessions[1].refresh()).unwrap_err();
+        none_is_left();
+        caller.block_on(sessions[1].close());
+        drop(sessions);
+        none_is_left();
+        println!("tasks were counted");
+    }
+
+    async fn store_login(store: &MemoryStore, session: &Session, lifetime: Duration) {
+        let now = SystemTime::now();
+        let mut record = LoginRecord::new(session.key().clone(), now);
+        record.set_refresh_token(Secret::from("r"), now);
+        let mut token = Token::new(Secret::from("t"));
+        token.expires_in = Some(lifetime.as_secs());
+        record.set_token(StoredToken::new(&token, TokenTarget::default(), now));
+        let mut lease = store.lease(session.key(), Duration::ZERO).await.unwrap();
+        lease.save(&record).await.unwrap();
+    }
+}

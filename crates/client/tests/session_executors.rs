@@ -3,8 +3,6 @@
 // A test that fails does so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-// Each file of tests uses some of it.
-#[allow(dead_code)]
 mod support;
 
 use std::pin::pin;
