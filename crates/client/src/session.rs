@@ -1,9 +1,9 @@
 //! `Session`: one login, kept valid.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::future::{Either, select};
 use jeton_grants::{GrantError, PendingLogin};
 use jeton_models::{Scope, Token, TokenResponse};
 use jeton_storage::{
@@ -13,15 +13,15 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::backoff::Urgency;
 use crate::background::Background;
+use crate::backoff::Urgency;
 use crate::event::EventKind;
 use crate::login::{Login, TaskGuard, revision};
-use crate::slot::{Joined, Landing, Slot, landed};
+use crate::slot::{Flying, Joined, Slot, landed_or};
 use crate::transaction::{self, Need, apply, not_saved};
 use crate::{AccessToken, AuthenticatedRequest, CachedToken, Error};
 
-/// How long a caller whose token still lives waits for a new one, before it has the old one.
+/// How long a refresh may take before those whose token still lives have that one, and no longer wait.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// One login, kept valid: its tokens are shared by threads, by processes that use the same store, and by later runs.
@@ -200,6 +200,10 @@ impl Session {
     ///
     /// If somebody else, in this process or another, got a new one meanwhile, that one is taken.
     ///
+    /// Asked for in so many words, it waits for nothing but the time that the server named (`Retry-After`). After an answer that
+    /// was lost on its way it sends a refresh token that may be spent, which a server without a grace period takes for a theft:
+    /// [`token`](Self::token) does so only when the present token is dead.
+    ///
     /// # Errors
     /// As [`token`](Self::token); a failure is told even if the present token still lives.
     pub async fn refresh(&self) -> Result<AccessToken, Error> {
@@ -251,7 +255,7 @@ impl Session {
             let settled = || self.slot.cached().filter(|token| need.is_met_by(token, now_ms));
             match self.slot.join_or_start(settled, |sender| self.take_off(need.clone(), sender)) {
                 Joined::Settled(token) => return Ok(token),
-                Joined::Flight { landing, started } => match self.landed_or_alive(landing, &need).await {
+                Joined::Flight { flight, started } => match self.landed_or_alive(flight, &need).await {
                     result if started => return result,
                     // A flight that somebody else started may have needed less than this caller does. One that failed
                     // serves the old token, if that still lives: for this caller, too, or ten thousand would each try.
@@ -269,41 +273,31 @@ impl Session {
         }
     }
 
-    /// Waits for a flight. While it takes its time (a server that hangs, a lease that somebody does not give back), a caller
-    /// whose token still lives has that one.
+    /// Waits for a flight. If it takes its time (a server that hangs, a lease that somebody does not give back), a caller whose
+    /// token still lives has that one.
     async fn landed_or_alive(
         &self,
-        landing: watch::Receiver<Landing>,
+        flight: watch::Receiver<Flying>,
         need: &Need,
     ) -> Result<AccessToken, Error> {
-        let alive = || {
+        landed_or(flight, || {
             let now_ms = self.login().client.now_ms();
-            self.slot.cached().filter(|token| need.is_served_by(token, now_ms))
-        };
-        let landed = std::pin::pin!(landed(landing));
-        if need.explicit || alive().is_none() {
-            return landed.await;
-        }
-        // On jeton's own runtime: the caller may have no timer, or no tokio at all.
-        let timer = self.login().client.background.spawn(async { tokio::time::sleep(PATIENCE).await });
-        match select(landed, timer).await {
-            Either::Left((result, timer)) => {
-                timer.abort();
-                result
-            }
-            Either::Right((_, landed)) => match alive() {
-                Some(token) => Ok(token),
-                None => landed.await,
-            },
-        }
+            self.slot.cached().filter(|token| !need.explicit && need.is_served_by(token, now_ms))
+        })
+        .await
     }
 
-    fn take_off(&self, need: Need, sender: watch::Sender<Landing>) {
+    fn take_off(&self, need: Need, sender: watch::Sender<Flying>) {
         let (login, slot) = (self.login().clone(), self.slot.clone());
         let flight = Flight { slot: slot.clone(), sender, _task: login.task() };
         let task = async move {
-            let result = transaction::run(&login, &slot, &need).await;
-            flight.land(result);
+            let mut result = pin!(transaction::run(&login, &slot, &need));
+            // One timer for all who wait, and not on the caller's runtime: that may have none.
+            if let Ok(result) = tokio::time::timeout(PATIENCE, &mut result).await {
+                return flight.land(result);
+            }
+            flight.is_late();
+            flight.land(result.await);
         };
         self.login().client.background.spawn(task);
     }
@@ -556,21 +550,25 @@ pub struct LoggedOut {
 /// A refresh under way. However it ends, also by a panic, the slot is free again and the waiters hear of it.
 struct Flight {
     slot: Arc<Slot>,
-    sender: watch::Sender<Landing>,
+    sender: watch::Sender<Flying>,
     _task: TaskGuard,
 }
 
 impl Flight {
+    fn is_late(&self) {
+        self.sender.send_replace(Flying::Late);
+    }
+
     fn land(self, result: Result<AccessToken, Error>) {
         // The token is published already; from here on a new flight may start, and then the waiters hear of this one.
         self.slot.land();
-        self.sender.send_replace(Some(result));
+        self.sender.send_replace(Flying::Landed(result));
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        if self.sender.borrow().is_none() {
+        if !matches!(*self.sender.borrow(), Flying::Landed(_)) {
             self.slot.land();
         }
     }

@@ -8,15 +8,23 @@ use tokio::sync::watch;
 use crate::sync::TokenCell;
 use crate::{AccessToken, CachedToken, Error};
 
-/// What a flight came to. `None` while it is under way.
-pub(crate) type Landing = Option<Result<AccessToken, Error>>;
+/// How far a flight is.
+#[derive(Clone)]
+pub(crate) enum Flying {
+    /// Under way.
+    Begun,
+    /// Under way for so long that nobody waits for it who can do without.
+    Late,
+    /// What it came to.
+    Landed(Result<AccessToken, Error>),
+}
 
 pub(crate) struct Slot {
     pub(crate) target: TokenTarget,
     cached: TokenCell,
     /// Counts the changes of `cached`, which are made under this lock; reading takes none.
     changes: Mutex<u64>,
-    flight: Mutex<Option<watch::Receiver<Landing>>>,
+    flight: Mutex<Option<watch::Receiver<Flying>>>,
 }
 
 impl Slot {
@@ -80,19 +88,19 @@ impl Slot {
     pub(crate) fn join_or_start(
         &self,
         settled: impl FnOnce() -> Option<AccessToken>,
-        start: impl FnOnce(watch::Sender<Landing>),
+        start: impl FnOnce(watch::Sender<Flying>),
     ) -> Joined {
         let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(under_way) = &*flight {
-            return Joined::Flight { landing: under_way.clone(), started: false };
+            return Joined::Flight { flight: under_way.clone(), started: false };
         }
         if let Some(token) = settled() {
             return Joined::Settled(token);
         }
-        let (sender, landing) = watch::channel(None);
-        *flight = Some(landing.clone());
+        let (sender, begun) = watch::channel(Flying::Begun);
+        *flight = Some(begun.clone());
         start(sender);
-        Joined::Flight { landing, started: true }
+        Joined::Flight { flight: begun, started: true }
     }
 
     /// Ends the flight. After this a new one can start.
@@ -105,14 +113,24 @@ pub(crate) enum Joined {
     /// The token is there already.
     Settled(AccessToken),
     /// A refresh is under way; whether this very caller started it.
-    Flight { landing: watch::Receiver<Landing>, started: bool },
+    Flight { flight: watch::Receiver<Flying>, started: bool },
 }
 
-/// Waits for a flight.
-pub(crate) async fn landed(mut landing: watch::Receiver<Landing>) -> Result<AccessToken, Error> {
-    match landing.wait_for(Option::is_some).await {
-        Ok(landing) => landing.clone().unwrap_or(Err(Error::Panicked)),
+/// Waits for a flight to land. If it is late, whoever has something `instead` takes that.
+pub(crate) async fn landed_or(
+    mut flight: watch::Receiver<Flying>,
+    instead: impl Fn() -> Option<AccessToken>,
+) -> Result<AccessToken, Error> {
+    let far_enough = |flying: &Flying| !matches!(flying, Flying::Begun);
+    let flying = flight.wait_for(far_enough).await.map(|flying| flying.clone());
+    if matches!(flying, Ok(Flying::Late)) {
+        if let Some(token) = instead() {
+            return Ok(token);
+        }
+    }
+    match flight.wait_for(|flying| matches!(flying, Flying::Landed(_))).await.as_deref() {
+        Ok(Flying::Landed(result)) => result.clone(),
         // The sender went away without a word: its task panicked.
-        Err(_) => Err(Error::Panicked),
+        _ => Err(Error::Panicked),
     }
 }
