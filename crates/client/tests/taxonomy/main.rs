@@ -14,3 +14,4 @@ mod row;
 mod statuses;
 #[path = "../support/mod.rs"]
 mod support;
+mod without_a_person;
