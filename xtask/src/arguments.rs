@@ -1,5 +1,7 @@
 //! The command line of `cargo xtask`, parsed by hand: few commands, few options.
 
+use crate::fuzz::{self, Aim};
+
 pub(crate) const HELP: &str = "\
 cargo xtask COMMAND
 
@@ -12,6 +14,10 @@ cargo xtask COMMAND
                       (faults --help: its options); needs Unix
   interop [FILTER]    install and start a real authorization server, run jeton against it
                       (FILTER: only the tests whose name contains it); needs Node 20 or newer
+  fuzz [TARGET] [--seconds N]
+                      look for inputs that break a parser (60 s for each target, or N); needs a C++ compiler
+  fuzz [TARGET] --minimise
+                      put what was found into fuzz/corpus, as few files as reach the same code
   help                this text
 
 A step whose tool is missing is skipped, with a word on what to install. With CI=true in the
@@ -26,6 +32,7 @@ pub(crate) enum Arguments {
     Test { only: Vec<String> },
     Faults { arguments: Vec<String> },
     Interop { filter: Option<String> },
+    Fuzz { target: Option<String>, aim: Aim },
 }
 
 impl Arguments {
@@ -41,6 +48,7 @@ impl Arguments {
                 _ => Err("`header` takes nothing or --check".to_owned()),
             },
             "test" => Self::parse_test(arguments),
+            "fuzz" => Self::parse_fuzz(arguments),
             "faults" => Ok(Self::Faults { arguments: arguments.collect() }),
             "interop" => match (arguments.next(), arguments.next()) {
                 (Some(filter), _) if filter.starts_with('-') => {
@@ -66,11 +74,28 @@ impl Arguments {
         }
         Ok(Self::Test { only })
     }
+
+    fn parse_fuzz(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let (mut target, mut aim) = (None, Aim::Search { seconds: fuzz::SECONDS });
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--seconds" => {
+                    let seconds = arguments.next().and_then(|text| text.parse().ok()).filter(|n| *n > 0);
+                    aim = Aim::Search { seconds: seconds.ok_or("--seconds wants a number of seconds")? };
+                }
+                "--minimise" => aim = Aim::Minimise,
+                name if !name.starts_with('-') && target.is_none() => target = Some(argument),
+                other => return Err(format!("`fuzz` does not know `{other}`")),
+            }
+        }
+        Ok(Self::Fuzz { target, aim })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::Arguments;
+    use crate::fuzz::{self, Aim};
 
     fn parse(line: &str) -> Result<Arguments, String> {
         Arguments::parse(line.split_whitespace().map(str::to_owned))
@@ -91,6 +116,15 @@ mod tests {
         let options = ["--scenario", "storm", "--help"].map(str::to_owned).to_vec();
         assert_eq!(parse("faults --scenario storm --help"), Ok(Arguments::Faults { arguments: options }));
         assert_eq!(parse("interop"), Ok(Arguments::Interop { filter: None }));
+        assert_eq!(
+            parse("fuzz"),
+            Ok(Arguments::Fuzz { target: None, aim: Aim::Search { seconds: fuzz::SECONDS } })
+        );
+        assert_eq!(
+            parse("fuzz scope --seconds 600"),
+            Ok(Arguments::Fuzz { target: Some("scope".to_owned()), aim: Aim::Search { seconds: 600 } })
+        );
+        assert_eq!(parse("fuzz --minimise"), Ok(Arguments::Fuzz { target: None, aim: Aim::Minimise }));
         assert_eq!(parse("interop device"), Ok(Arguments::Interop { filter: Some("device".to_owned()) }));
     }
 
@@ -102,6 +136,9 @@ mod tests {
             ("header --check twice", "--check"),
             ("test --only", "--only"),
             ("test fast", "fast"),
+            ("fuzz --seconds 0", "--seconds"),
+            ("fuzz a b", "b"),
+            ("fuzz --fast", "--fast"),
             ("interop --fast", "--fast"),
             ("interop a b", "one filter"),
         ] {

@@ -6,6 +6,7 @@
 mod arguments;
 mod command;
 mod faults;
+mod fuzz;
 mod header;
 mod interop;
 mod metadata;
@@ -51,6 +52,7 @@ fn run(arguments: Arguments) -> Result<(), Stop> {
         Arguments::Header { check: true } => header::check(&Project::load()?),
         Arguments::Test { only } => test::run(&Project::load()?, &only),
         Arguments::Faults { arguments } => faults::run(&Project::load()?, &arguments),
+        Arguments::Fuzz { target, aim } => fuzz::run(&Project::load()?, target.as_deref(), aim),
         Arguments::Interop { filter } => interop::run(&Project::load()?, filter.as_deref()),
     }
 }
