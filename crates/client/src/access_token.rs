@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::http::HeaderValue;
@@ -11,6 +11,7 @@ use jeton_storage::StoredToken;
 
 use crate::Error;
 use crate::backoff::random_up_to;
+use crate::sync::{AtomicBool, AtomicU64};
 
 /// A valid access token, as it was when it was asked for. Does not change and does not know the refresh token.
 #[derive(Clone)]

@@ -56,6 +56,7 @@ mod request;
 mod session;
 mod slot;
 mod sync;
+mod tasks;
 #[cfg(feature = "terminal")]
 mod terminal;
 mod transaction;
@@ -96,6 +97,8 @@ pub use jeton_models::{Scope, Secret, Token, Warning};
 pub use jeton_storage as storage;
 #[cfg(feature = "file")]
 pub use jeton_storage::FileStore;
+#[cfg(feature = "keyring")]
+pub use jeton_storage::{KeyringStore, KeyringStoreBuilder};
 pub use jeton_storage::{LoginKey, MemoryStore, StoreError, TokenStore};
 /// The HTTP library of authenticated requests.
 ///

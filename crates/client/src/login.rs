@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use jeton_models::Secret;
 use jeton_storage::{LoginKey, LoginRecord, StoredToken, TokenTarget};
-use tokio::sync::Notify;
 
 use crate::backoff::{Backoff, Urgency};
 use crate::client::ClientInner;
 use crate::event::{Event, EventKind};
 use crate::slot::Slot;
+use crate::tasks::Tasks;
 use crate::{AccessToken, Error};
 
 pub(crate) struct Login {
@@ -212,27 +212,17 @@ impl Login {
 
     /// Counts a task that must come to its end before the last session may go.
     pub(crate) fn task(self: &Arc<Self>) -> TaskGuard {
-        *self.tasks.count() += 1;
-        TaskGuard(self.clone())
+        Tasks::begin(self)
     }
 
     /// Waits until no task is under way.
     pub(crate) async fn idle(&self) {
-        loop {
-            let changed = self.tasks.changed.notified();
-            let mut changed = std::pin::pin!(changed);
-            changed.as_mut().enable();
-            if *self.tasks.count() == 0 {
-                return;
-            }
-            changed.await;
-        }
+        self.tasks.idle().await;
     }
 
     /// Waits, blocking, until no task is under way or the time is over.
     pub(crate) fn wait_until_idle(&self, most: Duration) {
-        let count = self.tasks.count();
-        drop(self.tasks.condvar.wait_timeout_while(count, most, |count| *count > 0));
+        self.tasks.wait_until_idle(most);
     }
 }
 
@@ -242,27 +232,11 @@ impl std::fmt::Debug for Login {
     }
 }
 
-/// How many tasks are under way, waited for by threads and by futures.
-#[derive(Default)]
-struct Tasks {
-    count: Mutex<usize>,
-    condvar: Condvar,
-    changed: Notify,
-}
-
-impl Tasks {
-    fn count(&self) -> MutexGuard<'_, usize> {
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+impl AsRef<Tasks> for Login {
+    fn as_ref(&self) -> &Tasks {
+        &self.tasks
     }
 }
 
-/// A task under way; also when it panics, its end is noticed.
-pub(crate) struct TaskGuard(Arc<Login>);
-
-impl Drop for TaskGuard {
-    fn drop(&mut self) {
-        *self.0.tasks.count() -= 1;
-        self.0.tasks.condvar.notify_all();
-        self.0.tasks.changed.notify_waiters();
-    }
-}
+/// A task of the login that is under way; also when it panics, its end is noticed.
+pub(crate) type TaskGuard = crate::tasks::TaskGuard<Login>;
