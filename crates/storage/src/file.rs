@@ -29,13 +29,15 @@ use crate::{
 /// | `<login>.json` | the record |
 /// | `<login>.tmp` | the next record while it is written, or the room reserved for it; only the holder of the lease touches it |
 /// | `<login>.lock` | the OS lock; empty, never deleted |
-/// | `<login>.holder` | who took the lease last, for messages |
+/// | `<login>.holder` | who holds the lease, for messages; removed with it, and not believed if its writer was killed (on Windows until the next takes the lease) |
 /// | `<login>.damaged` | a record that could not be read, set aside; while it is there and no record is, every load says so |
 /// | `<login>.damaged-<Unix time>` | the same after a new login or a log-out settled it; kept as evidence, yours to delete |
 ///
 /// # Cost
 ///
-/// Load, save and lease make a fixed number of system calls, however many logins there are. A save syncs twice.
+/// Load, save and lease make a fixed number of system calls, however many logins there are: nothing but a listing reads
+/// the folder, which holds two files for each login (the file systems of today find a name among hundreds of thousands
+/// by a tree), and one of no length for each that is gone. A save syncs twice.
 /// [`reserve`](TokenLease::reserve) writes and syncs the room once more; on file systems that copy on write (btrfs,
 /// ZFS) no reservation can be had for certain, by this or any other means.
 ///
