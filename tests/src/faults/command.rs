@@ -1,6 +1,7 @@
 //! The command line of the lab.
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,7 +24,7 @@ cargo xtask faults [OPTIONS]     without options: the whole matrix
   --details              errors by kind and kills by point below each row
 
 What a scenario is made of can be changed; without --scenario these change `steady`:
-  --store NAME           file ...
+  --store NAME           file, sealed, sealed-keychain, keyring (the last two in a keychain of their own)
   --processes N  --threads N  --logins N
   --token-life SECONDS   how long access tokens live
   --latency MS           of the server, before it commits and again before it answers
@@ -59,10 +60,19 @@ struct Arguments {
 
 /// The program's `main`.
 pub fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some("--worker") {
-        worker::run(&arguments.next().expect("a setup"));
-        return ExitCode::SUCCESS;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--worker", setup] => {
+            worker::run(setup);
+            return ExitCode::SUCCESS;
+        }
+        ["--one", scenario, seed] => {
+            let scenario: Scenario = serde_json::from_str(scenario).expect("a scenario");
+            let row = driver::run_here(&scenario, seed.parse().expect("a seed"), &this_program());
+            say(&serde_json::to_string(&row).expect("JSON"));
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     match parse(lexopt::Parser::from_env()) {
         Ok(Some(arguments)) => run(&arguments),
@@ -75,6 +85,10 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn this_program() -> PathBuf {
+    std::env::current_exe().expect("this very program")
 }
 
 fn say(text: &str) {
@@ -210,7 +224,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let seed = arguments.seed.unwrap_or_else(|| now.as_secs());
-    let program = std::env::current_exe().expect("this very program");
+    let program = this_program();
     if !arguments.json {
         say(&format!("seed {seed}; {} scenarios\n\n{}", arguments.scenarios.len(), report::head()));
     }

@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use super::clock::SteppedClock;
 use super::disk::SmallDisk;
 use super::event::{Event, What};
+use super::keychain;
 use super::ledger::{Decision, Ledger, Outcome, Stored};
 use super::process::{Heard, Process};
 use super::random::Random;
@@ -38,15 +39,17 @@ const TO_END: Duration = Duration::from_secs(20);
 
 /// Runs a scenario to its end and judges it. `program` is the one that this is the library of: it is started as the workers.
 pub fn run(scenario: &Scenario, seed: u64, program: &Path) -> Row {
-    match Lab::open(scenario, seed, program) {
-        Ok(lab) => lab.run(),
-        Err(why) => Row {
-            scenario: scenario.name.clone(),
-            store: scenario.store.name().to_owned(),
-            skipped: Some(why),
-            ..Row::default()
-        },
+    if !scenario.store.needs_keychain() {
+        return run_here(scenario, seed, program);
     }
+    let row = keychain::run(scenario, seed, program);
+    row.unwrap_or_else(|why| Row::skipped(scenario, why))
+}
+
+/// The same in a session that has a keychain already.
+pub(super) fn run_here(scenario: &Scenario, seed: u64, program: &Path) -> Row {
+    let row = Lab::open(scenario, seed, program).map(Lab::run);
+    row.unwrap_or_else(|why| Row::skipped(scenario, why))
 }
 
 struct Lab<'a> {
@@ -176,7 +179,7 @@ impl<'a> Lab<'a> {
             stops: scenario.stops.clone(),
             way: scenario.latency * 2 + Duration::from_millis(2),
         };
-        let process = Process::start(self.program, &setup, &[], &self.heard.0);
+        let process = Process::start(self.program, &setup, &self.heard.0);
         self.processes.push(process);
     }
 

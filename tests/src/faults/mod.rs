@@ -10,11 +10,15 @@ pub mod command;
 mod disk;
 pub mod driver;
 pub mod event;
+mod keychain;
 mod ledger;
 mod process;
 pub mod random;
 pub mod report;
 pub mod scenario;
+#[cfg(target_os = "linux")]
+#[path = "../../../crates/storage/tests/secret_service/mod.rs"]
+mod secret_service;
 pub mod store;
 pub mod verdict;
 mod witness;

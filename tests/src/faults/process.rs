@@ -34,16 +34,10 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts the program as a worker; what it tells goes to `heard`, its end last of all.
-    pub(super) fn start(
-        program: &Path,
-        setup: &Setup,
-        environment: &[(String, String)],
-        heard: &mpsc::Sender<Heard>,
-    ) -> Self {
+    pub(super) fn start(program: &Path, setup: &Setup, heard: &mpsc::Sender<Heard>) -> Self {
         let mut child = Command::new(program)
             .arg("--worker")
             .arg(serde_json::to_string(setup).expect("JSON"))
-            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -3,18 +3,19 @@
 use std::time::{Duration, SystemTime};
 
 use jeton_devserver::Fault;
+use serde::{Deserialize, Serialize};
 
 use super::event::Point;
 use super::random::Random;
 use super::store::StoreKind;
 
 /// One row of the table.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Scenario {
     /// Its name.
     pub name: String,
     /// What it is about, in a line.
-    pub what: &'static str,
+    pub what: String,
     /// The store that the processes share.
     pub store: StoreKind,
     /// Processes; one that is killed is replaced.
@@ -62,7 +63,7 @@ pub struct Scenario {
 }
 
 /// What becomes of the disk under the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Disk {
     /// Nothing.
     Ordinary,
@@ -85,10 +86,10 @@ impl Disk {
 
 impl Scenario {
     /// With nothing wrong.
-    pub fn new(name: &str, what: &'static str) -> Self {
+    pub fn new(name: &str, what: &str) -> Self {
         Self {
             name: name.to_owned(),
-            what,
+            what: what.to_owned(),
             store: StoreKind::File,
             processes: 6,
             threads: 2,
@@ -160,7 +161,7 @@ impl Scenario {
 }
 
 /// Something that a server, a proxy or a network does to a token request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mishap {
     /// 500, 502, 503 or 504 with a page of HTML.
     ServerError,

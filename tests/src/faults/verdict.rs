@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::event::{Event, Point, What};
 use super::ledger::{Decision, Fate, Index, Ledger, Outcome, Stored};
@@ -23,7 +23,7 @@ const NEVER: [&str; 6] = [
 ];
 
 /// One row of the table.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Row {
     /// The scenario.
     pub scenario: String,
@@ -82,7 +82,7 @@ pub struct Row {
 }
 
 /// Of a set of durations.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Quantiles {
     /// Half of them were no longer.
     pub p50: f64,
@@ -104,6 +104,16 @@ impl Quantiles {
 }
 
 impl Row {
+    /// A scenario that could not be run.
+    pub(super) fn skipped(scenario: &Scenario, why: String) -> Self {
+        Self {
+            scenario: scenario.name.clone(),
+            store: scenario.store.name().to_owned(),
+            skipped: Some(why),
+            ..Self::default()
+        }
+    }
+
     /// All errors that callers saw.
     pub fn error_count(&self) -> usize {
         self.errors.values().sum()
@@ -177,9 +187,10 @@ impl Judge<'_> {
                     waits_us.push(*waited_us);
                 }
                 What::Failed { waited_us, kind, text } => {
-                    *self.row.errors.entry(kind.clone()).or_default() += 1;
+                    let count = self.row.errors.entry(kind.clone()).or_default();
+                    *count += 1;
                     waits_us.push(*waited_us);
-                    if NEVER.contains(&kind.as_str()) {
+                    if *count == 1 && NEVER.contains(&kind.as_str()) {
                         self.row.broken.push(format!("a caller got an error that nobody should get: {text}"));
                     }
                 }
