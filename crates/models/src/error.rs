@@ -38,16 +38,20 @@ impl ErrorResponse {
         let text = |object: &Map<String, Value>, names: &[&str]| {
             names.iter().find_map(|name| object.get(*name).and_then(Value::as_str).map(str::to_owned))
         };
+        // An empty code says no more than none.
+        let code = |object: &Map<String, Value>, names: &[&str]| {
+            names.iter().find_map(|name| text(object, &[name]).filter(|code| !code.is_empty()))
+        };
         let mut found = match members.get("error") {
             Some(Value::String(code)) if !code.is_empty() => Self::new(code.clone()),
             Some(Value::Object(inner)) => {
-                let mut found = Self::new(text(inner, &["code", "type", "status", "error"])?);
+                let mut found = Self::new(code(inner, &["code", "type", "status", "error"])?);
                 found.error_description = text(inner, &["message", "error_description", "description"]);
                 found
             }
             _ => match members.get("errors").and_then(Value::as_array)?.first()? {
                 Value::Object(inner) => {
-                    let mut found = Self::new(text(inner, &["errorType", "error", "code", "type"])?);
+                    let mut found = Self::new(code(inner, &["errorType", "error", "code", "type"])?);
                     found.error_description = text(inner, &["message", "error_description", "detail"]);
                     found
                 }
@@ -140,7 +144,11 @@ mod tests {
             ("invalid_grant", Some("Old"))
         );
         assert_eq!(read(r#"{"error":null}"#), None);
-        assert_eq!(read(r#"{"error":""}"#), None);
+        for empty in [r#"{"error":""}"#, r#"{"error":{"code":""}}"#, r#"{"errors":[{"errorType":""}]}"#] {
+            assert_eq!(read(empty), None, "{empty}");
+        }
+        let coded = read(r#"{"error":{"code":"","type":"OAuthException"}}"#).unwrap();
+        assert_eq!(coded.error, "OAuthException");
     }
 
     #[test]

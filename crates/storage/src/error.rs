@@ -72,7 +72,8 @@ pub enum StoreError {
     /// What is stored is sealed (encrypted), and not with a key that this store has. It stays as it is: no new login and no
     /// log-out replaces it.
     #[error(
-        "{place} is sealed with another key than this store was given ({what}): open it with the right key or passphrase;          nothing was changed"
+        "{place} is sealed with another key than this store was given ({what}): open it with the right key or passphrase; \
+         nothing was changed"
     )]
     WrongSealingKey {
         /// The file.
@@ -83,7 +84,8 @@ pub enum StoreError {
 
     /// The key that logins are sealed with is not where it was kept. They stay as they are.
     #[error(
-        "the key that the logins in {} are sealed with is lost: {what}. Restore that from a backup; or move the folder          away and log in again", folder.display()
+        "the key that the logins in {} are sealed with is lost: {what}. Restore that from a backup; or move the folder \
+         away and log in again", folder.display()
     )]
     SealingKeyLost {
         /// Where the sealed logins are.
@@ -106,7 +108,8 @@ pub enum StoreError {
 
     /// A store of sealed logins met one that is not. It was left alone.
     #[error(
-        "the login in {place} is not encrypted, and this store keeps encrypted ones only: move it with `transfer` from a          plain file store to a sealed one in another folder, or open it with the plain file store"
+        "the login in {place} is not encrypted, and this store keeps encrypted ones only: move it with `transfer` from a \
+         plain file store to a sealed one in another folder, or open it with the plain file store"
     )]
     NotSealed {
         /// The file.

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use jeton_models::{ExtraMembers, Scope, Secret, Warning, exposed, exposed_option};
+use jeton_models::{ExtraMembers, Scope, Secret, Warning, exposed, exposed_option, is_deceptive};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -175,8 +175,8 @@ fn damaged(what: &str) -> RecordError {
 }
 
 /// A name out of a file for an error message.
-fn shown(name: &str) -> String {
-    name.chars().filter(|c| !c.is_control()).take(60).collect()
+pub(crate) fn shown(name: &str) -> String {
+    name.chars().filter(|c| !is_deceptive(*c)).take(60).collect()
 }
 
 impl From<&LoginRecord> for RecordV1 {

@@ -148,6 +148,10 @@ fn newer_is_neither_damaged_nor_readable() {
         assert!(error.to_string().contains("newer jeton"), "{error}");
         assert!(matches!(LoginRecord::key_in_json(&newer), Err(RecordError::NewerFormat { .. })));
     }
+    // The name is out of a file: it neither garbles a terminal nor turns a text around.
+    let odd = golden_with(|json| json["critical"] = json!(["\u{1b}[2J\u{202e}binding"]));
+    let error = LoginRecord::from_json(&odd, &key()).unwrap_err().to_string();
+    assert!(error.contains("`[2Jbinding`"), "{error}");
     // Nothing critical is nothing to refuse.
     assert!(LoginRecord::from_json(&golden_with(|json| json["critical"] = json!([])), &key()).is_ok());
 }

@@ -11,6 +11,7 @@ use super::cipher::{self, ALGORITHM, NONCE, TAG};
 use super::encoding::{decode, encode, encoded_length};
 use super::gate::Shared;
 use super::ring::Ring;
+use crate::format::shown;
 use crate::login_folder::Envelope;
 use crate::record::RecordError;
 use crate::{LoginRecord, StoreError, format};
@@ -174,11 +175,6 @@ fn read(contents: &[u8], path: &Path) -> Result<SealedV1, StoreError> {
 
 fn seal_broken(path: &Path, what: impl Into<String>) -> StoreError {
     StoreError::SealBroken { place: path.display().to_string(), what: what.into() }
-}
-
-/// Out of a file, for an error message.
-fn shown(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 
 #[cfg(test)]
