@@ -9,15 +9,16 @@ use jeton_models::{Scope, Token, TokenResponse};
 use jeton_storage::{
     DEFAULT_ACCOUNT, LoginKey, LoginRecord, StoreError, StoredToken, TokenLease, TokenTarget,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use url::Url;
 
 use crate::background::Background;
 use crate::backoff::Urgency;
 use crate::event::EventKind;
-use crate::login::{Login, TaskGuard, revision};
-use crate::slot::{Flying, Joined, Slot, landed_or};
+use crate::login::{Login, revision};
+use crate::slot::{Flight, Flying, Joined, Slot, landed_or};
+use crate::sync::watch;
 use crate::transaction::{self, Need, apply, not_saved};
 use crate::{AccessToken, AuthenticatedRequest, CachedToken, Error};
 
@@ -193,7 +194,7 @@ impl Session {
             return;
         }
         let settled = || self.slot.cached().filter(|cached| !cached.is_same(token));
-        self.slot.join_or_start(settled, |sender| self.take_off(need, sender));
+        self.slot.join_or_start(settled, |flight| self.take_off(need, flight));
     }
 
     /// Gets a new access token although the present one may still be good.
@@ -253,7 +254,7 @@ impl Session {
             // Asked before any lock is taken: the clock may be the program's.
             let now_ms = self.login().client.now_ms();
             let settled = || self.slot.cached().filter(|token| need.is_met_by(token, now_ms));
-            match self.slot.join_or_start(settled, |sender| self.take_off(need.clone(), sender)) {
+            match self.slot.join_or_start(settled, |flight| self.take_off(need.clone(), flight)) {
                 Joined::Settled(token) => return Ok(token),
                 Joined::Flight { flight, started } => match self.landed_or_alive(flight, &need).await {
                     result if started => return result,
@@ -287,10 +288,12 @@ impl Session {
         .await
     }
 
-    fn take_off(&self, need: Need, sender: watch::Sender<Flying>) {
+    fn take_off(&self, need: Need, flight: Flight) {
         let (login, slot) = (self.login().clone(), self.slot.clone());
-        let flight = Flight { slot: slot.clone(), sender, _task: login.task() };
+        let task = login.task();
         let task = async move {
+            // The flight ends first, also by a panic, and only then the task.
+            let (_task, flight) = (task, flight);
             let mut result = pin!(transaction::run(&login, &slot, &need));
             // One timer for all who wait, and not on the caller's runtime: that may have none.
             if let Ok(result) = tokio::time::timeout(PATIENCE, &mut result).await {
@@ -545,33 +548,6 @@ pub struct LoggedOut {
     /// Why the tokens could not be revoked at the server: they may live on there until they expire. `None` if they were, or if
     /// there was nothing to revoke.
     pub revocation_error: Option<Error>,
-}
-
-/// A refresh under way. However it ends, also by a panic, the slot is free again and the waiters hear of it.
-struct Flight {
-    slot: Arc<Slot>,
-    sender: watch::Sender<Flying>,
-    _task: TaskGuard,
-}
-
-impl Flight {
-    fn is_late(&self) {
-        self.sender.send_replace(Flying::Late);
-    }
-
-    fn land(self, result: Result<AccessToken, Error>) {
-        // The token is published already; from here on a new flight may start, and then the waiters hear of this one.
-        self.slot.land();
-        self.sender.send_replace(Flying::Landed(result));
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        if !matches!(*self.sender.borrow(), Flying::Landed(_)) {
-            self.slot.land();
-        }
-    }
 }
 
 /// Waits for a task of jeton's own runtime.

@@ -1,11 +1,10 @@
 //! One access token of a login within this process: the cached token, and the one refresh under way.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use jeton_storage::TokenTarget;
-use tokio::sync::watch;
 
-use crate::sync::TokenCell;
+use crate::sync::{Mutex, MutexGuard, TokenCell, watch};
 use crate::{AccessToken, CachedToken, Error};
 
 /// How far a flight is.
@@ -83,14 +82,14 @@ impl Slot {
     /// Joins the flight under way, or has `start` begin one.
     ///
     /// `settled` looks at the cache once more under the lock: a flight publishes before it lands, so whoever comes just
-    /// after a landing finds the token there and starts nothing. Both run under the lock: they must neither wait nor call
-    /// anything that the program brought.
+    /// after a landing finds the token there and starts nothing. It must neither wait nor call anything that the program
+    /// brought.
     pub(crate) fn join_or_start(
-        &self,
+        self: &Arc<Self>,
         settled: impl FnOnce() -> Option<AccessToken>,
-        start: impl FnOnce(watch::Sender<Flying>),
+        start: impl FnOnce(Flight),
     ) -> Joined {
-        let mut flight = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut flight = self.flight();
         if let Some(under_way) = &*flight {
             return Joined::Flight { flight: under_way.clone(), started: false };
         }
@@ -99,13 +98,48 @@ impl Slot {
         }
         let (sender, begun) = watch::channel(Flying::Begun);
         *flight = Some(begun.clone());
-        start(sender);
+        // A flight that is dropped at once frees the slot, which takes the lock.
+        drop(flight);
+        start(Flight { slot: self.clone(), sender });
         Joined::Flight { flight: begun, started: true }
     }
 
     /// Ends the flight. After this a new one can start.
-    pub(crate) fn land(&self) {
-        *self.flight.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    fn land(&self) {
+        *self.flight() = None;
+    }
+
+    fn flight(&self) -> MutexGuard<'_, Option<watch::Receiver<Flying>>> {
+        self.flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A flight in the hands of whoever flies it. However it ends, also by a panic, the slot is free again and the waiters hear
+/// of it.
+pub(crate) struct Flight {
+    slot: Arc<Slot>,
+    sender: watch::Sender<Flying>,
+}
+
+impl Flight {
+    /// From here on nobody waits who can do without.
+    pub(crate) fn is_late(&self) {
+        self.sender.send_replace(Flying::Late);
+    }
+
+    /// Ends the flight with what it came to. A new token is published already.
+    pub(crate) fn land(self, result: Result<AccessToken, Error>) {
+        // Whoever hears of this landing and needs more must find the slot free.
+        self.slot.land();
+        self.sender.send_replace(Flying::Landed(result));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !matches!(*self.sender.borrow(), Flying::Landed(_)) {
+            self.slot.land();
+        }
     }
 }
 
@@ -134,3 +168,6 @@ pub(crate) async fn landed_or(
         _ => Err(Error::Panicked),
     }
 }
+
+#[cfg(all(test, jeton_loom))]
+mod model;

@@ -8,8 +8,8 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use loom::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64};
+use loom::sync::atomic::{AtomicUsize, Ordering};
 pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 
 use crate::AccessToken;
@@ -158,7 +158,8 @@ pub(crate) mod watch {
     pub(crate) struct Closed;
 
     pub(crate) fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
-        let shared = Arc::new(Shared(Mutex::new(State { value, closed: false, waiting: Waiting::default() })));
+        let shared =
+            Arc::new(Shared(Mutex::new(State { value, closed: false, waiting: Waiting::default() })));
         (Sender(shared.clone()), Receiver(shared))
     }
 
@@ -194,7 +195,10 @@ pub(crate) mod watch {
     }
 
     impl<T> Receiver<T> {
-        pub(crate) async fn wait_for(&mut self, is_wanted: impl Fn(&T) -> bool) -> Result<Ref<'_, T>, Closed> {
+        pub(crate) async fn wait_for(
+            &mut self,
+            is_wanted: impl Fn(&T) -> bool,
+        ) -> Result<Ref<'_, T>, Closed> {
             let shared = &*self.0;
             poll_fn(move |cx| {
                 let mut state = shared.state();
@@ -224,4 +228,21 @@ pub(crate) mod watch {
             &self.0.value
         }
     }
+}
+
+/// Checks what a test does in every order that three unwanted changes of thread, and any number of wanted ones, can make.
+#[track_caller]
+pub(crate) fn checked(test: impl Fn() + Sync + Send + 'static) {
+    let executions = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(3);
+    builder.check({
+        let executions = executions.clone();
+        move || {
+            executions.fetch_add(1, Ordering::Relaxed);
+            test();
+        }
+    });
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    println!("{:>9} executions: {name}", executions.load(Ordering::Relaxed));
 }
