@@ -1,4 +1,4 @@
-//! The file store with 100,000 logins: each operation makes the very system calls that it makes with 10, as strace
+//! The file stores with 100,000 logins: each operation makes the very system calls that it makes with 10, as strace
 //! counts them, and a listing streams.
 //!
 //! Whoever is counted is this program itself, started again to run the test `child` alone.
@@ -18,7 +18,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use jeton_models::Secret;
-use jeton_storage::{FileStore, LoginKey, LoginRecord, TokenStore as _};
+use jeton_storage::{FileStore, LoginKey, LoginRecord, SealedStore, SealingKey, TokenStore};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -84,6 +84,9 @@ fn with_100_000_logins_operations_cost_what_they_cost_with_10_and_listings_strea
         assert_the_first_is_listed_without_reading_the_others(&many);
     }
     assert_a_listing_holds_a_bounded_number(&many);
+    if strace_is_there() {
+        assert_the_sealed_store_makes_the_same_system_calls(&few, &many);
+    }
 }
 
 /// Where everything is supposed to be installed, a test that is left out is a failure.
@@ -107,6 +110,20 @@ fn assert_operations_make_the_expected_system_calls(logins: &Logins) {
     }
     assert!(wrong.is_empty(), "with {} logins\n{wrong}", logins.count);
     assert_eq!(found.len(), OPERATIONS.len(), "{:?}", found.keys());
+}
+
+/// In the same folders, beside the plain logins.
+fn assert_the_sealed_store_makes_the_same_system_calls(few: &Logins, many: &Logins) {
+    let [with_few, with_many] = [few, many].map(|logins| {
+        save_those_looked_at(&sealed_store(logins.place.path()));
+        logins.system_calls("sealed operations")
+    });
+    assert_eq!(with_few.len(), OPERATIONS.len());
+    for (operation, calls) in &with_few {
+        let reads_the_folder = calls.iter().any(|call| call.starts_with("getdents"));
+        assert!(!reads_the_folder, "{operation}: {calls:?}");
+        assert_eq!(Some(calls), with_many.get(operation), "{operation}: on the right with {MANY} logins");
+    }
 }
 
 fn assert_the_first_is_listed_without_reading_the_others(logins: &Logins) {
@@ -135,10 +152,7 @@ impl Logins {
         let place = quick_place();
         // The folder is the store's own work, and so are the files of the logins that are looked at.
         let store = FileStore::new(folder(place.path()));
-        for account in ["warm-up", "known"] {
-            let key = key(account);
-            now(now(store.lease(&key, Duration::ZERO)).unwrap().save(&record(&key))).unwrap();
-        }
+        save_those_looked_at(&store);
         let others = (2..count).collect::<Vec<_>>();
         std::thread::scope(|scope| {
             for part in others.chunks(others.len().div_ceil(2)) {
@@ -226,6 +240,24 @@ fn folder(place: &Path) -> PathBuf {
     place.join("logins")
 }
 
+fn sealed_store(place: &Path) -> SealedStore {
+    // The same in each process.
+    let key: [u8; SealingKey::LENGTH] = std::array::from_fn(|index| (index * 37 % 256) as u8);
+    SealedStore::with_key(folder(place), SealingKey::from_bytes(&key).unwrap())
+}
+
+/// The names of two logins of each store; the stores leave each other's alone.
+fn accounts_looked_at(store: &dyn TokenStore) -> [String; 2] {
+    ["warm-up", "known"].map(|account| format!("{account} in {}", store.describe().backend))
+}
+
+fn save_those_looked_at(store: &dyn TokenStore) {
+    for account in accounts_looked_at(store) {
+        let key = key(&account);
+        now(now(store.lease(&key, Duration::ZERO)).unwrap().save(&record(&key))).unwrap();
+    }
+}
+
 fn account(number: usize) -> String {
     format!("account-{number:06}")
 }
@@ -266,13 +298,8 @@ fn child() {
     let place = PathBuf::from(std::env::var(PLACE).unwrap());
     let store = FileStore::new(folder(&place));
     match role.as_str() {
-        "operations" => {
-            // What is done once in a process is none of the measured operations' business.
-            operations(&store, "warm-up", |_| {});
-            operations(&store, "known", |operation| {
-                let _ = fs::metadata(place.join(format!("mark-{operation}")));
-            });
-        }
+        "operations" => counted_operations(&store, &place),
+        "sealed operations" => counted_operations(&sealed_store(&place), &place),
         "first" => {
             let _ = fs::metadata(place.join("mark-first"));
             now(store.list().next()).unwrap().unwrap();
@@ -283,8 +310,17 @@ fn child() {
     }
 }
 
+fn counted_operations(store: &dyn TokenStore, place: &Path) {
+    let [warm_up, known] = accounts_looked_at(store);
+    // What is done once in a process is none of the measured operations' business.
+    operations(store, &warm_up, |_| {});
+    operations(store, &known, |operation| {
+        let _ = fs::metadata(place.join(format!("mark-{operation}")));
+    });
+}
+
 /// Each operation on an existing login, and on one that is new; `mark` is called before each, and after the last.
-fn operations(store: &FileStore, account: &str, mark: impl Fn(&str)) {
+fn operations(store: &dyn TokenStore, account: &str, mark: impl Fn(&str)) {
     let (known, new) = (key(account), key(&format!("{account}, new")));
     mark("load");
     assert!(now(store.load(&known)).unwrap().is_some());
