@@ -77,7 +77,12 @@ impl<'a> Answer<'a> {
         if body.is_empty() {
             return Err(self.unusable(UnusableReason::Empty));
         }
-        let read = match Members::from_json(body) {
+        let mut json = Members::from_json(body);
+        if let (Err(NotMembers::Syntax), Some(read)) = (&json, Members::from_json_of_another_charset(body)) {
+            options.forgive(self, warnings, Warning::NotUtf8)?;
+            json = Ok(read);
+        }
+        let read = match json {
             Ok(read) => {
                 if !self.is_json() {
                     options.forgive(self, warnings, Warning::ContentType)?;

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 /// The members of an object, and whether one of them stood more than once (the last one counts).
 pub(crate) struct Members {
@@ -36,6 +37,12 @@ impl Members {
         members.map_err(|error| if error.is_data() { NotMembers::OtherType } else { NotMembers::Syntax })
     }
 
+    /// Reads a JSON text that is not UTF-8: a member whose value is not is like one that a [`Value`] cannot hold, and the
+    /// others are still there. `None` if it is UTF-8, or no object even so.
+    pub(crate) fn from_json_of_another_charset(text: &[u8]) -> Option<Self> {
+        Self::from_json(&with_unreadable_halves(text)?).ok()
+    }
+
     /// Collects members, the last one of each name.
     pub(crate) fn from_pairs(pairs: impl Iterator<Item = (String, Value)>) -> Self {
         let (mut members, mut repeated) = (Map::new(), false);
@@ -44,6 +51,28 @@ impl Members {
         }
         Self { members, repeated }
     }
+}
+
+/// The text with two first halves of surrogate pairs in the place of whatever is not UTF-8. No string that has these can be
+/// read, whatever stands around them, so that no token ever comes out of here that is not the one that was sent. `None` if the
+/// text is UTF-8.
+fn with_unreadable_halves(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    const HALVES: &[u8] = br"\ud800\ud800";
+
+    // There may be secrets in it: it is wiped, and never moved.
+    let broken = text.utf8_chunks().filter(|chunk| !chunk.invalid().is_empty()).count();
+    let mut readable = Zeroizing::new(Vec::with_capacity(text.len() + broken * HALVES.len()));
+    for chunk in text.utf8_chunks() {
+        readable.extend_from_slice(chunk.valid().as_bytes());
+        if !chunk.invalid().is_empty() {
+            // After a backslash it would be no escape sequence but five letters.
+            if readable.last() == Some(&b'\\') {
+                return None;
+            }
+            readable.extend_from_slice(HALVES);
+        }
+    }
+    (broken > 0).then_some(readable)
 }
 
 struct MembersVisitor;
@@ -88,5 +117,25 @@ mod tests {
             assert_eq!(of(text), NotMembers::Syntax, "{text}");
         }
         assert_eq!(Members::from_json(b"{\"a\":\"\xff\"}").err(), Some(NotMembers::Syntax));
+    }
+
+    #[test]
+    fn in_another_charset_what_can_be_read_is_there() {
+        let of = |text: &[u8]| {
+            Members::from_json_of_another_charset(text).map(|read| Value::Object(read.members).to_string())
+        };
+        // Latin-1, and GBK, whose second bytes may be ASCII.
+        assert_eq!(of(b"{\"a\":\"caf\xe9\",\"b\":\"kept\"}").unwrap(), r#"{"a":{},"b":"kept"}"#);
+        assert_eq!(of(b"{\"a\":[\"\xb8\x5d\"],\"b\":\"\xff\xfe\xff\"}").unwrap(), r#"{"a":{},"b":{}}"#);
+        // Nor does the other half beside it make it readable.
+        assert_eq!(of(b"{\"a\":\"\xff\\udc00\",\"b\":\"\\ud800\xff\"}").unwrap(), r#"{"a":{},"b":{}}"#);
+        // UTF-8 needs none of this.
+        assert_eq!(of("{\"a\":\"é\"}".as_bytes()), None);
+        // In a name, outside of strings, after a backslash.
+        for text in
+            [&b"{\"\xe9\":1}"[..], b"{\"a\":1}\xe9", b"\xff{\"a\":1}", b"{\"a\":\"x\\\xe9\"}", b"\xe9"]
+        {
+            assert_eq!(of(text), None, "{text:?}");
+        }
     }
 }

@@ -66,6 +66,7 @@ warnings! {
     RefreshTokenInvalid "refresh_token_invalid" "`refresh_token` was not a string; the old one was kept (RFC 6749 §6)";
     FormEncoded "form_encoded" "the body was form-encoded instead of JSON (RFC 6749 §5.1)";
     ByteOrderMark "byte_order_mark" "the body began with a byte-order mark (RFC 8259 §8.1)";
+    NotUtf8 "not_utf8" "the body was not UTF-8; members that cannot be read for that were ignored (RFC 8259 §8.1)";
     MemberRepeated "member_repeated" "a member of the body stood more than once; the last one was taken (RFC 6749 §3.2)";
     ContentType "content_type" "the body was JSON under another content type (RFC 6749 §5.1)";
     VerificationUrl "verification_url" "`verification_url` came instead of `verification_uri` (RFC 8628 §3.2)";

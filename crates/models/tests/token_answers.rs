@@ -279,6 +279,13 @@ fn error_rows() -> Vec<Row<Of>> {
         row("error under an odd content type", 200, HTML, error, oauth()),
         row("error without a content type", 400, None, error, oauth()),
         row("error after a byte-order mark", 200, JSON, format!("\u{feff}{error}"), oauth()),
+        row(
+            "error described in Latin-1",
+            400,
+            JSON,
+            b"{\"error\":\"invalid_grant\",\"error_description\":\"r\xe9voqu\xe9\"}".as_slice(),
+            oauth(),
+        ),
         row("error beside a repeated member", 200, JSON, r#"{"error":"invalid_grant","x":1,"x":2}"#, oauth()),
         row(
             "error as errors[]",
@@ -317,6 +324,7 @@ fn body_rows() -> Vec<Row<Of>> {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     let with = |members: &str| format!(r#"{{"access_token":"{TOKEN}","token_type":"Bearer",{members}}}"#);
     let form = format!("access_token={TOKEN}&token_type=bearer");
+    let latin1 = [good.trim_end_matches('}').as_bytes(), b",\"name\":\"Ren\xe9\"}"].concat();
     let not_json = || Want::Unusable(UnusableReason::NotJson);
     vec![
         row("body form", 200, FORM, form.clone(), warned(&[Warning::FormEncoded])),
@@ -394,7 +402,21 @@ fn body_rows() -> Vec<Row<Of>> {
         row("body truncated", 200, JSON, &good[..good.len() - 1], not_json()),
         row("body truncated in a token", 200, JSON, r#"{"access_token":"S3CR3"#.to_owned() + "T", not_json()),
         row("body two objects", 200, JSON, format!("{good}{good}"), not_json()),
-        row("body not UTF-8", 200, JSON, b"{\"access_token\":\"S3CR3T\xff\"}".as_slice(), not_json()),
+        row("body Latin-1", 200, JSON, latin1, warned(&[Warning::NotUtf8])),
+        row(
+            "body not UTF-8 in the token",
+            200,
+            JSON,
+            b"{\"access_token\":\"S3CR3T\xff\"}".as_slice(),
+            no_member("access_token"),
+        ),
+        row(
+            "body not UTF-8 and cut off",
+            200,
+            JSON,
+            b"{\"access_token\":\"S3CR3T\xff".as_slice(),
+            not_json(),
+        ),
         row(
             "body not UTF-8, like a form",
             200,
@@ -448,9 +470,10 @@ fn check<T: Debug, Seen: Debug + PartialEq>(
                 assert_eq!(error.status, row.status, "{id}, strict {strict}");
             }
             (Want::Unusable(reason), Err(AnswerError::Unusable(error))) => {
-                // A form that is no usable answer either way is refused as a form under the strict switch.
-                let as_form = strict && error.reason == UnusableReason::Strict(Warning::FormEncoded);
-                assert!(error.reason == *reason || as_form, "{id}, strict {strict}: {:?}", error.reason);
+                // What is no usable answer either way is refused as a form, or for its charset, under the strict switch.
+                let as_odd = [Warning::FormEncoded, Warning::NotUtf8].map(UnusableReason::Strict);
+                let as_odd = strict && as_odd.contains(&error.reason);
+                assert!(error.reason == *reason || as_odd, "{id}, strict {strict}: {:?}", error.reason);
                 let text = error.to_string();
                 assert!(text.contains(&format!("HTTP {}", row.status)), "{id}: no status in {text}");
                 let content_type = row.content_type.unwrap_or("no content type");

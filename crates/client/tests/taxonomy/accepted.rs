@@ -118,6 +118,11 @@ fn bodies() -> Vec<Row> {
         old("a member twice", body(format!(r#"{{"access_token":"x",{token}}}"#)), &["member_repeated"]),
         old("nesting in a member", body(format!(r#"{{{token},"x":{deep}}}"#)), &[]),
         old("half a surrogate pair in a member", body(format!(r#"{{{token},"x":"\ud800"}}"#)), &[]),
+        old(
+            "a name in Latin-1",
+            body([b"{", token.as_bytes(), b",\"name\":\"Ren\xe9\"}"].concat()),
+            &["not_utf8"],
+        ),
         old("surrounded by white space", body(format!("\r\n{{{token}}}\n")), &[]),
         old(
             "under 201",

@@ -72,6 +72,15 @@ fn rows() -> Vec<(&'static str, Fault, &'static str)> {
             "gone",
         ),
         ("as text/html", Fault::answer(400, "text/html", r#"{"error":"invalid_grant"}"#), "invalid_grant"),
+        (
+            "described in Latin-1",
+            Fault::answer(
+                400,
+                "application/json",
+                b"{\"error\":\"invalid_grant\",\"error_description\":\"p\xe9rim\xe9\"}".as_slice(),
+            ),
+            "invalid_grant",
+        ),
         ("a byte-order mark", json(400, "\u{feff}{\"error\":\"invalid_grant\"}"), "invalid_grant"),
         // Codes of their own for the same thing.
         (
