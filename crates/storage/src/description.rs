@@ -16,6 +16,8 @@ pub struct StoreDescription {
     pub encrypted: bool,
     /// Who sees the same logins, and is kept out by a lease.
     pub shared_with: Sharing,
+    /// Why this store and no other, where something chose between several. Empty otherwise.
+    pub why: String,
 }
 
 impl StoreDescription {
@@ -27,6 +29,7 @@ impl StoreDescription {
             persistent: false,
             encrypted: false,
             shared_with: Sharing::Process,
+            why: String::new(),
         }
     }
 }
@@ -40,7 +43,11 @@ impl fmt::Display for StoreDescription {
         let persistent =
             if self.persistent { "kept across restarts" } else { "forgotten when the process ends" };
         let encrypted = if self.encrypted { "encrypted" } else { "not encrypted" };
-        write!(f, " ({persistent}, {encrypted}, shared with {})", self.shared_with)
+        write!(f, " ({persistent}, {encrypted}, shared with {})", self.shared_with)?;
+        if !self.why.is_empty() {
+            write!(f, ", because {}", self.why)?;
+        }
+        Ok(())
     }
 }
 

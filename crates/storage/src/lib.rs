@@ -117,6 +117,8 @@
 
 #[cfg(feature = "file")]
 mod blocking;
+#[cfg(feature = "file")]
+mod choose;
 #[cfg(feature = "contract-tests")]
 pub mod contract;
 mod description;
@@ -150,6 +152,8 @@ mod transfer;
 mod wait;
 
 pub use async_trait::async_trait;
+#[cfg(feature = "file")]
+pub use choose::{ChosenStore, StoreChoice, StoreKind};
 pub use description::{Sharing, StoreDescription};
 pub use error::{Holder, StoreError};
 #[cfg(feature = "file")]

@@ -1,6 +1,10 @@
 //! A folder of login files, for the stores that keep one file per login: plain, or sealed.
 //! The lease is an OS lock; a save writes beside the file, syncs, renames and syncs the folder. What stands in a file
 //! is the business of its [`Envelope`].
+#![cfg_attr(
+    not(feature = "sealed"),
+    allow(dead_code, reason = "sealed files are sealed anew, and read with other keys")
+)]
 
 use std::collections::VecDeque;
 use std::fs::{File, ReadDir};
@@ -89,6 +93,21 @@ impl LoginFolder {
         let lock = self.locks().lock(&login.name, deadline).await?;
         let held = Held { login, room: None, may_be_replaced: false, _lock: lock };
         Ok(FolderLease { held: Arc::new(Mutex::new(held)) })
+    }
+
+    /// Whether any file holds a login, or is what was set aside of one. Blocks.
+    pub(crate) fn has_logins(&self) -> Result<bool, StoreError> {
+        if !self.0.exists()? {
+            return Ok(false);
+        }
+        let failed = |error| StoreError::io("list the folder", self.path(), error);
+        for entry in std::fs::read_dir(self.path()).map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            if matches!(name.to_str().and_then(kind_of), Some("json" | "damaged")) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The files that hold logins, none of them opened. Blocks, and holds all names in memory: not for the everyday.

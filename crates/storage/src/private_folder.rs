@@ -163,7 +163,6 @@ impl PrivateFolder {
 
     /// Replaces a small file, or creates it: whole and durable when it returns, the old one or the new one before. Only for
     /// whoever holds a lock that keeps others from doing the same.
-    #[cfg(feature = "sealed")]
     pub(crate) fn replace(&self, name: &str, contents: &[u8]) -> Result<(), StoreError> {
         let temporary = format!("{name}.tmp");
         let mut file = self.create_anew(&temporary)?;

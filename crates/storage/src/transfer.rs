@@ -79,7 +79,7 @@ impl<'a> Transfer<'a> {
                 what: format!("both stores are at {}: move the logins to another place", from.location),
             });
         }
-        let mut transferred = Transferred { moved: Vec::new(), failed: Vec::new() };
+        let mut transferred = Transferred::default();
         let mut keys = self.from.list();
         while let Some(key) = keys.next().await {
             let (key, result) = match key {
@@ -182,7 +182,7 @@ pub enum Moved {
 }
 
 /// What became of the logins of a store. `Display` gives a line for each.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Transferred {
     /// What was moved, and how.
@@ -195,6 +195,12 @@ impl Transferred {
     /// Whether the first store has nothing left that could be moved.
     pub fn is_complete(&self) -> bool {
         self.failed.is_empty()
+    }
+
+    #[cfg(feature = "file")]
+    pub(crate) fn add(&mut self, other: Self) {
+        self.moved.extend(other.moved);
+        self.failed.extend(other.failed);
     }
 }
 

@@ -174,7 +174,8 @@ async fn another_key_opens_nothing_and_overwrites_nothing() {
 
 #[tokio::test]
 async fn what_was_changed_cut_off_or_swapped_stays_as_it_is() {
-    let damages: [(&str, fn(&[u8]) -> Vec<u8>); 6] = [
+    type Damage = fn(&[u8]) -> Vec<u8>;
+    let damages: [(&str, Damage); 6] = [
         ("empty", |_| Vec::new()),
         ("cut off", |good| good[..good.len() - 30].to_vec()),
         ("zeros", |good| vec![0; good.len()]),

@@ -84,6 +84,20 @@ impl FakeKeychain {
     }
 }
 
+#[cfg(feature = "sealed")]
+impl FakeKeychain {
+    /// A store over this keychain, and its single entries.
+    pub(crate) fn open_store(
+        &self,
+        builder: super::KeyringStoreBuilder,
+    ) -> std::result::Result<(super::KeyringStore, super::keychain::Keychain), crate::StoreError> {
+        let worker = super::worker::Worker::new(Arc::new(self.clone()));
+        let store = builder.over(Arc::clone(&worker))?;
+        let service = super::service::ServiceName::new(store.service())?;
+        Ok((store, super::keychain::Keychain::over(worker, service)))
+    }
+}
+
 impl Platform for FakeKeychain {
     fn name(&self) -> &'static str {
         "fake keychain"

@@ -27,6 +27,10 @@ impl KeyPlace for Keychain {
         Keychain::set(self, entry, LABEL, secret).await
     }
 
+    async fn delete(&self, entry: &str) -> Result<(), StoreError> {
+        Keychain::delete(self, entry).await.map(drop)
+    }
+
     fn name(&self) -> String {
         Keychain::name(self).to_owned()
     }

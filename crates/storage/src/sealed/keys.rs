@@ -11,7 +11,7 @@ use super::gate;
 use super::key::{SealingKey, fill_random, hex};
 use super::keys_file::{self, KeysFile};
 use super::ring::Ring;
-use super::source::Source;
+use super::source::{KeyPlace, Source};
 use crate::login_folder::LoginFolder;
 use crate::{StoreError, blocking};
 
@@ -60,7 +60,7 @@ impl Keys {
             return Ok(known);
         }
         match self.read_file().await? {
-            Some(file) => self.load(&file).await,
+            Some(_) => self.load().await,
             // Nothing was ever sealed here by this kind of store, and what was sealed otherwise may open with those.
             None if !self.previous.is_empty() => Ok(self.set_known(Ring::default())),
             None => Err(self.keys_file_lost()),
@@ -95,7 +95,7 @@ impl Keys {
             return Ok((known, Some(Arc::new(passage))));
         }
         let _loading = self.loading.lock().await;
-        let ring = match self.load(&file).await {
+        let ring = match self.load().await {
             Err(StoreError::SealingKeyLost { .. }) if self.nothing_is_sealed().await? => {
                 // The keychain was emptied, and nothing is lost by it.
                 drop(passage);
@@ -116,8 +116,7 @@ impl Keys {
             self.make_key().await?;
         }
         let passage = gate::pass(self.folder.private(), MOMENT).await?;
-        let file = self.read_file().await?.ok_or_else(|| self.keys_file_lost())?;
-        Ok((self.load(&file).await?, Some(Arc::new(passage))))
+        Ok((self.load().await?, Some(Arc::new(passage))))
     }
 
     /// Makes the first key, unless somebody else was first, or something is sealed with one that is not known.
@@ -137,18 +136,7 @@ impl Keys {
         let ring = Ring::new(&SealingKey::generate()?, []);
         let file = match &self.source {
             Source::Given(_) => return Ok(()),
-            Source::Keychain(_) => {
-                let mut entry = [0; 8];
-                fill_random(&mut entry)?;
-                // An entry of its own for each folder: two that shared one would drop each other's keys.
-                let file = KeysFile::Keychain {
-                    entry: format!("sealing-keys-{}", hex(&entry)),
-                    current: ring.current_id().to_owned(),
-                };
-                // The entry first. What is left behind by a death in between is an entry that nobody needs.
-                self.keep_in_keychain(&file, &ring).await?;
-                file
-            }
+            Source::Keychain(place) => keep_in_keychain(&**place, &ring).await?,
             Source::Passphrase(passphrase) => {
                 let (passphrase, ring) = (Arc::clone(passphrase), ring.clone());
                 blocking::run(move || KeysFile::sealed(&ring, &passphrase)).await?
@@ -159,31 +147,29 @@ impl Keys {
         Ok(())
     }
 
-    /// Puts the keys into the keychain and looks whether they are there.
-    pub(super) async fn keep_in_keychain(&self, file: &KeysFile, ring: &Ring) -> Result<(), StoreError> {
-        let (Source::Keychain(place), KeysFile::Keychain { entry, .. }) = (&self.source, file) else {
-            return Ok(());
-        };
-        let json = ring.to_json();
-        place.set(entry, json.clone()).await?;
-        match place.get(entry).await? {
-            Some(found) if found == json => Ok(()),
-            _ => Err(StoreError::Unavailable {
-                what: format!(
-                    "{} does not keep what it took: nothing was sealed with that key",
-                    place.name()
-                ),
-            }),
+    /// Loads the keys that the keys file speaks of now, for this store to use.
+    async fn load(&self) -> Result<Arc<Ring>, StoreError> {
+        let (_, ring) = self.kept().await?;
+        Ok(self.set_known(ring))
+    }
+
+    /// The keys file and the keys that it speaks of, as they are now.
+    pub(super) async fn kept(&self) -> Result<(KeysFile, Ring), StoreError> {
+        let mut file = self.read_file().await?.ok_or_else(|| self.keys_file_lost())?;
+        loop {
+            match self.kept_ring(&file).await {
+                // Somebody else may have put the keys into another entry since the file was read.
+                Err(error @ StoreError::SealingKeyLost { .. }) => match self.read_file().await? {
+                    Some(newer) if newer != file => file = newer,
+                    _ => return Err(error),
+                },
+                ring => return Ok((file, ring?)),
+            }
         }
     }
 
-    /// Loads what the keys file speaks of, for this store to use.
-    async fn load(&self, file: &KeysFile) -> Result<Arc<Ring>, StoreError> {
-        Ok(self.set_known(self.kept_ring(file).await?))
-    }
-
     /// The keys that the keys file speaks of.
-    pub(super) async fn kept_ring(&self, file: &KeysFile) -> Result<Ring, StoreError> {
+    async fn kept_ring(&self, file: &KeysFile) -> Result<Ring, StoreError> {
         let path = self.folder.private().path_of(keys_file::NAME);
         let (json, from) = match (&self.source, file) {
             (Source::Keychain(place), KeysFile::Keychain { entry, .. }) => {
@@ -282,6 +268,39 @@ impl Keys {
             place: self.folder.path().display().to_string(),
             what: format!("with {used}, and this store was opened with {}", source.name()),
         }
+    }
+}
+
+/// Puts the keys into an entry of their own, looks whether they are there, and gives the file that names it.
+///
+/// Never into one that is there: a write that was given up at its deadline may still happen, and must not overwrite
+/// newer keys. And an entry for each folder: two that shared one would drop each other's keys. What a death leaves
+/// behind is an entry that nobody needs.
+pub(super) async fn keep_in_keychain(place: &dyn KeyPlace, ring: &Ring) -> Result<KeysFile, StoreError> {
+    let mut name = [0; 8];
+    fill_random(&mut name)?;
+    let entry = format!("sealing-keys-{}", hex(&name));
+    let json = ring.to_json();
+    let kept = match place.set(&entry, json.clone()).await {
+        Ok(()) => place.get(&entry).await.map(|found| found.is_some_and(|found| found == json)),
+        Err(error) => Err(error),
+    };
+    match kept {
+        Ok(true) => Ok(KeysFile::Keychain { entry, current: ring.current_id().to_owned() }),
+        Ok(false) => Err(StoreError::Unavailable {
+            what: format!("{} does not keep what it took: nothing was sealed with that key", place.name()),
+        }),
+        Err(error) => {
+            forget(place, &entry).await;
+            Err(error)
+        }
+    }
+}
+
+/// Removes an entry that nobody needs, if that can be done.
+pub(super) async fn forget(place: &dyn KeyPlace, entry: &str) {
+    if let Err(error) = place.delete(entry).await {
+        tracing::debug!(entry, %error, "an entry with keys that nobody needs is left in the keychain");
     }
 }
 

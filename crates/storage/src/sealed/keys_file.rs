@@ -140,7 +140,7 @@ impl KeysFile {
             }
             (VERSION, "passphrase") => {
                 let wire: PassphraseV1 = serde_json::from_slice(json).map_err(|_| broken())?;
-                wire.read().ok_or_else(|| broken())
+                wire.read().ok_or_else(broken)
             }
             (version, source) => newer(format!("version {version}, keys from {source:.40?}")),
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::envelope::{Sealed, key_id_of};
 use super::gate;
 use super::key::SealingKey;
-use super::keys::Keys;
+use super::keys::{Keys, forget, keep_in_keychain};
 use super::keys_file::KeysFile;
 use super::passphrase::Passphrase;
 use super::ring::Ring;
@@ -42,8 +42,7 @@ pub(super) async fn rotate(keys: &Keys, deadline: Duration) -> Result<Resealed, 
     }
     keys.ready().await?;
     let _rotating = keys.folder.locks().lock(ROTATION, deadline).await?;
-    let file = keys.read_file().await?.ok_or_else(|| keys.keys_file_lost())?;
-    let old = keys.kept_ring(&file).await?;
+    let (file, old) = keys.kept().await?;
     let ring = Ring::new(&SealingKey::generate()?, old.keys().cloned());
     keep(keys, &file, ring, Some(deadline)).await?;
     reseal(keys, deadline).await
@@ -75,8 +74,7 @@ pub(super) async fn change_passphrase(
     }
     keys.ready().await?;
     let _rotating = keys.folder.locks().lock(ROTATION, deadline).await?;
-    let file = keys.read_file().await?.ok_or_else(|| keys.keys_file_lost())?;
-    let ring = keys.kept_ring(&file).await?;
+    let (_, ring) = keys.kept().await?;
     let sealed = blocking::run(move || KeysFile::sealed(&ring, &new)).await?;
     keys.write_file(&sealed).await
 }
@@ -90,22 +88,33 @@ async fn keep(
     deadline: Option<Duration>,
 ) -> Result<(), StoreError> {
     let next = match (&keys.source, file) {
-        (Source::Keychain(_), KeysFile::Keychain { entry, .. }) => {
-            KeysFile::Keychain { entry: entry.clone(), current: ring.current_id().to_owned() }
-        }
+        // The keychain before the file, which names an entry that must be there.
+        (Source::Keychain(place), KeysFile::Keychain { .. }) => keep_in_keychain(&**place, &ring).await?,
         (Source::Passphrase(passphrase), KeysFile::Passphrase { cost, salt, .. }) => {
             let (passphrase, ring, cost, salt) = (Arc::clone(passphrase), ring.clone(), *cost, *salt);
             blocking::run(move || KeysFile::sealed_again(&ring, &passphrase, cost, salt)).await?
         }
         _ => return Ok(()),
     };
-    // The keychain before the file, which names a key that must be there.
-    keys.keep_in_keychain(&next, &ring).await?;
-    let _alone = match deadline {
-        Some(deadline) => Some(gate::close(keys.folder.private(), deadline).await?),
-        None => None,
+    let written = match deadline {
+        Some(deadline) => match gate::close(keys.folder.private(), deadline).await {
+            Ok(_alone) => keys.write_file(&next).await,
+            Err(error) => Err(error),
+        },
+        None => keys.write_file(&next).await,
     };
-    keys.write_file(&next).await?;
+    let unneeded = match &written {
+        Ok(()) => file,
+        // Unless the file names it: what failed may be only to make its new name durable.
+        Err(_) => match keys.read_file().await {
+            Ok(Some(named)) if named != next => &next,
+            _ => return written,
+        },
+    };
+    if let (Source::Keychain(place), KeysFile::Keychain { entry, .. }) = (&keys.source, unneeded) {
+        forget(&**place, entry).await;
+    }
+    written?;
     keys.set_known(ring);
     Ok(())
 }
@@ -113,10 +122,12 @@ async fn keep(
 /// Only under the lock of rotation.
 async fn reseal(keys: &Keys, deadline: Duration) -> Result<Resealed, StoreError> {
     // With the keys as they are now; no other key becomes current meanwhile.
-    let file = keys.read_file().await?;
-    let ring = match &file {
-        Some(file) => keys.set_known(keys.kept_ring(file).await?),
-        None => keys.known(),
+    let (file, kept, ring) = match keys.source {
+        Source::Given(_) => (None, 1, keys.known()),
+        _ => {
+            let (file, ring) = keys.kept().await?;
+            (Some(file), ring.keys().count(), keys.set_known(ring))
+        }
     };
     let (mut resealed, mut failed) = (0, Vec::new());
     for name in sealed_otherwise(keys, &ring).await? {
@@ -130,8 +141,8 @@ async fn reseal(keys: &Keys, deadline: Duration) -> Result<Resealed, StoreError>
     let is_complete = sealed_otherwise(keys, &ring).await?.is_empty();
     if let Some(file) = file
         && is_complete
+        && kept > 1
         && let Some(current) = ring.current()
-        && keys.kept_ring(&file).await?.keys().nth(1).is_some()
     {
         keep(keys, &file, Ring::new(current, []), None).await?;
     }

@@ -15,7 +15,10 @@ pub(crate) trait KeyPlace: Send + Sync {
     /// `None` only if it is certain that there is none; not being able to look is an error.
     async fn get(&self, entry: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError>;
 
+    /// After an error it may have happened, or may happen later.
     async fn set(&self, entry: &str, secret: Zeroizing<Vec<u8>>) -> Result<(), StoreError>;
+
+    async fn delete(&self, entry: &str) -> Result<(), StoreError>;
 
     /// For people: `the Secret Service, service "my-tool"`.
     fn name(&self) -> String;
