@@ -133,6 +133,7 @@ fn is(answer: String, kind: &str) -> String {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn without_any_bus_the_keychain_is_absent() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = folder.path().join("no-bus");
@@ -161,6 +162,7 @@ fn without_any_bus_the_keychain_is_absent() {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn a_bus_without_a_secret_service_is_no_keychain_until_there_is_one() {
     let mut session = Session::without_service();
     let mut process = Process::new(&session);
@@ -176,6 +178,7 @@ fn a_bus_without_a_secret_service_is_no_keychain_until_there_is_one() {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn a_secret_service_without_any_keyring_is_no_keychain() {
     let mut session = Session::without_service();
     session.start_without_keyring();
@@ -188,6 +191,7 @@ fn a_secret_service_without_any_keyring_is_no_keychain() {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn a_missing_entry_is_no_login() {
     let session = Session::unlocked();
     let mut process = Process::new(&session);
@@ -199,6 +203,7 @@ fn a_missing_entry_is_no_login() {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn a_login_is_there_in_the_next_run_and_after_the_daemon_was_restarted() {
     let mut session = Session::unlocked();
     let mut process = Process::new(&session);
@@ -217,6 +222,7 @@ fn a_login_is_there_in_the_next_run_and_after_the_daemon_was_restarted() {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn each_operation_survives_a_restart_of_the_daemon() {
     let mut session = Session::unlocked();
     let mut process = Process::new(&session);
@@ -240,6 +246,7 @@ fn each_operation_survives_a_restart_of_the_daemon() {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn while_the_daemon_is_gone_the_keychain_is_absent_and_never_the_login() {
     let mut session = Session::unlocked();
     let mut process = Process::new(&session);
@@ -259,6 +266,7 @@ fn while_the_daemon_is_gone_the_keychain_is_absent_and_never_the_login() {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn a_locked_keyring_without_a_screen_is_an_error_and_never_an_absent_login() {
     let mut session = Session::unlocked();
     // No login in it at first: the locked keyring must not be taken for an empty one.
@@ -286,6 +294,7 @@ fn a_locked_keyring_without_a_screen_is_an_error_and_never_an_absent_login() {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn a_question_that_nobody_answers_costs_a_deadline() {
     let mut session = Session::unlocked();
     let mut process = Process::new(&session);
@@ -316,6 +325,7 @@ fn a_question_that_nobody_answers_costs_a_deadline() {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn a_daemon_that_hangs_costs_a_deadline_and_the_write_keeps_the_lease() {
     let session = Session::unlocked();
     let mut process = Process::new(&session);
@@ -348,6 +358,7 @@ fn a_daemon_that_hangs_costs_a_deadline_and_the_write_keeps_the_lease() {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn a_daemon_killed_while_it_writes_leaves_the_old_record_or_the_new_one() {
     let mut session = Session::unlocked();
     let mut last = 0;
@@ -377,6 +388,7 @@ fn a_daemon_killed_while_it_writes_leaves_the_old_record_or_the_new_one() {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn a_killed_process_leaves_the_old_record_or_the_new_one_and_frees_the_lease() {
     let session = Session::unlocked();
     let mut last: u64 = 0;
@@ -398,6 +410,7 @@ fn a_killed_process_leaves_the_old_record_or_the_new_one_and_frees_the_lease() {
 }
 
 #[test]
+#[ignore = "needs a real keychain: cargo xtask test --only keychain"]
 fn all_stores_of_a_process_share_one_thread_and_it_ends_with_the_last() {
     let session = Session::unlocked();
     let mut process = Process::new(&session);

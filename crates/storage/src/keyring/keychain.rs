@@ -8,11 +8,8 @@ use zeroize::Zeroizing;
 
 use super::connection::EntryName;
 use super::service::ServiceName;
-use super::worker::Worker;
+use super::worker::{DEADLINE, Worker};
 use crate::StoreError;
-
-/// How long a call to the keychain is waited for unless told otherwise: a person has to find and type a password.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The entries of one service in the operating system's keychain.
 ///
@@ -40,6 +37,7 @@ impl Keychain {
     }
 
     /// The same with another deadline for each call.
+    #[cfg(test)]
     #[must_use]
     pub(crate) fn with_deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
@@ -47,22 +45,15 @@ impl Keychain {
     }
 
     /// The keychain's name, for people.
+    #[cfg(feature = "sealed")]
     pub(crate) fn name(&self) -> &'static str {
         self.worker.platform().name()
     }
 
     /// How many bytes a secret may have, where there is a limit.
+    #[cfg(test)]
     pub(crate) fn limit(&self) -> Option<usize> {
         self.worker.platform().limit()
-    }
-
-    /// Whether the keychain could be used now. Asks the person for nothing.
-    ///
-    /// # Errors
-    /// [`StoreError::NoKeychain`] and [`StoreError::Locked`], among others. Where the system does not tell (macOS,
-    /// Windows) it is taken to be unlocked.
-    pub(crate) async fn check(&self) -> Result<(), StoreError> {
-        self.worker.run("look at it", self.deadline, |connection| connection.check()).await
     }
 
     /// The secret of that user; `None` only if there is none for sure.
@@ -75,6 +66,7 @@ impl Keychain {
 
     /// Makes the entry or replaces its secret. The label is what people see in the keychain's own program, where it
     /// shows one. UTF-8 only: one of the keychains takes nothing else.
+    #[cfg(any(feature = "sealed", test))]
     pub(crate) async fn set(
         &self,
         user: &str,
@@ -88,6 +80,7 @@ impl Keychain {
     }
 
     /// Removes the entry; whether there was one.
+    #[cfg(any(feature = "sealed", test))]
     pub(crate) async fn delete(&self, user: &str) -> Result<bool, StoreError> {
         let name = self.entry(user, "");
         self.worker
@@ -157,7 +150,6 @@ mod tests {
     async fn a_secret_comes_back_until_it_is_deleted() {
         let fake = FakeKeychain::default();
         let (one, other) = (Keychain::of_tests(&fake), Keychain::of_tests(&fake));
-        one.check().await.unwrap();
         assert_eq!(one.get("key").await.unwrap(), None);
         assert!(!one.delete("key").await.unwrap());
         one.set("key", "the sealing key", secret("1")).await.unwrap();
@@ -173,17 +165,15 @@ mod tests {
         let fake = FakeKeychain::default();
         let keychain = Keychain::of_tests(&fake);
         fake.set(|state| state.absent = true);
-        assert!(matches!(keychain.check().await, Err(StoreError::NoKeychain { .. })));
         assert!(matches!(keychain.get("key").await, Err(StoreError::NoKeychain { .. })));
         assert!(matches!(keychain.set("key", "", secret("1")).await, Err(StoreError::NoKeychain { .. })));
 
         fake.set(|state| (state.absent, state.locked) = (false, true));
-        assert!(matches!(keychain.check().await, Err(StoreError::Locked { .. })));
         assert!(matches!(keychain.get("key").await, Err(StoreError::Locked { .. })));
         fake.set(|state| state.hides_when_locked = true);
         assert!(matches!(keychain.get("key").await, Err(StoreError::Locked { .. })), "taken for absent");
         assert!(matches!(keychain.delete("key").await, Err(StoreError::Locked { .. })), "taken for absent");
-        assert_eq!(fake.state().asked, 2, "a look asks nobody");
+        assert_eq!(fake.state().asked, 2);
 
         fake.set(|state| state.person_unlocks = true);
         assert_eq!(keychain.get("key").await.unwrap(), None);

@@ -56,6 +56,9 @@ enum Shape {
     Damaged,
 }
 
+/// A record's JSON and how it is kept.
+type Found = (Zeroizing<Vec<u8>>, Shape);
+
 impl LoginEntries {
     pub(crate) fn new(service: &ServiceName, key: &LoginKey) -> Self {
         let text = key.to_string();
@@ -86,7 +89,7 @@ impl LoginEntries {
         Ok(self.find(connection)?.map(|(json, _)| json))
     }
 
-    fn find(&self, connection: &mut Connection) -> Result<Option<(Zeroizing<Vec<u8>>, Shape)>, StoreError> {
+    fn find(&self, connection: &mut Connection) -> Result<Option<Found>, StoreError> {
         let mut head = self.get(connection, "")?;
         for _ in 0..CHANGES_AT_MOST {
             let Some(json) = head else { return Ok(None) };

@@ -9,10 +9,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::connection::Connection;
-use super::keychain::DEADLINE;
 use super::login::{Held, LoginEntries, is_head, name_of};
 use super::service::ServiceName;
-use super::worker::Worker;
+use super::worker::{DEADLINE, Worker};
 use crate::lock::LockFolder;
 use crate::private_folder::PrivateFolder;
 use crate::{

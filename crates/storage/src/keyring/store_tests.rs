@@ -484,6 +484,19 @@ async fn a_listing_shows_what_cannot_be_read_and_leaves_others_entries_alone() {
 }
 
 #[tokio::test]
+async fn a_look_asks_nobody_and_writes_nothing() {
+    let place = Place::new(None);
+    let store = place.open();
+    store.check().await.unwrap();
+    place.keychain.set(|state| (state.locked, state.person_unlocks) = (true, true));
+    assert!(matches!(store.check().await, Err(StoreError::Locked { .. })));
+    assert_eq!(place.keychain.state().asked, 0);
+    place.keychain.set(|state| state.absent = true);
+    assert!(matches!(store.check().await, Err(StoreError::NoKeychain { .. })));
+    assert_eq!((place.keychain.state().calls, place.entries().len()), (0, 0));
+}
+
+#[tokio::test]
 async fn two_services_are_apart() {
     let place = Place::new(None);
     let worker = Worker::new(Arc::new(place.keychain.clone()));

@@ -17,6 +17,9 @@ use super::platform::{Platform, this_platform};
 use crate::StoreError;
 use crate::wait::within;
 
+/// How long a call to the keychain is waited for unless told otherwise: a person has to find and type a password.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
+
 /// How many deadlines a call may last until newer ones get a thread and a connection of their own: a daemon that died
 /// while it asked for a password never answers. Not fewer, because each new connection may ask the person again.
 const DEADLINES_UNTIL_LEFT: u32 = 12;
