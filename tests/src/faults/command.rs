@@ -223,7 +223,7 @@ fn run(arguments: &Arguments) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seed = arguments.seed.unwrap_or_else(|| now.as_secs());
+    let seed = arguments.seed.unwrap_or(now.as_secs());
     let program = this_program();
     if !arguments.json {
         say(&format!("seed {seed}; {} scenarios\n\n{}", arguments.scenarios.len(), report::head()));

@@ -225,10 +225,8 @@ impl Judge<'_> {
                         ));
                     }
                 }
-                What::Released => {
-                    if holders.get(&account).is_some_and(|(holder, _)| holder == process) {
-                        holders.remove(&account);
-                    }
+                What::Released if holders.get(&account).is_some_and(|(holder, _)| holder == process) => {
+                    holders.remove(&account);
                 }
                 _ => {}
             }
