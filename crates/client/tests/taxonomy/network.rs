@@ -8,18 +8,17 @@ use std::time::Duration;
 
 use jeton_client::{Error, LoginRequired};
 use jeton_devserver::{Endpoint, Fault, Rotation};
+use tokio::net::TcpSocket;
 
-use crate::row::{Broken, RETRY, Row, check, lost, refused};
+use crate::row::{Broken, Patience, RETRY, Row, check, lost, refused};
 use crate::support::{LIFETIME, World, soon};
 
-/// Nobody listens there: the port was free a moment ago.
+/// Nobody listens there, and nobody else can: the port is taken.
 fn nobody() -> Broken {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    Broken {
-        url: format!("http://{}/token", listener.local_addr().unwrap()),
-        silent: false,
-        _held: Box::new(()),
-    }
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = format!("http://{}/token", socket.local_addr().unwrap());
+    Broken { url, patience: Patience::Usual, _held: Box::new(socket) }
 }
 
 /// Somebody who does the same with each connection.
@@ -33,7 +32,7 @@ impl Drop for Somebody {
     }
 }
 
-fn somebody(scheme: &str, silent: bool, does: fn(TcpStream)) -> Broken {
+fn somebody(scheme: &str, patience: Patience, does: fn(TcpStream)) -> Broken {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let over = Arc::new(AtomicBool::new(false));
@@ -46,7 +45,7 @@ fn somebody(scheme: &str, silent: bool, does: fn(TcpStream)) -> Broken {
             std::thread::spawn(move || does(stream));
         }
     });
-    Broken { url: format!("{scheme}://{address}/token"), silent, _held: Box::new(somebody) }
+    Broken { url: format!("{scheme}://{address}/token"), patience, _held: Box::new(somebody) }
 }
 
 /// Reads the request to its end.
@@ -88,7 +87,7 @@ async fn nothing_was_sent() {
     rows.extend([
         refused("no such name", Fault::Hang, RETRY, "no connection could be made").network(|| Broken {
             url: "https://as.jeton.invalid/token".to_owned(),
-            silent: false,
+            patience: Patience::Usual,
             _held: Box::new(()),
         }),
         // The network says one thing and the address another: no wait mends that, and a person has to look.
@@ -99,17 +98,17 @@ async fn nothing_was_sent() {
             "no secure connection",
         )
         .network(|| {
-            somebody("https", false, |stream| {
+            somebody("https", Patience::Usual, |stream| {
                 let _ = (&stream).read(&mut [0; 1024]);
                 let _ = (&stream).write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
                 wait(stream);
             })
         }),
         refused("the connection breaks before TLS", Fault::Hang, RETRY, "no connection could be made")
-            .network(|| somebody("https", false, drop)),
+            .network(|| somebody("https", Patience::Usual, drop)),
         // TLS never comes about: the time limit of connecting is over before anything is sent.
         refused("no connection in time", Fault::Hang, RETRY, "no connection could be made")
-            .network(|| somebody("https", true, wait)),
+            .network(|| somebody("https", Patience::ShortForTheConnection, wait)),
     ]);
     check(rows).await;
 }
@@ -119,38 +118,38 @@ async fn the_answer_is_lost() {
     check(vec![
         lost("closed before the answer", Fault::DropBeforeCommit, RETRY, "the connection broke"),
         lost("reset before the answer", Fault::Hang, RETRY, "the connection broke").network(|| {
-            somebody("http", false, |stream| {
+            somebody("http", Patience::Usual, |stream| {
                 // Closing with something unread resets the connection.
                 let _ = (&stream).read(&mut [0; 8]);
             })
         }),
         lost("closed in the headers", Fault::Hang, RETRY, "the connection broke").network(|| {
-            somebody("http", false, |stream| {
+            somebody("http", Patience::Usual, |stream| {
                 read_request(&stream);
                 answer(&stream, "HTTP/1.1 200 OK\r\ncontent-ty");
             })
         }),
         lost("closed after the headers", Fault::Hang, RETRY, "the connection broke").network(|| {
-            somebody("http", false, |stream| {
+            somebody("http", Patience::Usual, |stream| {
                 read_request(&stream);
                 answer(&stream, HEAD);
             })
         }),
         lost("closed in the body", Fault::Hang, RETRY, "the connection broke").network(|| {
-            somebody("http", false, |stream| {
+            somebody("http", Patience::Usual, |stream| {
                 read_request(&stream);
                 answer(&stream, &format!("{HEAD}{{\"access_token\":\"S3CR3T"));
             })
         }),
         lost("not HTTP", Fault::Hang, RETRY, "the connection broke").network(|| {
-            somebody("http", false, |stream| {
+            somebody("http", Patience::Usual, |stream| {
                 read_request(&stream);
                 answer(&stream, "220 smtp.example ESMTP S3CR3T\r\n");
             })
         }),
         Row::silent("no answer in time", Fault::Hang, "no answer in time"),
         lost("the body stalls", Fault::Hang, RETRY, "no answer in time").network(|| {
-            somebody("http", true, |stream| {
+            somebody("http", Patience::ShortForTheAnswer, |stream| {
                 read_request(&stream);
                 answer(&stream, &format!("{HEAD}{{\"access_token\":\"S3CR3T"));
                 wait(stream);
