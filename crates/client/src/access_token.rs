@@ -221,3 +221,66 @@ impl fmt::Debug for AccessToken {
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use jeton_storage::TokenTarget;
+
+    use super::*;
+
+    fn token(lifetime_s: u64, early_expiry: Duration, refresh_ahead: bool) -> AccessToken {
+        let mut token = Token::new(Secret::from("t"));
+        token.expires_in = Some(lifetime_s);
+        let received_at = UNIX_EPOCH + Duration::from_secs(1_000_000);
+        let stored = StoredToken::new(&token, TokenTarget::default(), received_at);
+        AccessToken::new(stored, None, Margins { early_expiry, refresh_ahead }).unwrap()
+    }
+
+    #[test]
+    fn the_window_for_refreshing_ahead_is_a_fifth_of_what_is_left_before_the_margin_and_jittered_by_half_of_it()
+     {
+        for (lifetime_s, early_s) in
+            [(3_600, 30), (3_600, 0), (600, 300), (60, 30), (20, 30), (5, 30), (1, 30)]
+        {
+            let drawn: BTreeSet<u64> = (0..100)
+                .map(|_| {
+                    let token = token(lifetime_s, Duration::from_secs(early_s), true);
+                    let ends_ms =
+                        1_000_000_000 + lifetime_s * 1_000 - (early_s * 1_000).min(lifetime_s * 200);
+                    let window_ms = (ends_ms - 1_000_000_000) / 5;
+                    assert_eq!(token.0.fresh_until_ms, ends_ms);
+                    let ahead_at_ms = token.0.ahead_at_ms.load(Ordering::Relaxed);
+                    assert!(ahead_at_ms >= ends_ms - window_ms && ahead_at_ms <= ends_ms - window_ms / 2);
+                    assert!(!token.is_due_ahead(ahead_at_ms - 1) && token.is_due_ahead(ahead_at_ms));
+                    ahead_at_ms
+                })
+                .collect();
+            assert!(drawn.len() > 20, "{lifetime_s} s: {drawn:?}");
+        }
+    }
+
+    #[test]
+    fn without_an_expiry_or_if_it_is_switched_off_no_token_is_ever_due() {
+        let mut eternal = Token::new(Secret::from("t"));
+        eternal.expires_in = None;
+        let stored = StoredToken::new(&eternal, TokenTarget::default(), UNIX_EPOCH);
+        let margins = Margins { early_expiry: Duration::ZERO, refresh_ahead: true };
+        let eternal = AccessToken::new(stored, None, margins).unwrap();
+        for token in [eternal, token(3_600, Duration::ZERO, false)] {
+            assert!(!token.is_due_ahead(u64::MAX - 1));
+        }
+    }
+
+    #[test]
+    fn one_caller_a_second_is_to_look_whether_a_due_token_is_to_be_refreshed() {
+        let token = token(3_600, Duration::ZERO, true);
+        let now_ms = token.0.fresh_until_ms - 10_000;
+        assert!(token.claim_ahead(now_ms));
+        assert!(!token.is_due_ahead(now_ms + 999) && !token.claim_ahead(now_ms + 999));
+        // Whoever saw it due and comes late.
+        assert!(!token.claim_ahead(now_ms));
+        assert!(token.is_due_ahead(now_ms + 1_000) && token.claim_ahead(now_ms + 1_000));
+    }
+}
