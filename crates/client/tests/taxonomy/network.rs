@@ -10,6 +10,8 @@ use jeton_client::{Error, LoginRequired};
 use jeton_devserver::{Endpoint, Fault, Rotation};
 use tokio::net::TcpSocket;
 
+#[cfg(feature = "rustls")]
+use crate::row::FIX_CONFIGURATION;
 use crate::row::{Broken, Patience, RETRY, Row, check, lost, refused};
 use crate::support::{LIFETIME, World, soon};
 
@@ -76,6 +78,23 @@ fn wait(mut stream: TcpStream) {
     let _ = stream.read(&mut [0; 1]);
 }
 
+/// Speaks TLS, with a certificate that nobody vouches for.
+#[cfg(feature = "rustls")]
+fn shake_hands_as_nobody(mut stream: TcpStream) {
+    use tokio_rustls::rustls::{ServerConfig, ServerConnection, crypto::ring, pki_types::PrivatePkcs8KeyDer};
+
+    let nobody = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(nobody.signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![nobody.cert.der().clone()], key.into())
+        .unwrap();
+    // The client hangs up.
+    let _ = ServerConnection::new(Arc::new(config)).unwrap().complete_io(&mut stream);
+}
+
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n";
 
 #[tokio::test]
@@ -91,21 +110,19 @@ async fn nothing_was_sent() {
             _held: Box::new(()),
         }),
         // The network says one thing and the address another: no wait mends that, and a person has to look.
-        refused(
-            "no TLS on the other side",
-            Fault::Hang,
-            crate::row::FIX_CONFIGURATION,
-            "no secure connection",
-        )
-        .network(|| {
-            somebody("https", Patience::Usual, |stream| {
-                let _ = (&stream).read(&mut [0; 1024]);
-                let _ = (&stream).write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
-                wait(stream);
-            })
-        }),
+        refused("no TLS on the other side", Fault::Hang, FIX_CONFIGURATION, "no secure connection").network(
+            || {
+                somebody("https", Patience::Usual, |stream| {
+                    let _ = (&stream).read(&mut [0; 1024]);
+                    let _ = (&stream).write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+                    wait(stream);
+                })
+            },
+        ),
         refused("the connection breaks before TLS", Fault::Hang, RETRY, "no connection could be made")
             .network(|| somebody("https", Patience::Usual, drop)),
+        refused("a certificate of nobody", Fault::Hang, FIX_CONFIGURATION, "no secure connection")
+            .network(|| somebody("https", Patience::Usual, shake_hands_as_nobody)),
         // TLS never comes about: the time limit of connecting is over before anything is sent.
         refused("no connection in time", Fault::Hang, RETRY, "no connection could be made")
             .network(|| somebody("https", Patience::ShortForTheConnection, wait)),
