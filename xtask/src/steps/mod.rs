@@ -8,7 +8,7 @@ mod sources;
 
 use crate::outcome::Stop;
 use crate::project::Project;
-use crate::{header, interop};
+use crate::{fuzz, header, interop};
 
 /// One thing that the README promises, and how it is tried.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub(crate) const STEPS: &[Step] = &[
     step("clippy", "no warnings, with every feature but native-tls", code::clippy),
     step("doc", "the documentation builds without warnings", code::doc),
     step("test", "every test and doctest of the workspace", code::test),
+    step("fuzz", "every fuzz target for a few seconds (needs a C++ compiler)", fuzz::step),
     step("quickstart", "the README's first command", code::quickstart),
     step("features", "each library alone: clippy with each feature alone and with none", features::clippy),
     step("features-test", "each library alone: tests with each feature alone and with none", features::test),
