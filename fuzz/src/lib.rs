@@ -17,6 +17,7 @@ pub mod metadata;
 mod property;
 pub mod retry_after;
 pub mod scope;
+pub mod sealed_record;
 pub mod token_answer;
 pub mod www_authenticate;
 
@@ -34,6 +35,7 @@ pub const TARGETS: &[Target] = &[
     ("metadata", metadata::check),
     ("retry_after", retry_after::check),
     ("scope", scope::check),
+    ("sealed_record", sealed_record::check),
     ("token_answer", token_answer::check),
     ("www_authenticate", www_authenticate::check),
 ];

@@ -50,6 +50,7 @@ targets! {
     metadata
     retry_after
     scope
+    sealed_record
     token_answer
     www_authenticate
 }
