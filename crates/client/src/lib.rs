@@ -95,8 +95,10 @@ pub use jeton_grants::{
 pub use jeton_models as models;
 pub use jeton_models::{Scope, Secret, Token, Warning};
 pub use jeton_storage as storage;
+#[cfg(feature = "sealed")]
+pub use jeton_storage::{Argon2Cost, SealedStore, SealingKey};
 #[cfg(feature = "file")]
-pub use jeton_storage::FileStore;
+pub use jeton_storage::{ChosenStore, FileStore, StoreChoice, StoreKind};
 #[cfg(feature = "keyring")]
 pub use jeton_storage::{KeyringStore, KeyringStoreBuilder};
 pub use jeton_storage::{LoginKey, MemoryStore, StoreError, TokenStore};

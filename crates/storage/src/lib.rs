@@ -17,6 +17,15 @@
     doc = "- [`KeyringStore`] (feature `keyring`): the operating system's keychain, shared by all programs of the user."
 )]
 #![cfg_attr(
+    feature = "sealed",
+    doc = "- [`SealedStore`] (feature `sealed`): an encrypted file per login, the key given, from a passphrase or in the keychain."
+)]
+#![cfg_attr(
+    feature = "file",
+    doc = "- [`StoreChoice`] (feature `file`): the best store that is there, and the same as last time. **Which store do I take?** stands there."
+)]
+//! - [`transfer()`]: moves logins from one store to another.
+#![cfg_attr(
     feature = "contract-tests",
     doc = "- [`contract`] (feature `contract-tests`): what every store must pass, yours too."
 )]
@@ -109,6 +118,30 @@
 //! - **Raise `version`**, for what none of these can say. Nothing but `format` and `version` need then be as it is here.
 //! - **Other kinds of record** have another `format` that begins with `jeton-`. Version 1 leaves them alone wherever it
 //!   meets them.
+//!
+//! ## Sealed logins
+//!
+//! A sealed store keeps the same record, encrypted, in one JSON object of exactly these members. This is version 1.
+//!
+//! | member | type | |
+//! |---|---|---|
+//! | `format` | string | `"jeton-sealed-login"` |
+//! | `version` | number | `1` |
+//! | `algorithm` | string | `"XChaCha20-Poly1305"` |
+//! | `key_id` | string | which key: the first 32 hexadecimal digits of the SHA-256 of `jeton-sealing-key-id-1` LF key |
+//! | `nonce` | string | 24 random bytes, in base64url without padding, as everything here |
+//! | `ciphertext` | string | the record, encrypted, and behind it the tag of 16 bytes |
+//!
+//! The associated data are `format` LF `version` LF `algorithm` LF `key_id` LF digest LF, where digest is
+//! [`LoginKey::digest`] of the login whose file it is: nothing of this can be changed, and no file opens as another login's.
+//! Without the key neither the tokens can be read nor whose they are, so that a listing opens each file.
+//!
+//! The folder's keys are named in `sealing.json`, an object of `format` `"jeton-sealing-keys"`, `version` `1`, `source` and
+//! `current` (the id of the key to seal with). With the `source` `"keychain"`, `entry` is the name of the entry that holds the
+//! keys. With `"passphrase"`, `argon2id` has `memory_kib`, `passes`, `lanes` (`1`) and `salt` (16 bytes), and `keys` is the
+//! ciphertext of the keys by `algorithm` and `nonce`, with the associated data `jeton-sealing-keys` LF `1` LF `passphrase` LF
+//! `current` LF `memory_kib` LF `passes` LF `1` LF `salt` LF `algorithm` LF. The keys themselves are an object of `format`
+//! `"jeton-sealing-ring"`, `version` `1`, and `keys`: an array of keys of 32 bytes.
 //!
 //! Reserved names: in the record `binding` (what the login is bound to: a DPoP key, a certificate), `id_token`,
 //! `metadata` (what the server said about itself), `note` (for people); as `format` `jeton-client` (a client

@@ -46,7 +46,8 @@ use crate::{SealedStore, SealingKey};
 ///    on this platform) the next one is looked at. A keychain that is locked, does not answer or fails is an error and no reason
 ///    to go on: the login that is in it would be missed, and a second one begun elsewhere. One that can ask the
 ///    person for its password does.
-/// 2. **Sealed files**, if the program gives a [key](Self::or_sealed_with_key) or a [passphrase](Self::or_sealed_with_passphrase).
+/// 2. **Sealed files**, if the program gives a key (`or_sealed_with_key`) or a passphrase (`or_sealed_with_passphrase`;
+///    both with the feature `sealed`).
 /// 3. **A plain file**, only if the program says [`allow_unencrypted_file`](Self::allow_unencrypted_file).
 ///
 /// Before the first login is written it is noted, in the program's folder, in which store. From then on that store is
