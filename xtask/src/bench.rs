@@ -1,0 +1,40 @@
+//! `cargo xtask bench`: builds the package bench, which is no member of the workspace, and runs it. The step `bench` of
+//! `cargo xtask test` runs each benchmark once, without timing it.
+
+use crate::command::Cmd;
+use crate::outcome::Stop;
+use crate::project::Project;
+
+const MANIFEST: &str = "bench/Cargo.toml";
+
+/// Runs the benchmarks with these arguments, which the program explains, built like a user's release build.
+pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<(), Stop> {
+    // The program starts others, which `cargo run` would not build.
+    quietly(&cargo(project, "build").args(["--release", "--quiet", "--bins"]))?;
+    quietly(&cargo(project, "run").args(["--release", "--quiet", "--"]).args(arguments))
+}
+
+/// The package is formatted and without warnings, and each benchmark gives the right results.
+pub(crate) fn step(project: &Project) -> Result<(), Stop> {
+    project.cargo().args(["fmt", "--check", "--manifest-path", MANIFEST]).run()?;
+    cargo(project, "clippy").args(["--locked", "--all-targets", "--", "-D", "warnings"]).run()?;
+    cargo(project, "test").args(["--locked", "--quiet"]).run()?;
+    cargo(project, "build").args(["--locked", "--quiet", "--bins"]).run()?;
+    cargo(project, "run").args(["--locked", "--quiet", "--", "--smoke"]).run()
+}
+
+/// A cargo command for the package, whose build stays apart from the workspace's.
+fn cargo(project: &Project, command: &str) -> Cmd {
+    let target = project.metadata.target_directory.join("bench").display().to_string();
+    project.cargo().args([command, "--manifest-path", MANIFEST, "--target-dir"]).arg(target)
+}
+
+/// Standard output is the program's alone: it may be JSON.
+fn quietly(cmd: &Cmd) -> Result<(), Stop> {
+    eprintln!("$ {}", cmd.line());
+    match cmd.command().status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(cmd.failed(&status.to_string())),
+        Err(error) => Err(cmd.failed(&error.to_string())),
+    }
+}
