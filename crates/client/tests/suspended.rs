@@ -10,8 +10,8 @@ mod support;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jeton_client::{Error, FileStore, Recovery, StoreError};
-use jeton_storage::TokenLease;
+use jeton_client::{Error, Recovery, StoreError};
+use jeton_storage::{FileStore, TokenLease};
 use support::{LIFETIME, World, log_in, soon, text};
 use tempfile::TempDir;
 

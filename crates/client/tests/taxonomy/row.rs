@@ -74,6 +74,7 @@ pub(crate) enum Patience {
     /// Nothing ever comes, so that there is no use in waiting for long.
     ShortForTheAnswer,
     /// No connection ever comes about.
+    #[cfg_attr(not(feature = "rustls"), expect(dead_code, reason = "only TLS takes its time to connect"))]
     ShortForTheConnection,
 }
 
