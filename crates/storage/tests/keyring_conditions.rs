@@ -71,7 +71,8 @@ fn child() {
                     Some(KeyringStore::builder().service("jeton-test").deadline(deadline).open().unwrap());
                 return "open".to_owned();
             }
-            let store = store.get_or_insert_with(|| KeyringStore::open("jeton-test").unwrap());
+            let patient = || KeyringStore::builder().service("jeton-test").deadline(SOON).open().unwrap();
+            let store = store.get_or_insert_with(patient);
             match order {
                 "check" => answer_to(store.check().await, |()| "ready".to_owned()),
                 "load" => answer_to(store.load(&key()).await, generation),
@@ -130,6 +131,16 @@ fn child() {
 fn is(answer: String, kind: &str) -> String {
     assert!(answer.starts_with(kind), "expected {kind:?}: {answer}");
     answer
+}
+
+/// Asks again and again while the answer is that the deadline has passed, as it may on a busy machine.
+fn in_the_end(process: &mut Process, order: &str, said: &str) {
+    loop {
+        let answer = process.ask(order);
+        if !answer.starts_with("timed out") {
+            return assert_eq!(answer, said, "{order}");
+        }
+    }
 }
 
 #[test]
@@ -304,12 +315,14 @@ fn a_question_that_nobody_answers_costs_a_deadline() {
     // A look asks nobody.
     is(process.ask("check"), "locked");
     assert_eq!(asked.load(Ordering::SeqCst), 0);
-    assert_eq!(process.ask("open 1000"), "open");
-    let told = is(process.ask("load"), "timed out");
-    assert!(told.contains("asking for a password"), "{told}");
-    let asked_once = asked.load(Ordering::SeqCst);
-    assert!(asked_once > 0, "nobody was asked");
+    assert_eq!(process.ask("open 2000"), "open");
+    // On a busy machine the deadline may pass before anybody is asked.
+    while asked.load(Ordering::SeqCst) == 0 {
+        let told = is(process.ask("load"), "timed out");
+        assert!(told.contains("asking for a password"), "{told}");
+    }
     // Who comes later waits behind the same question.
+    let asked_once = asked.load(Ordering::SeqCst);
     is(process.ask("load"), "timed out");
     is(process.ask("save 2"), "timed out");
     assert_eq!(asked.load(Ordering::SeqCst), asked_once);
@@ -337,15 +350,16 @@ fn a_daemon_that_hangs_costs_a_deadline_and_the_write_keeps_the_lease() {
     is(process.ask("load"), "timed out");
     is(process.ask("check"), "timed out");
     session.resume_daemon();
-    // What hung has come to its end.
-    assert_eq!(process.ask("load"), "1");
+    // What hung comes to its end.
+    in_the_end(&mut process, "load", "1");
 
     // A store that waits a second: the lease of the one before waits longer.
     assert_eq!(process.ask("release"), "released");
     assert_eq!(process.ask("lease 60000"), "leased");
-    assert_eq!(process.ask("reserve"), "reserved");
+    in_the_end(&mut process, "reserve", "reserved");
     session.suspend_daemon();
-    is(process.ask("save 2"), "timed out");
+    // Not begun within a second, on a busy machine: then it never is.
+    while !is(process.ask("save 2"), "timed out").contains("may still happen") {}
     assert_eq!(process.ask("release"), "released");
     let mut other = Process::new(&session);
     let told = is(other.ask("lease 200"), "in use");
