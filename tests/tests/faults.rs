@@ -92,3 +92,18 @@ fn a_clock_that_jumps_causes_no_refresh_too_many() {
     assert!(row.disturbances > 0, "{row:?}");
     assert_eq!(row.reuses, 0, "{row:?}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn sealed_files_and_the_keychain_keep_it_too() {
+    use jeton_tests::faults::store::StoreKind;
+
+    for store in [StoreKind::Sealed, StoreKind::SealedKeychain, StoreKind::Keyring] {
+        let row = kept(&scenario(store.name(), |it| {
+            it.store = store;
+            it.kills = Point::ALL.map(|point| (point, 0.08)).to_vec();
+            (it.processes, it.logins, it.seconds, it.at_least) = (3, 6, 4, 25);
+        }));
+        assert!(row.kills > 0, "{row:?}");
+    }
+}

@@ -41,6 +41,7 @@ What a scenario is made of can be changed; without --scenario these change `stea
                          no-access-token, slow
   --fault-share SHARE    how many of the token requests meet one of them
   --clock-step SECONDS   the clock is stepped to this offset and back (may be given several times; may be negative)
+  --restart-keychain MS  the keychain's daemon is killed so often, and started again
   --disk NAME            ordinary, full, read-only (a small disk of its own; needs Linux and root)
 
 It ends with an error if a promise is broken: a refresh too many, a login lost outside of the window that no client can close, a
@@ -133,6 +134,9 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error>
                     it.kill_every = Some(Duration::from_millis(n.max(1)))
                 });
             }
+            "restart-keychain" => change(&mut changes, number()?, |it, n| {
+                it.restart_keychain_every = Some(Duration::from_millis(n.max(1)));
+            }),
             "stopped-for" => {
                 change(&mut changes, number()?, |it, n| it.stopped_for = Duration::from_millis(n));
             }

@@ -348,19 +348,19 @@ fn ordinary(scenario: &Scenario) -> Vec<Fault> {
 }
 
 /// Something that is done again and again, at random times.
-struct Timer {
+pub(super) struct Timer {
     random: Random,
     every: Option<Duration>,
     next: Option<Instant>,
 }
 
 impl Timer {
-    fn new(mut random: Random, every: Option<Duration>) -> Self {
+    pub(super) fn new(mut random: Random, every: Option<Duration>) -> Self {
         let next = every.map(|every| Instant::now() + random.around(every));
         Self { random, every, next }
     }
 
-    fn is_due(&mut self) -> bool {
+    pub(super) fn is_due(&mut self) -> bool {
         let (Some(every), Some(next)) = (self.every, self.next) else { return false };
         let is_due = Instant::now() >= next;
         if is_due {

@@ -9,8 +9,11 @@ use super::verdict::Row;
 /// Runs the scenario in such a session. `program` is the lab; the error says why it cannot be.
 #[cfg(target_os = "linux")]
 pub(super) fn run(scenario: &Scenario, seed: u64, program: &Path) -> Result<Row, String> {
+    use std::io::Read as _;
     use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
 
+    use super::driver::Timer;
     use super::secret_service::Session;
 
     for tool in ["dbus-daemon", "gnome-keyring-daemon"] {
@@ -19,14 +22,37 @@ pub(super) fn run(scenario: &Scenario, seed: u64, program: &Path) -> Result<Row,
             return Err(format!("no {tool}: install dbus and gnome-keyring"));
         }
     }
-    let session = Session::unlocked();
+    let mut session = Session::unlocked();
     let mut command = Command::new(program);
     command.arg("--one").arg(serde_json::to_string(scenario).expect("JSON")).arg(seed.to_string());
     session.set_environment(&mut command);
     // What it complains about is seen at the terminal.
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| error.to_string())?;
-    serde_json::from_slice(&output.stdout).map_err(|_| format!("the lab ended with {}", output.status))
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let begun = Instant::now();
+    let mut lab = command.spawn().map_err(|error| error.to_string())?;
+    let mut stdout = lab.stdout.take().expect("piped");
+    let said = std::thread::spawn(move || {
+        let mut said = String::new();
+        stdout.read_to_string(&mut said).map(|_| said)
+    });
+    let mut restarts = Timer::new(scenario.random(seed).fork("restarts"), scenario.restart_keychain_every);
+    let mut restarted = 0;
+    let status = loop {
+        if let Some(status) = lab.try_wait().map_err(|error| error.to_string())? {
+            break status;
+        }
+        // When the time is over, the lab looks at what is stored.
+        if begun.elapsed() < Duration::from_secs(scenario.seconds) && restarts.is_due() {
+            session.kill_daemon();
+            session.start_unlocked();
+            restarted += 1;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    let said = said.join().map_err(|_| "the lab could not be heard")?.map_err(|error| error.to_string())?;
+    let mut row: Row = serde_json::from_str(&said).map_err(|_| format!("the lab ended with {status}"))?;
+    row.disturbances += restarted;
+    Ok(row)
 }
 
 /// Runs the scenario in such a session.

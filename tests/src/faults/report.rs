@@ -85,7 +85,10 @@ pub fn details(row: &Row) -> Vec<String> {
         lines.push(format!("processes stopped for a while: {}", row.stops));
     }
     if row.disturbances > 0 {
-        lines.push(format!("times that the disk or the clock was changed: {}", row.disturbances));
+        lines.push(format!(
+            "times that the disk or the clock was changed, or the keychain restarted: {}",
+            row.disturbances
+        ));
     }
     if row.answers_not_saved > 0 {
         lines.push(format!("answers that the store did not take at first: {}", row.answers_not_saved));

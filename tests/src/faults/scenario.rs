@@ -56,6 +56,8 @@ pub struct Scenario {
     pub clock_steps: Vec<i64>,
     /// What becomes of the disk.
     pub disk: Disk,
+    /// How often the keychain's daemon is killed and started again, on average; for the stores that have one.
+    pub restart_keychain_every: Option<Duration>,
     /// The request timeout.
     pub request_timeout: Duration,
     /// The longest wait for a lease.
@@ -110,6 +112,7 @@ impl Scenario {
             fault_share: 0.25,
             clock_steps: Vec::new(),
             disk: Disk::Ordinary,
+            restart_keychain_every: None,
             request_timeout: Duration::from_secs(2),
             lease_timeout: Duration::from_secs(5),
         }
@@ -401,5 +404,10 @@ pub fn matrix() -> Vec<Scenario> {
                 .with(|it| it.grace = Some(Duration::from_secs(10))),
         ]);
     }
+    all.push(
+        Scenario::new("keyring-restarts", "the keychain's daemon is killed every second, and started again")
+            .on(StoreKind::Keyring)
+            .with(|it| it.restart_keychain_every = Some(Duration::from_secs(1))),
+    );
     all
 }
