@@ -4,6 +4,7 @@ mod c_abi;
 mod code;
 mod dependencies;
 mod features;
+mod loom;
 mod sources;
 
 use crate::outcome::Stop;
@@ -37,6 +38,7 @@ pub(crate) const STEPS: &[Step] = &[
     step("clippy", "no warnings, with every feature but native-tls", code::clippy),
     step("doc", "the documentation builds without warnings", code::doc),
     step("test", "every test and doctest of the workspace", code::test),
+    step("loom", "the concurrent core of a session, in every order of its threads", loom::models),
     step("fuzz", "every fuzz target for a few seconds (needs a C++ compiler)", fuzz::step),
     step("quickstart", "the README's first command", code::quickstart),
     step("features", "each library alone: clippy with each feature alone and with none", features::clippy),
