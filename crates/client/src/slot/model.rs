@@ -1,5 +1,5 @@
 //! The slot under loom: each test is run for every order in which its threads can come, with up to three of them put aside
-//! against their will, and with every value that a load may give. `cargo xtask loom`.
+//! against their will, and with every value that a load may give. `cargo xtask test --only loom`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! The count of tasks under loom: nobody who waits is forgotten, and nobody is told too early. `cargo xtask loom`.
+//! The count of tasks under loom: nobody who waits is forgotten, and nobody is told too early. `cargo xtask test --only loom`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
