@@ -4,6 +4,7 @@ mod c_abi;
 mod code;
 mod dependencies;
 mod features;
+mod keychain;
 mod loom;
 mod sources;
 
@@ -44,6 +45,11 @@ pub(crate) const STEPS: &[Step] = &[
     step("features", "each library alone: clippy with each feature alone and with none", features::clippy),
     step("features-test", "each library alone: tests with each feature alone and with none", features::test),
     step("native-tls", "the feature native-tls (on Linux needs OpenSSL's headers)", features::native_tls),
+    step(
+        "keychain",
+        "logins in a real keychain, which is also restarted, locked and killed (on Linux needs gnome-keyring)",
+        keychain::test,
+    ),
     step(
         "header-compiles",
         "the header alone and twice as C and C++ (needs gcc or clang)",
