@@ -157,10 +157,10 @@ pub(crate) async fn landed_or(
 ) -> Result<AccessToken, Error> {
     let far_enough = |flying: &Flying| !matches!(flying, Flying::Begun);
     let flying = flight.wait_for(far_enough).await.map(|flying| flying.clone());
-    if matches!(flying, Ok(Flying::Late)) {
-        if let Some(token) = instead() {
-            return Ok(token);
-        }
+    if matches!(flying, Ok(Flying::Late))
+        && let Some(token) = instead()
+    {
+        return Ok(token);
     }
     match flight.wait_for(|flying| matches!(flying, Flying::Landed(_))).await.as_deref() {
         Ok(Flying::Landed(result)) => result.clone(),
