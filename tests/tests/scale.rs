@@ -3,7 +3,8 @@
 //!
 //! Whoever is counted is this program itself, started again to run the test `child` alone.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test says what it expects.
+// A test says what it expects, and what it counted.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)]
 
 use std::alloc::System;
 use std::collections::BTreeMap;
@@ -29,9 +30,6 @@ const MANY: usize = 100_000;
 
 const ROLE: &str = "JETON_SCALE_TEST_ROLE";
 const PLACE: &str = "JETON_SCALE_TEST_PLACE";
-
-/// What each operation on a login asks of the system, whatever the number of logins. `.json` and so on are the files of
-/// the login, `/` is the folder. Nothing reads the folder, and nothing has to do with another login's files.
 
 /// What each operation on a login asks of the system. `.json` and so on are the files of the login, `/` is the folder.
 /// Nothing here reads the folder, nothing has to do with other logins' files, and there are as many calls for

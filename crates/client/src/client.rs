@@ -64,7 +64,7 @@ pub(crate) struct ClientInner {
     pub(crate) login_timeout: Duration,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) events: broadcast::Sender<Event>,
-    pub(crate) logins: Mutex<HashMap<LoginKey, (Weak<Login>, SharedState)>>,
+    pub(crate) logins: Mutex<Logins>,
     /// Pending logins that were finished, by the SHA-256 of their `state`, until they would have expired.
     pub(crate) used_up: Mutex<HashMap<String, u64>>,
     pub(crate) background: Arc<Background>,
@@ -91,16 +91,15 @@ impl Client {
 
     fn login(&self, key: LoginKey) -> Arc<Login> {
         let mut logins = self.0.logins.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(login) = logins.get(&key).and_then(|(login, _)| login.upgrade()) {
+        let known = logins.by_account.get(key.account());
+        if let Some(login) = known.and_then(|(login, _)| login.upgrade()) {
             return login;
         }
-        let state = logins.remove(&key).map(|(_, state)| state).unwrap_or_default();
-        logins.retain(|_, (login, state)| {
-            login.strong_count() > 0
-                || state.lock().unwrap_or_else(PoisonError::into_inner).is_worth_keeping()
-        });
-        let login = Arc::new(Login::new(self.0.clone(), key.clone(), state.clone()));
-        logins.insert(key, (Arc::downgrade(&login), state));
+        let state = known.map(|(_, state)| state.clone()).unwrap_or_default();
+        let account = key.account().to_owned();
+        let login = Arc::new(Login::new(self.0.clone(), key, state.clone()));
+        logins.by_account.insert(account, (Arc::downgrade(&login), state));
+        logins.sweep_if_many();
         login
     }
 
@@ -181,6 +180,33 @@ impl fmt::Debug for Client {
             .field("issuer", &self.0.issuer.as_str())
             .field("store", &self.0.store.describe())
             .finish_non_exhaustive()
+    }
+}
+
+/// The logins that have sessions or tasks, and what is left of others, by account: issuer and client identifier are the
+/// client's.
+#[derive(Default)]
+pub(crate) struct Logins {
+    by_account: HashMap<String, (Weak<Login>, SharedState)>,
+    sweep_at: usize,
+}
+
+impl Logins {
+    /// So many are never looked through.
+    const FEW: usize = 64;
+
+    /// Forgets logins without sessions, but for what must not be forgotten. Only when there are twice as many as the last
+    /// time: looking through all of them for each new one would make many sessions slow to begin.
+    fn sweep_if_many(&mut self) {
+        if self.by_account.len() <= self.sweep_at.max(Self::FEW) {
+            return;
+        }
+        self.by_account.retain(|_, (login, state)| {
+            login.strong_count() > 0
+                || state.lock().unwrap_or_else(PoisonError::into_inner).is_worth_keeping()
+        });
+        self.sweep_at = self.by_account.len() * 2;
+        self.by_account.shrink_to(self.sweep_at);
     }
 }
 

@@ -33,8 +33,8 @@ pub(crate) type SharedState = Arc<Mutex<State>>;
 pub(crate) struct State {
     /// When to ask the server again after failures: all of the login (`None`), or one target that the server will not have.
     backoffs: HashMap<Option<TokenTarget>, Backoff>,
-    /// A record that could not be stored: newer than what the store has.
-    pub(crate) unsaved: Option<Unsaved>,
+    /// A record that could not be stored: newer than what the store has. Apart, for hardly any login has one.
+    pub(crate) unsaved: Option<Box<Unsaved>>,
     /// Why the last save failed.
     pub(crate) persist_error: Option<Error>,
     /// Whether this process has had a token of this login: its vanishing then is a log-out elsewhere.
@@ -183,6 +183,8 @@ impl Login {
             return slot;
         }
         let slot = Arc::new(Slot::new(target));
+        // Most logins have one.
+        slots.reserve_exact(1);
         slots.push(Arc::downgrade(&slot));
         slot
     }

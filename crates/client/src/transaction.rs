@@ -630,7 +630,7 @@ pub(crate) fn not_saved(login: &Login, record: LoginRecord, stored: Revision, er
     {
         let mut state = login.state();
         if state.unsaved.as_ref().is_none_or(|u| u.record.created_at_ms <= record.created_at_ms) {
-            state.unsaved = Some(Unsaved { record, replaces: stored });
+            state.unsaved = Some(Box::new(Unsaved { record, replaces: stored }));
         }
         state.persist_error = Some(Error::Store(error.clone()));
     }
