@@ -1,8 +1,10 @@
 //! `ReqwestTransport`: the `Transport` of the grants over reqwest, for requests to an authorization server.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, select};
@@ -46,6 +48,8 @@ use crate::http::{HttpClients, HttpOptions, HttpOptionsError};
 #[derive(Clone)]
 pub struct ReqwestTransport {
     clients: HttpClients,
+    /// The URL of the last request, unless it had a query, in which there may be a key.
+    last: Arc<ArcSwapOption<Url>>,
 }
 
 impl ReqwestTransport {
@@ -67,7 +71,26 @@ impl ReqwestTransport {
                 .no_zstd()
                 .no_deflate()
         })?;
-        Ok(Self { clients })
+        Ok(Self { clients, last: Arc::default() })
+    }
+
+    /// The request as reqwest has it. To take its URL apart once more costs more than all the rest, and a client asks the same
+    /// endpoint again and again.
+    fn request(&self, request: http::Request<Bytes>) -> Result<reqwest::Request, TransportError> {
+        let last = self.last.load();
+        let Some(url) = last.as_deref().filter(|url| is_spelled(url, request.uri())) else {
+            let request = reqwest::Request::try_from(request).map_err(transport_error)?;
+            if request.url().query().is_none() {
+                self.last.store(Some(Arc::new(request.url().clone())));
+            }
+            return Ok(request);
+        };
+        let (parts, body) = request.into_parts();
+        let mut request = reqwest::Request::new(parts.method, url.clone());
+        *request.version_mut() = parts.version;
+        *request.headers_mut() = parts.headers;
+        *request.body_mut() = Some(body.into());
+        Ok(request)
     }
 }
 
@@ -84,7 +107,7 @@ impl Transport for ReqwestTransport {
         request: http::Request<Bytes>,
         limits: &Limits,
     ) -> Result<http::Response<Bytes>, TransportError> {
-        let mut request = reqwest::Request::try_from(request).map_err(transport_error)?;
+        let mut request = self.request(request)?;
         check(request.url())?;
         // Without the header any encoding would be welcome (RFC 9110 §12.5.3).
         request.headers_mut().entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
@@ -129,6 +152,15 @@ async fn time_awake(limit: Duration) {
     }
 }
 
+/// Whether that URL and that URI are the same, letter for letter.
+fn is_spelled(url: &Url, uri: &http::Uri) -> bool {
+    let rest = || {
+        let rest = url.as_str().strip_prefix(uri.scheme_str()?)?.strip_prefix("://")?;
+        rest.strip_prefix(uri.authority()?.as_str())
+    };
+    rest().is_some_and(|rest| uri.path_and_query().is_some_and(|path| path.as_str() == rest))
+}
+
 /// Refuses what would go over a network in the clear, or cannot go at all.
 fn check(url: &Url) -> Result<(), TransportError> {
     let refused =
@@ -153,12 +185,21 @@ async fn read(response: &mut reqwest::Response, max_body: usize) -> Result<Bytes
         Some(_) => return too_large(),
         None => 0,
     };
-    let mut body = BytesMut::with_capacity(room);
-    while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
+    // Most answers come in one piece, which is taken as it is.
+    let first = response.chunk().await.map_err(transport_error)?.unwrap_or_default();
+    if first.len() > max_body {
+        return too_large();
+    }
+    let Some(second) = response.chunk().await.map_err(transport_error)? else { return Ok(first) };
+    let mut body = BytesMut::with_capacity(room.max(first.len()));
+    body.extend_from_slice(&first);
+    let mut next = Some(second);
+    while let Some(chunk) = next {
         if chunk.len() > max_body - body.len() {
             return too_large();
         }
         body.extend_from_slice(&chunk);
+        next = response.chunk().await.map_err(transport_error)?;
     }
     Ok(body.freeze())
 }

@@ -1,10 +1,15 @@
 //! `ClientAuthentication`: puts the client's identity on a request to the authorization server (RFC 6749 §2.3).
 
+use std::sync::OnceLock;
+
 use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use jeton_models::{ParameterError, Secret};
+use url::form_urlencoded::byte_serialize;
 
 use crate::{EndpointRequest, GrantError};
 
@@ -66,12 +71,43 @@ impl ClientAuthentication for PublicClient {
 
 /// `client_secret_basic`: HTTP Basic with form-encoded identifier and secret (RFC 6749 §2.3.1).
 #[derive(Clone, Debug)]
-pub struct ClientSecretBasic(Secret);
+pub struct ClientSecretBasic {
+    client_secret: Secret,
+    /// What was sent first, and for which client identifier: it is the same each time.
+    known: OnceLock<(String, Credentials)>,
+}
 
 impl ClientSecretBasic {
     /// With that client secret. An empty one is allowed (some servers want it of public clients).
     pub fn new(client_secret: impl Into<Secret>) -> Self {
-        Self(client_secret.into())
+        Self { client_secret: client_secret.into(), known: OnceLock::new() }
+    }
+}
+
+/// Credentials of HTTP Basic, ready to be sent.
+#[derive(Clone, Debug)]
+struct Credentials {
+    encoded: Secret,
+    header: HeaderValue,
+}
+
+impl Credentials {
+    fn new(client_id: &str, client_secret: &Secret) -> Result<Self, GrantError> {
+        let encoded = basic(client_id, client_secret);
+        // Wiped when the last who holds it lets go.
+        let header = Bytes::from_owner(Header(Secret::new(["Basic ", encoded.expose()].concat())));
+        let mut header = HeaderValue::from_maybe_shared(header)
+            .map_err(|_| GrantError::other("the client's credentials cannot be put into a header"))?;
+        header.set_sensitive(true);
+        Ok(Self { encoded, header })
+    }
+}
+
+struct Header(Secret);
+
+impl AsRef<[u8]> for Header {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose().as_bytes()
     }
 }
 
@@ -89,25 +125,31 @@ impl ClientAuthentication for ClientSecretBasic {
         if cx.client_id.is_empty() {
             return Err(ParameterError::Empty { name: "client_id".to_owned() }.into());
         }
-        let credentials = basic(cx.client_id, &self.0);
-        let mut value = http::HeaderValue::try_from(format!("Basic {}", credentials.expose()))
-            .map_err(|_| GrantError::other("the client's credentials cannot be put into a header"))?;
-        value.set_sensitive(true);
-        request.headers.insert(AUTHORIZATION, value);
+        let credentials = match self.known.get() {
+            Some((client_id, credentials)) if client_id == cx.client_id => credentials.clone(),
+            _ => {
+                let credentials = Credentials::new(cx.client_id, &self.client_secret)?;
+                // One client identifier is all that anybody has; another one's credentials are made each time.
+                let _ = self.known.set((cx.client_id.to_owned(), credentials.clone()));
+                credentials
+            }
+        };
+        request.headers.insert(AUTHORIZATION, credentials.header);
         // A server may repeat the secret, or the header.
-        request.add_secret(self.0.clone());
-        request.add_secret(credentials);
+        request.add_secret(self.client_secret.clone());
+        request.add_secret(credentials.encoded);
         Ok(())
     }
 }
 
 /// The credentials of HTTP Basic: form-encode each, join with `:`, then base64 (RFC 6749 §2.3.1, Appendix B).
 fn basic(client_id: &str, client_secret: &Secret) -> Secret {
-    let encode =
-        |text: &str| Secret::new(url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>());
-    let (client_id, client_secret) = (encode(client_id), encode(client_secret.expose()));
-    let pair = Secret::new(format!("{}:{}", client_id.expose(), client_secret.expose()));
-    Secret::new(STANDARD.encode(pair.expose()))
+    // In one buffer that is large enough from the start: one that grows leaves unwiped copies behind.
+    let mut pair = String::with_capacity(3 * (client_id.len() + client_secret.len()) + 1);
+    pair.extend(byte_serialize(client_id.as_bytes()));
+    pair.push(':');
+    pair.extend(byte_serialize(client_secret.expose().as_bytes()));
+    Secret::new(STANDARD.encode(Secret::new(pair).expose()))
 }
 
 /// `client_secret_post`: identifier and secret in the body (RFC 6749 §2.3.1).

@@ -20,8 +20,8 @@ impl Grant for ClientCredentials {
     }
 
     async fn obtain(&self, cx: &GrantContext<'_>) -> Result<TokenResponse, GrantError> {
-        let mut request = AccessTokenRequest::new(GrantType::ClientCredentials);
-        cx.append_scope(&mut request.extra)?;
-        cx.token_request(&GrantType::ClientCredentials, request.to_parameters()?).await
+        let mut parameters = AccessTokenRequest::new(GrantType::ClientCredentials).to_parameters()?;
+        cx.append_scope(&mut parameters)?;
+        cx.token_request(&GrantType::ClientCredentials, parameters).await
     }
 }

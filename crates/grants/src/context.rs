@@ -1,7 +1,10 @@
 //! `GrantContext`: everything that a grant needs to obtain a token, handed to it by the caller.
 
+use std::cell::RefCell;
+
 use jeton_models::{
-    AuthorizationServerMetadata, GrantType, ParameterError, Parameters, ParseOptions, Scope, TokenResponse,
+    AuthorizationServerMetadata, GrantType, MetadataError, ParameterError, Parameters, ParseOptions, Scope,
+    TokenResponse,
 };
 use url::Url;
 
@@ -115,6 +118,26 @@ impl<'a> GrantContext<'a> {
         self.resources.iter().try_for_each(|resource| append_resource(parameters, resource))
     }
 
+    /// The token endpoint, checked.
+    ///
+    /// To take a URL apart costs more than anything else on the way to a request, and nearly always it is the one of the last
+    /// request. Not remembered with a query: there may be a key in it.
+    fn token_endpoint(&self) -> Result<Url, MetadataError> {
+        thread_local! {
+            static LAST: RefCell<Option<Url>> = const { RefCell::new(None) };
+        }
+        let text = self.server.token_endpoint.as_deref();
+        let last = LAST.with_borrow(|last| last.as_ref().filter(|url| Some(url.as_str()) == text).cloned());
+        if let Some(url) = last {
+            return Ok(url);
+        }
+        let url = self.server.endpoint("token_endpoint")?;
+        if url.query().is_none() {
+            LAST.set(Some(url.clone()));
+        }
+        Ok(url)
+    }
+
     /// Sends a token request of these parameters and reads the token. For grants of your own, too: the client's identity,
     /// `resource` and the extra parameters for token requests are added, and `grant_type` if it is not among them.
     ///
@@ -136,7 +159,7 @@ impl<'a> GrantContext<'a> {
             self.append_target(&mut parameters)?;
         }
         parameters.append_all(extra)?;
-        let url = self.server.endpoint("token_endpoint")?;
+        let url = self.token_endpoint()?;
         let answer =
             EndpointRequest::new(Operation::token_request(grant_type), url, parameters).send(self).await?;
         let response = answer.read(|answer| TokenResponse::parse(answer, &self.parse))?;

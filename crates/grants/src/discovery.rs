@@ -122,7 +122,7 @@ async fn fetch(
             read => return Ok(read?),
         }
     }
-    let retry_after = retry_after(response.headers(), clock.now());
+    let retry_after = retry_after(response.headers(), || clock.now());
     let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let answer = Answer::new(status.as_u16(), content_type, response.body());
     Err(match answer.error(&ParseOptions::default()) {

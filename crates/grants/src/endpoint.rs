@@ -76,16 +76,20 @@ impl EndpointRequest {
         if both_in_body || (in_body && self.headers.contains_key(AUTHORIZATION)) {
             return Err(GrantError::TwoAuthentications);
         }
-        let url = shown(&self.url);
         let uri = match self.uri() {
             Ok(uri) => uri,
             Err(what) => {
                 let source = TransportError::new(TransportErrorKind::Request).with_source(what);
-                return Err(GrantError::Transport { operation: self.operation, url, source });
+                return Err(GrantError::Transport {
+                    url: shown(&self.url),
+                    operation: self.operation,
+                    source,
+                });
             }
         };
-        let span = tracing::debug_span!("oauth_request", operation = %self.operation, url = %url);
-        self.exchange(cx, uri, url).instrument(span).await
+        let span =
+            tracing::debug_span!("oauth_request", operation = %self.operation, url = %shown(&self.url));
+        self.exchange(cx, uri).instrument(span).await
     }
 
     /// Where to send it, unless credentials must not go there. Metadata was checked before; a grant from outside of this
@@ -97,44 +101,47 @@ impl EndpointRequest {
         self.url.as_str().parse().map_err(|_| "the endpoint is no valid URI")
     }
 
-    async fn exchange(
-        self,
-        cx: &GrantContext<'_>,
-        uri: http::Uri,
-        url: String,
-    ) -> Result<EndpointAnswer, GrantError> {
+    async fn exchange(mut self, cx: &GrantContext<'_>, uri: http::Uri) -> Result<EndpointAnswer, GrantError> {
         let form = Form(Secret::new(self.parameters.to_form()));
         let mut request = http::Request::new(Bytes::from_owner(form));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
-        *request.headers_mut() = self.headers;
-        request
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let headers = request.headers_mut();
+        *headers = std::mem::take(&mut self.headers);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
 
         let result = transport::send(cx.transport, request, &cx.limits).await;
         let response = match result {
             Ok(response) => response,
             Err(source) => {
                 tracing::debug!(error = %source, "no answer");
-                return Err(GrantError::Transport { operation: self.operation, url, source });
+                return Err(GrantError::Transport {
+                    url: shown(&self.url),
+                    operation: self.operation,
+                    source,
+                });
             }
         };
         tracing::debug!(status = response.status().as_u16(), "answered");
-        let retry_after = retry_after(response.headers(), cx.clock.now());
         if response.status().is_redirection() {
             let status = response.status().as_u16();
-            return Err(GrantError::Redirected { operation: self.operation, url, status });
+            return Err(GrantError::Redirected { url: shown(&self.url), operation: self.operation, status });
         }
-        let mut secrets = self.secrets;
+        let retry_after = retry_after(response.headers(), || cx.clock.now());
+        Ok(EndpointAnswer { request: self, response, retry_after })
+    }
+
+    /// Whatever the server might repeat in an error and nobody may see. Asked for when there is an error: most requests
+    /// have none.
+    fn secrets(&self) -> Vec<Secret> {
+        let mut secrets = self.secrets.clone();
         let values = self.parameters.iter().filter(|(name, _)| !PUBLIC_PARAMETERS.contains(name));
         secrets.extend(values.map(|(_, value)| Secret::from(value)));
         // The query of an endpoint's URL is never shown; a server may repeat the key that stands in it.
         let in_query = self.url.query_pairs().map(|(_, value)| value.into_owned());
         secrets.extend(in_query.filter(|value| value.len() >= SHORTEST_KEY).map(Secret::new));
-        let secrets = spellings(secrets);
-        Ok(EndpointAnswer { operation: self.operation, url, response, retry_after, secrets })
+        spellings(secrets)
     }
 }
 
@@ -150,11 +157,9 @@ impl fmt::Debug for EndpointRequest {
 
 /// The answer of an endpoint, together with what its errors need to say.
 pub struct EndpointAnswer {
-    operation: Operation,
-    url: String,
+    request: EndpointRequest,
     response: http::Response<Bytes>,
     retry_after: Option<Duration>,
-    secrets: Vec<Secret>,
 }
 
 impl EndpointAnswer {
@@ -173,14 +178,15 @@ impl EndpointAnswer {
     }
 
     fn error(&self, error: AnswerError) -> GrantError {
-        let (operation, url, retry_after) = (self.operation.clone(), self.url.clone(), self.retry_after);
+        let (operation, url) = (self.request.operation.clone(), shown(&self.request.url));
+        let (secrets, retry_after) = (self.request.secrets(), self.retry_after);
         match error {
             AnswerError::Unusable(mut answer) => {
-                self.secrets.iter().for_each(|secret| answer.redact(secret.expose()));
+                secrets.iter().for_each(|secret| answer.redact(secret.expose()));
                 GrantError::Unusable { operation, url, answer: Box::new(answer), retry_after }
             }
             AnswerError::OAuth(mut error) => {
-                redact(&mut error.response, &self.secrets);
+                redact(&mut error.response, &secrets);
                 GrantError::OAuth { operation, url, error: Box::new(error), retry_after }
             }
             other => GrantError::other(other.to_string()),
@@ -196,8 +202,8 @@ impl EndpointAnswer {
 impl fmt::Debug for EndpointAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EndpointAnswer")
-            .field("operation", &self.operation)
-            .field("url", &self.url)
+            .field("operation", &self.request.operation)
+            .field("url", &shown(&self.request.url))
             .field("status", &self.status())
             .finish_non_exhaustive()
     }
@@ -248,7 +254,7 @@ pub(crate) fn shown(url: &Url) -> String {
 
 /// `Retry-After` in seconds or as a date (RFC 9110 §10.2.3). `None` if there is none, or none that can be read, or if it says
 /// "any time": zero, or a date in the past.
-pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     // Some servers send fractions. Whoever is asked to wait for 0.2 s does not come earlier.
     let is_number = text.starts_with(|c: char| c.is_ascii_digit())
@@ -258,7 +264,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         // Saturates at more than a hundred years.
         Duration::from_secs((seconds.ceil() as u32).into())
     } else {
-        httpdate::parse_http_date(text).ok()?.duration_since(now).ok()?
+        httpdate::parse_http_date(text).ok()?.duration_since(now()).ok()?
     };
     Some(wait).filter(|wait| !wait.is_zero())
 }
@@ -274,7 +280,7 @@ mod tests {
         let of = |value: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
-            retry_after(&headers, now)
+            retry_after(&headers, || now)
         };
         assert_eq!(of("120"), Some(Duration::from_secs(120)));
         assert_eq!(of("Sun, 06 Nov 1994 08:50:07 GMT"), Some(Duration::from_secs(30)));

@@ -78,7 +78,10 @@ impl<'a> Answer<'a> {
             return Err(self.unusable(UnusableReason::Empty));
         }
         let mut json = Members::from_json(body);
-        if let (Err(NotMembers::Syntax), Some(read)) = (&json, Members::from_json_of_another_charset(body)) {
+        // Looked at only then: it goes through the whole body once more.
+        if matches!(json, Err(NotMembers::Syntax))
+            && let Some(read) = Members::from_json_of_another_charset(body)
+        {
             options.forgive(self, warnings, Warning::NotUtf8)?;
             json = Ok(read);
         }

@@ -30,10 +30,13 @@ impl Members {
     /// empty object stands in for such a value, which no member of ours takes, and the other members are still there:
     /// a rotated refresh token must not be lost over a number beside it.
     pub(crate) fn from_json(text: &[u8]) -> Result<Self, NotMembers> {
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let members = deserializer
-            .deserialize_map(MembersVisitor)
-            .and_then(|members| deserializer.end().map(|()| members));
+        let read = |odd_values| {
+            let mut deserializer = serde_json::Deserializer::from_slice(text);
+            let members = deserializer.deserialize_map(MembersVisitor { odd_values })?;
+            deserializer.end().map(|()| members)
+        };
+        // Nearly every answer is read at the first go. What a value looks like before it is read takes a second look at it.
+        let members = read(false).or_else(|_| read(true));
         members.map_err(|error| if error.is_data() { NotMembers::OtherType } else { NotMembers::Syntax })
     }
 
@@ -75,7 +78,10 @@ fn with_unreadable_halves(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     (broken > 0).then_some(readable)
 }
 
-struct MembersVisitor;
+struct MembersVisitor {
+    /// Whether there may be values that a [`Value`] cannot hold.
+    odd_values: bool,
+}
 
 impl<'de> Visitor<'de> for MembersVisitor {
     type Value = Members;
@@ -86,6 +92,12 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
         let mut pairs = Vec::new();
+        if !self.odd_values {
+            while let Some(pair) = map.next_entry::<String, Value>()? {
+                pairs.push(pair);
+            }
+            return Ok(Members::from_pairs(pairs.into_iter()));
+        }
         while let Some((name, raw)) = map.next_entry::<String, &RawValue>()? {
             let value = serde_json::from_str(raw.get()).unwrap_or_else(|_| Value::Object(Map::new()));
             pairs.push((name, value));

@@ -27,7 +27,12 @@ pub struct Secret(Zeroizing<Box<str>>);
 impl Secret {
     /// Takes over a string. The string's own spare capacity is not kept, so that nothing unwiped stays behind.
     pub fn new(value: impl Into<String>) -> Self {
-        let value = Zeroizing::new(value.into());
+        let value = value.into();
+        if value.len() == value.capacity() {
+            // Without spare capacity its memory is taken as it is.
+            return Self(Zeroizing::new(value.into_boxed_str()));
+        }
+        let value = Zeroizing::new(value);
         Self(Zeroizing::new(Box::from(value.as_str())))
     }
 
