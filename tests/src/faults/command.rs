@@ -222,7 +222,7 @@ fn named<T: Copy>(text: &str, all: &[T], name: impl Fn(T) -> &'static str) -> Re
 fn run(arguments: &Arguments) -> ExitCode {
     if arguments.list {
         for scenario in &arguments.scenarios {
-            say(&format!("{:24} {}", scenario.name, scenario.what));
+            say(&format!("{:32} {}", scenario.name, scenario.what));
         }
         return ExitCode::SUCCESS;
     }
@@ -254,7 +254,7 @@ fn run(arguments: &Arguments) -> ExitCode {
     let total = total(&rows);
     if !arguments.json {
         say(&format!("{}\n\n{}\n", report::line(&total), report::LEGEND));
-        report::details(&total).iter().for_each(|line| say(line));
+        report::windows(&rows).iter().chain(&report::details(&total)).for_each(|line| say(line));
     }
     if total.broken.is_empty() {
         return ExitCode::SUCCESS;

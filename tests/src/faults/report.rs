@@ -5,7 +5,7 @@ use super::verdict::Row;
 /// The head of the table.
 pub fn head() -> String {
     let mut lines = format!(
-        "{:24} {:7} {:>6} {:>9} {:>6} {:>9} {:>9} {:>10} {:>10} {:>5} {:>7} {:>8} {:>23} {:>17}",
+        "{:32} {:15} {:>6} {:>9} {:>6} {:>9} {:>9} {:>10} {:>10} {:>5} {:>7} {:>8} {:>23} {:>17}",
         "scenario",
         "store",
         "shape",
@@ -22,18 +22,18 @@ pub fn head() -> String {
         "window ms p50/p99",
     );
     lines.push('\n');
-    lines + &"-".repeat(170)
+    lines + &"-".repeat(186)
 }
 
 /// One scenario.
 pub fn line(row: &Row) -> String {
     if let Some(why) = &row.skipped {
-        return format!("{:24} {:7} skipped: {why}", row.scenario, row.store);
+        return format!("{:32} {:15} skipped: {why}", row.scenario, row.store);
     }
     let wait = format!("{:.1}/{:.0}/{:.0}", row.wait_ms.p50, row.wait_ms.p99, row.wait_ms.max);
     let window = format!("{:.1}/{:.1}", row.window_ms.p50, row.window_ms.p99);
     format!(
-        "{:24} {:7} {:>6} {:>9} {:>6} {:>9} {:>9} {:>10} {:>11} {:>5} {:>6} {:>8} {:>23} {:>17}{}",
+        "{:32} {:15} {:>6} {:>9} {:>6} {:>9} {:>9} {:>10} {:>11} {:>5} {:>6} {:>8} {:>23} {:>17}{}",
         row.scenario,
         row.store,
         row.shape,
@@ -62,6 +62,19 @@ other        logins lost in any other way                                       
 reuses       how often the server saw a used refresh token
 wait         of callers that found no valid token in memory
 window       from the server's commit to the end of the save, for the answers that were saved";
+
+/// How long the window is on each store, from the scenarios in which nothing goes wrong.
+pub fn windows(rows: &[Row]) -> Vec<String> {
+    let steady = rows.iter().filter(|row| row.scenario.ends_with("steady") && row.skipped.is_none());
+    let line = |row: &Row| {
+        let (window, save) = (&row.window_ms, &row.save_ms);
+        format!(
+            "window on {}: p50 {:.1} ms, p99 {:.1} ms, of which the save: p50 {:.1} ms, p99 {:.1} ms",
+            row.store, window.p50, window.p99, save.p50, save.p99
+        )
+    };
+    steady.map(line).collect()
+}
 
 /// Errors by kind, kills by point: one line each, if there are any.
 pub fn details(row: &Row) -> Vec<String> {
