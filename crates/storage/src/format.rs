@@ -13,6 +13,8 @@ use crate::{LoginKey, StoredToken, TokenTarget};
 
 /// What the member `format` of a login says.
 pub(crate) const FORMAT: &str = "jeton-login";
+/// What it says in a login that a sealed store has encrypted.
+pub(crate) const SEALED_FORMAT: &str = "jeton-sealed-login";
 /// How every `format` of jeton begins, those of other kinds of record too.
 pub(crate) const FAMILY: &str = "jeton-";
 /// The version that is written, and the highest that is read.
@@ -136,7 +138,10 @@ pub(crate) fn read(json: &[u8]) -> Result<LoginRecord, RecordError> {
     if header.format != FORMAT {
         return Err(match header.format.starts_with(FAMILY) {
             true => RecordError::NewerFormat {
-                found: format!("format {:?} version {}", shown(&header.format), header.version),
+                found: match header.format.as_str() {
+                    SEALED_FORMAT => "it is encrypted, for a sealed store to open".to_owned(),
+                    format => format!("format {:?} version {}", shown(format), header.version),
+                },
             },
             false => damaged("its `format` is not that of a login"),
         });

@@ -16,7 +16,7 @@ use crate::login_folder::Envelope;
 use crate::record::RecordError;
 use crate::{LoginRecord, StoreError, format};
 
-const FORMAT: &str = "jeton-sealed-login";
+const FORMAT: &str = format::SEALED_FORMAT;
 const VERSION: u64 = 1;
 
 #[derive(Deserialize)]
