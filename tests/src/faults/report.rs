@@ -87,7 +87,7 @@ pub fn details(row: &Row) -> Vec<String> {
     }
     if row.kills_in_window > 0 {
         lines.push(format!(
-            "kills in the window: {}, of which the save was done all the same: {}",
+            "kills in the window: {}, of which the store or the server's grace has made good: {}",
             row.kills_in_window, row.kills_in_window_kept
         ));
     }
