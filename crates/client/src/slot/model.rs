@@ -249,14 +249,16 @@ fn ahead_of_time_many_callers_start_one_flight_and_none_waits() {
         // Lives until 10,000 s, and is due long before that, whatever the jitter.
         let old = token("old", 10_000, true);
         let (slot, flights) = (slot_with(Some(old)), Arc::new(AtomicUsize::new(0)));
+        let claims = Arc::new(AtomicUsize::new(0));
         let now_ms = 9_999_000;
         in_threads(3, {
-            let (slot, flights) = (slot.clone(), flights.clone());
+            let (slot, flights, claims) = (slot.clone(), flights.clone(), claims.clone());
             move || {
                 let token = slot.cached_ref().filter(|token| token.is_fresh_now(now_ms)).unwrap();
                 if !token.is_due_ahead(now_ms) || !token.claim_ahead(now_ms) {
                     return;
                 }
+                claims.fetch_add(1, Ordering::SeqCst);
                 let settled = || slot.cached().filter(|cached| !cached.is_same(&token));
                 slot.join_or_start(settled, |flight| {
                     flights.fetch_add(1, Ordering::SeqCst);
@@ -266,7 +268,7 @@ fn ahead_of_time_many_callers_start_one_flight_and_none_waits() {
                 });
             }
         });
-        assert_eq!(flights.load(Ordering::SeqCst), 1);
+        assert_eq!((claims.load(Ordering::SeqCst), flights.load(Ordering::SeqCst)), (1, 1));
         assert_eq!(text(slot.cached()).as_deref(), Some("new"));
     });
 }
