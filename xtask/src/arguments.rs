@@ -12,6 +12,9 @@ cargo xtask COMMAND
   test --only NAME    one step (may be given several times)
   faults [OPTIONS]    kill, suspend and starve processes that share a login, and count what is lost
                       (faults --help: its options); needs Unix
+  bench [FILTER] [OPTIONS]
+                      cached reads, stores, ten thousand waiters, client credentials beside other clients
+                      (bench --help: its options)
   interop [FILTER]    install and start a real authorization server, run jeton against it
                       (FILTER: only the tests whose name contains it); needs Node 20 or newer
   fuzz [TARGET] [--seconds N]
@@ -31,6 +34,7 @@ pub(crate) enum Arguments {
     Header { check: bool },
     Test { only: Vec<String> },
     Faults { arguments: Vec<String> },
+    Bench { arguments: Vec<String> },
     Interop { filter: Option<String> },
     Fuzz { target: Option<String>, aim: Aim },
 }
@@ -50,6 +54,7 @@ impl Arguments {
             "test" => Self::parse_test(arguments),
             "fuzz" => Self::parse_fuzz(arguments),
             "faults" => Ok(Self::Faults { arguments: arguments.collect() }),
+            "bench" => Ok(Self::Bench { arguments: arguments.collect() }),
             "interop" => match (arguments.next(), arguments.next()) {
                 (Some(filter), _) if filter.starts_with('-') => {
                     Err(format!("`interop` has no option {filter}"))
@@ -131,7 +136,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_named() {
         for (line, named) in [
-            ("bench", "bench"),
+            ("benchmark", "benchmark"),
             ("header --force", "--check"),
             ("header --check twice", "--check"),
             ("test --only", "--only"),

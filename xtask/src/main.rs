@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program talks to its terminal")]
 
 mod arguments;
+mod bench;
 mod command;
 mod faults;
 mod fuzz;
@@ -51,6 +52,7 @@ fn run(arguments: Arguments) -> Result<(), Stop> {
         Arguments::Header { check: false } => header::write(&Project::load()?),
         Arguments::Header { check: true } => header::check(&Project::load()?),
         Arguments::Test { only } => test::run(&Project::load()?, &only),
+        Arguments::Bench { arguments } => bench::run(&Project::load()?, &arguments),
         Arguments::Faults { arguments } => faults::run(&Project::load()?, &arguments),
         Arguments::Fuzz { target, aim } => fuzz::run(&Project::load()?, target.as_deref(), aim),
         Arguments::Interop { filter } => interop::run(&Project::load()?, filter.as_deref()),

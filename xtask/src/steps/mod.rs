@@ -10,7 +10,7 @@ mod sources;
 
 use crate::outcome::Stop;
 use crate::project::Project;
-use crate::{fuzz, header, interop};
+use crate::{bench, fuzz, header, interop};
 
 /// One thing that the README promises, and how it is tried.
 #[derive(Debug)]
@@ -41,6 +41,7 @@ pub(crate) const STEPS: &[Step] = &[
     step("test", "every test and doctest of the workspace", code::test),
     step("loom", "the concurrent core of a session, in every order of its threads", loom::models),
     step("fuzz", "every fuzz target for a few seconds (needs a C++ compiler)", fuzz::step),
+    step("bench", "every benchmark runs and gives the right results; nothing is timed", bench::step),
     step("quickstart", "the README's first command", code::quickstart),
     step("features", "each library alone: clippy with each feature alone and with none", features::clippy),
     step("features-test", "each library alone: tests with each feature alone and with none", features::test),
