@@ -1,6 +1,6 @@
 //! `ClientAuthentication`: puts the client's identity on a request to the authorization server (RFC 6749 §2.3).
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -87,8 +87,9 @@ impl ClientSecretBasic {
 /// Credentials of HTTP Basic, ready to be sent.
 #[derive(Clone, Debug)]
 struct Credentials {
-    encoded: Secret,
     header: HeaderValue,
+    /// What a server may repeat: the client secret, or the header.
+    secrets: Arc<[Secret]>,
 }
 
 impl Credentials {
@@ -99,7 +100,7 @@ impl Credentials {
         let mut header = HeaderValue::from_maybe_shared(header)
             .map_err(|_| GrantError::other("the client's credentials cannot be put into a header"))?;
         header.set_sensitive(true);
-        Ok(Self { encoded, header })
+        Ok(Self { header, secrets: Arc::new([client_secret.clone(), encoded]) })
     }
 }
 
@@ -135,9 +136,7 @@ impl ClientAuthentication for ClientSecretBasic {
             }
         };
         request.headers.insert(AUTHORIZATION, credentials.header);
-        // A server may repeat the secret, or the header.
-        request.add_secret(self.client_secret.clone());
-        request.add_secret(credentials.encoded);
+        request.credentials = Some(credentials.secrets);
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! (RFC 6749 §3.2). Whatever the server repeats of our secrets is cut out of errors here.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -48,12 +49,14 @@ pub struct EndpointRequest {
     /// The form parameters.
     pub parameters: Parameters,
     secrets: Vec<Secret>,
+    /// Those of the client's authentication, where they are the same in each request.
+    pub(crate) credentials: Option<Arc<[Secret]>>,
 }
 
 impl EndpointRequest {
     /// A request of these parameters to that endpoint.
     pub fn new(operation: Operation, url: Url, parameters: Parameters) -> Self {
-        Self { operation, url, headers: HeaderMap::new(), parameters, secrets: Vec::new() }
+        Self { operation, url, headers: HeaderMap::new(), parameters, secrets: Vec::new(), credentials: None }
     }
 
     /// Has that text cut out of whatever the server says. Values of parameters are cut out anyway.
@@ -76,20 +79,21 @@ impl EndpointRequest {
         if both_in_body || (in_body && self.headers.contains_key(AUTHORIZATION)) {
             return Err(GrantError::TwoAuthentications);
         }
-        let uri = match self.uri() {
-            Ok(uri) => uri,
-            Err(what) => {
-                let source = TransportError::new(TransportErrorKind::Request).with_source(what);
-                return Err(GrantError::Transport {
-                    url: shown(&self.url),
-                    operation: self.operation,
-                    source,
-                });
-            }
-        };
         let span =
             tracing::debug_span!("oauth_request", operation = %self.operation, url = %shown(&self.url));
-        self.exchange(cx, uri).instrument(span).await
+        let response = match self.exchange(cx).instrument(span).await {
+            Ok(response) => response,
+            Err(source) => {
+                let url = shown(&self.url);
+                return Err(GrantError::Transport { operation: self.operation, url, source });
+            }
+        };
+        if response.status().is_redirection() {
+            let (url, status) = (shown(&self.url), response.status().as_u16());
+            return Err(GrantError::Redirected { operation: self.operation, url, status });
+        }
+        let retry_after = retry_after(response.headers(), || cx.clock.now());
+        Ok(EndpointAnswer { request: self, response, retry_after })
     }
 
     /// Where to send it, unless credentials must not go there. Metadata was checked before; a grant from outside of this
@@ -101,7 +105,9 @@ impl EndpointRequest {
         self.url.as_str().parse().map_err(|_| "the endpoint is no valid URI")
     }
 
-    async fn exchange(mut self, cx: &GrantContext<'_>, uri: http::Uri) -> Result<EndpointAnswer, GrantError> {
+    async fn exchange(&mut self, cx: &GrantContext<'_>) -> Result<http::Response<Bytes>, TransportError> {
+        let uri =
+            self.uri().map_err(|what| TransportError::new(TransportErrorKind::Request).with_source(what))?;
         let form = Form(Secret::new(self.parameters.to_form()));
         let mut request = http::Request::new(Bytes::from_owner(form));
         *request.method_mut() = Method::POST;
@@ -112,30 +118,18 @@ impl EndpointRequest {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
 
         let result = transport::send(cx.transport, request, &cx.limits).await;
-        let response = match result {
-            Ok(response) => response,
-            Err(source) => {
-                tracing::debug!(error = %source, "no answer");
-                return Err(GrantError::Transport {
-                    url: shown(&self.url),
-                    operation: self.operation,
-                    source,
-                });
-            }
-        };
-        tracing::debug!(status = response.status().as_u16(), "answered");
-        if response.status().is_redirection() {
-            let status = response.status().as_u16();
-            return Err(GrantError::Redirected { url: shown(&self.url), operation: self.operation, status });
+        match &result {
+            Ok(response) => tracing::debug!(status = response.status().as_u16(), "answered"),
+            Err(error) => tracing::debug!(%error, "no answer"),
         }
-        let retry_after = retry_after(response.headers(), || cx.clock.now());
-        Ok(EndpointAnswer { request: self, response, retry_after })
+        result
     }
 
     /// Whatever the server might repeat in an error and nobody may see. Asked for when there is an error: most requests
     /// have none.
     fn secrets(&self) -> Vec<Secret> {
         let mut secrets = self.secrets.clone();
+        secrets.extend(self.credentials.iter().flat_map(|credentials| credentials.iter()).cloned());
         let values = self.parameters.iter().filter(|(name, _)| !PUBLIC_PARAMETERS.contains(name));
         secrets.extend(values.map(|(_, value)| Secret::from(value)));
         // The query of an endpoint's URL is never shown; a server may repeat the key that stands in it.

@@ -25,7 +25,12 @@ impl Operation {
 
     /// A token request of that grant.
     pub fn token_request(grant_type: &GrantType) -> Self {
-        Self(Cow::Owned(format!("token request ({grant_type})")))
+        Self(match grant_type {
+            GrantType::AuthorizationCode => Cow::Borrowed("token request (authorization_code)"),
+            GrantType::RefreshToken => Cow::Borrowed("token request (refresh_token)"),
+            GrantType::ClientCredentials => Cow::Borrowed("token request (client_credentials)"),
+            other => Cow::Owned(format!("token request ({other})")),
+        })
     }
 
     /// Anything else.

@@ -48,11 +48,13 @@ impl Members {
 
     /// Collects members, the last one of each name.
     pub(crate) fn from_pairs(pairs: impl Iterator<Item = (String, Value)>) -> Self {
-        let (mut members, mut repeated) = (Map::new(), false);
-        for (name, value) in pairs {
-            repeated |= members.insert(name, value).is_some();
-        }
-        Self { members, repeated }
+        let mut read = Self { members: Map::new(), repeated: false };
+        pairs.for_each(|(name, value)| read.insert(name, value));
+        read
+    }
+
+    fn insert(&mut self, name: String, value: Value) {
+        self.repeated |= self.members.insert(name, value).is_some();
     }
 }
 
@@ -91,18 +93,17 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-        let mut pairs = Vec::new();
+        let mut read = Members { members: Map::new(), repeated: false };
         if !self.odd_values {
-            while let Some(pair) = map.next_entry::<String, Value>()? {
-                pairs.push(pair);
+            while let Some((name, value)) = map.next_entry()? {
+                read.insert(name, value);
             }
-            return Ok(Members::from_pairs(pairs.into_iter()));
+            return Ok(read);
         }
         while let Some((name, raw)) = map.next_entry::<String, &RawValue>()? {
-            let value = serde_json::from_str(raw.get()).unwrap_or_else(|_| Value::Object(Map::new()));
-            pairs.push((name, value));
+            read.insert(name, serde_json::from_str(raw.get()).unwrap_or_else(|_| Value::Object(Map::new())));
         }
-        Ok(Members::from_pairs(pairs.into_iter()))
+        Ok(read)
     }
 }
 
