@@ -451,3 +451,81 @@ async fn a_folder_sealed_with_a_given_key_can_get_one_in_the_keychain() {
     let refused = given.lease(&key("2"), SOON).await.unwrap().save(&record("2", 2)).await;
     assert!(matches!(refused, Err(StoreError::WrongSealingKey { .. })), "{refused:?}");
 }
+
+/// Polls on this thread, where file operations are done in place: a future is pending only where it waits for somebody.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    loop {
+        if let std::task::Poll::Ready(output) = poll_once(future.as_mut()) {
+            return output;
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn poll_once<F: Future>(future: std::pin::Pin<&mut F>) -> std::task::Poll<F::Output> {
+    future.poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+}
+
+#[test]
+fn a_writer_that_waited_for_another_key_to_become_current_seals_with_that() {
+    let place = block_on(Place::with_logins(1));
+    let (store, rotator) = (place.open(), place.open());
+    block_on(store.load(&key("0"))).unwrap().unwrap();
+    let new = SealingKey::generate().unwrap();
+    let mut lease = block_on(store.lease(&key("new"), SOON)).unwrap();
+    {
+        let closed = block_on(super::gate::close(rotator.keys.folder.private(), SOON)).unwrap();
+        let mut reserve = std::pin::pin!(lease.reserve(10));
+        assert!(poll_once(reserve.as_mut()).is_pending(), "it did not wait at the gate");
+        let (_, old) = block_on(rotator.keys.kept()).unwrap();
+        let ring = super::ring::Ring::new(&new, old.keys().cloned());
+        let file = block_on(super::keys::keep_in_keychain(&place.keychain, &ring)).unwrap();
+        block_on(rotator.keys.write_file(&file)).unwrap();
+        drop(closed);
+        block_on(reserve).unwrap();
+    }
+    block_on(lease.save(&record("new", 1))).unwrap();
+    assert_eq!(place.key_id("new"), new.id());
+}
+
+/// Lets a whole rotation happen between a look into the keys file and the look into the keychain.
+struct RotatedMeanwhile(FakePlace, Mutex<Option<SealedStore>>);
+
+#[async_trait]
+impl KeyPlace for RotatedMeanwhile {
+    async fn get(&self, entry: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let rotator = self.1.lock().unwrap().take();
+        if let Some(rotator) = rotator {
+            assert!(rotator.rotate_key(SOON).await?.is_complete);
+        }
+        self.0.get(entry).await
+    }
+
+    async fn set(&self, entry: &str, secret: Zeroizing<Vec<u8>>) -> Result<(), StoreError> {
+        KeyPlace::set(&self.0, entry, secret).await
+    }
+
+    async fn delete(&self, entry: &str) -> Result<(), StoreError> {
+        self.0.delete(entry).await
+    }
+
+    fn name(&self) -> String {
+        self.0.name()
+    }
+}
+
+#[tokio::test]
+async fn keys_that_moved_to_another_entry_meanwhile_are_found_there() {
+    let place = Place::with_logins(2).await;
+    let meanwhile = || {
+        let rotated = RotatedMeanwhile(place.keychain.clone(), Mutex::new(Some(place.open())));
+        SealedStore::new(&place.folder, Source::Keychain(Arc::new(rotated)))
+    };
+    assert_eq!(meanwhile().load(&key("1")).await.unwrap().unwrap().generation, 1);
+    let store = meanwhile();
+    let mut listing = store.list();
+    for _ in 0..2 {
+        listing.next().await.unwrap().unwrap();
+    }
+}
