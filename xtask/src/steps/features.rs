@@ -1,21 +1,36 @@
 //! Each library crate is worth having alone: with its default features, with none, and with each alone.
 
-use crate::command::{Cmd, is_installed};
+use crate::command::is_installed;
 use crate::outcome::Stop;
 use crate::project::Project;
 
 use super::code::NEEDS_MORE_THAN_RUST;
 
 pub(crate) fn clippy(project: &Project) -> Result<(), Stop> {
-    for_each_set(
-        project,
-        |cargo| cargo.args(["clippy", "--quiet", "--all-targets"]),
-        &["--", "-D", "warnings"],
-    )
+    for package in project.metadata.libraries() {
+        for set in package.feature_sets(NEEDS_MORE_THAN_RUST) {
+            let cmd = project.cargo().args(["clippy", "--quiet", "--all-targets", "-p", &package.name]);
+            cmd.args(set).args(["--", "-D", "warnings"]).run()?;
+        }
+    }
+    Ok(())
 }
 
+/// All tests without any feature; unit tests and doctests with each other set. The step `test` runs all tests with every
+/// feature, and the step `features` builds all of them with each set: to run them all again with each would take most
+/// of an hour.
 pub(crate) fn test(project: &Project) -> Result<(), Stop> {
-    for_each_set(project, |cargo| cargo.args(["test", "--quiet"]), &[])
+    for package in project.metadata.libraries() {
+        for set in package.feature_sets(NEEDS_MORE_THAN_RUST) {
+            let bare = set == ["--no-default-features"];
+            let kinds: &[&[&str]] = if bare { &[&[]] } else { &[&["--lib"], &["--doc"]] };
+            for kind in kinds {
+                let cmd = project.cargo().args(["test", "--quiet", "-p", &package.name]);
+                cmd.args(&set).args(kind.iter().copied()).run()?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// `native-tls` alone and beside the default features.
@@ -44,13 +59,4 @@ pub(crate) fn native_tls(project: &Project) -> Result<(), Stop> {
 
 fn openssl_is_known(project: &Project) -> Result<String, Stop> {
     project.cmd("pkg-config").args(["--modversion", "openssl"]).output()
-}
-
-fn for_each_set(project: &Project, cargo: fn(Cmd) -> Cmd, last: &[&str]) -> Result<(), Stop> {
-    for package in project.metadata.libraries() {
-        for set in package.feature_sets(NEEDS_MORE_THAN_RUST) {
-            cargo(project.cargo()).args(["-p", &package.name]).args(set).args(last.iter().copied()).run()?;
-        }
-    }
-    Ok(())
 }
