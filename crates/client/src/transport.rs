@@ -244,3 +244,48 @@ fn is_tls(error: &reqwest::Error) -> bool {
 fn is_tls(_: &reqwest::Error) -> bool {
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_from_the_last_request_only_if_it_is_spelled_the_same() {
+        let spelled = |url: &str, uri: &str| is_spelled(&url.parse().unwrap(), &uri.parse().unwrap());
+        assert!(spelled("https://as.example/token", "https://as.example/token"));
+        assert!(spelled("https://as.example:8443/token", "https://as.example:8443/token"));
+        assert!(spelled("http://[::1]:80/", "http://[::1]/"));
+        for other in [
+            "https://as.example/token/",
+            "https://as.example/token?a",
+            "https://as.example/tokens",
+            "https://as.example:8443/token",
+            "http://as.example/token",
+            "https://as.example.evil/token",
+            "https://AS.example/token",
+            "/token",
+        ] {
+            assert!(!spelled("https://as.example/token", other), "{other}");
+        }
+    }
+
+    #[test]
+    fn each_request_goes_where_it_says_and_no_query_is_remembered() {
+        let transport = ReqwestTransport::new(&HttpOptions::new().no_proxy()).unwrap();
+        let request = |url: &str| {
+            let mut request = http::Request::post(url).body(Bytes::from_static(b"body")).unwrap();
+            request.headers_mut().insert("x-own", HeaderValue::from_static("1"));
+            transport.request(request).unwrap()
+        };
+        for url in
+            ["https://a.example/t", "https://a.example/t", "https://b.example/t", "https://b.example/t?key=k"]
+        {
+            let request = request(url);
+            assert_eq!(request.url().as_str(), url);
+            assert_eq!(request.method(), http::Method::POST);
+            assert_eq!(request.headers()["x-own"], "1");
+            assert_eq!(request.body().and_then(reqwest::Body::as_bytes), Some(&b"body"[..]));
+        }
+        assert_eq!(transport.last.load().as_deref().map(Url::as_str), Some("https://b.example/t"));
+    }
+}
