@@ -90,6 +90,8 @@ impl Client {
     }
 
     fn login(&self, key: LoginKey) -> Arc<Login> {
+        // Asked before any lock is taken: the clock may be the program's.
+        let now_ms = self.0.now_ms();
         let mut logins = self.0.logins.lock().unwrap_or_else(PoisonError::into_inner);
         let known = logins.by_account.get(key.account());
         if let Some(login) = known.and_then(|(login, _)| login.upgrade()) {
@@ -99,7 +101,7 @@ impl Client {
         let account = key.account().to_owned();
         let login = Arc::new(Login::new(self.0.clone(), key, state.clone()));
         logins.by_account.insert(account, (Arc::downgrade(&login), state));
-        logins.sweep_if_many();
+        logins.sweep_if_many(now_ms);
         login
     }
 
@@ -197,13 +199,13 @@ impl Logins {
 
     /// Forgets logins without sessions, but for what must not be forgotten. Only when there are twice as many as the last
     /// time: looking through all of them for each new one would make many sessions slow to begin.
-    fn sweep_if_many(&mut self) {
+    fn sweep_if_many(&mut self, now_ms: u64) {
         if self.by_account.len() <= self.sweep_at.max(Self::FEW) {
             return;
         }
         self.by_account.retain(|_, (login, state)| {
             login.strong_count() > 0
-                || state.lock().unwrap_or_else(PoisonError::into_inner).is_worth_keeping()
+                || state.lock().unwrap_or_else(PoisonError::into_inner).is_worth_keeping(now_ms)
         });
         self.sweep_at = self.by_account.len() * 2;
         self.by_account.shrink_to(self.sweep_at);

@@ -83,9 +83,7 @@ impl State {
 
     /// Whether one more rejected token may be replaced now, which is then counted.
     pub(crate) fn may_replace_rejected(&mut self, now_ms: u64) -> bool {
-        // One in the future is from before the clock was set back.
-        self.rejections_ms
-            .retain(|at_ms| now_ms.checked_sub(*at_ms).is_some_and(|age| age < REJECTION_PERIOD_MS));
+        self.rejections_ms.retain(|at_ms| is_recent(*at_ms, now_ms));
         let may = self.rejections_ms.len() < REJECTIONS;
         if may {
             self.rejections_ms.push(now_ms);
@@ -94,9 +92,16 @@ impl State {
     }
 
     /// Whether there is something in it that must not be forgotten with the last session.
-    pub(crate) fn is_worth_keeping(&self) -> bool {
-        self.unsaved.is_some() || !self.backoffs.is_empty()
+    pub(crate) fn is_worth_keeping(&self, now_ms: u64) -> bool {
+        self.unsaved.is_some()
+            || self.backoffs.values().any(|backoff| backoff.too_early(now_ms, Urgency::Ordinary).is_some())
+            || self.rejections_ms.iter().any(|at_ms| is_recent(*at_ms, now_ms))
     }
+}
+
+/// Whether a rejection at that time counts now. One in the future is from before the clock was set back.
+fn is_recent(at_ms: u64, now_ms: u64) -> bool {
+    now_ms.checked_sub(at_ms).is_some_and(|age| age < REJECTION_PERIOD_MS)
 }
 
 /// A record that could not be stored, and the state of the store that it replaces.

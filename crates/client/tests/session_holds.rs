@@ -174,3 +174,21 @@ async fn a_process_that_begins_while_the_server_fails_serves_the_stored_token_th
     world.clock.advance(LEFT);
     soon(begun.token()).await.unwrap_err();
 }
+
+#[tokio::test]
+async fn what_must_not_be_forgotten_outlives_many_other_logins_and_no_more() {
+    let world = World::new();
+    let (client, session) = world.signed_in().await;
+    world.expire();
+    // No `Retry-After`: only this process knows.
+    world.server.fault(Endpoint::Token, Fault::unavailable(None));
+    soon(session.token()).await.unwrap_err();
+    drop(session);
+    for account in 0..1_000 {
+        drop(client.account(format!("someone-{account}")));
+    }
+    assert!(matches!(soon(client.session().token()).await, Err(Error::BackingOff { .. })));
+    assert_eq!(world.refresh_requests(), 1);
+    world.clock.advance(Duration::from_secs(1));
+    soon(client.session().token()).await.unwrap();
+}
