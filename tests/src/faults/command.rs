@@ -97,12 +97,13 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
+/// What an option changes in each scenario that is run.
 type Change = Box<dyn Fn(&mut Scenario)>;
 
 fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error> {
     let mut arguments = Arguments::default();
     let mut names: Vec<String> = Vec::new();
-    let mut changes: Vec<Change> = Vec::new();
+    let (mut changes, mut seconds): (Vec<Change>, Vec<Change>) = Default::default();
     let (mut kills, mut stops, mut faults, mut steps) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     while let Some(argument) = parser.next()? {
         let Long(name) = argument else { return Err(argument.unexpected()) };
@@ -116,7 +117,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error>
             "details" => arguments.details = true,
             "refresh-ahead" => changes.push(Box::new(|it| it.refresh_ahead = true)),
             "seed" => arguments.seed = Some(number()?),
-            "seconds" => change(&mut changes, number()?, |it, n| it.seconds = n),
+            "seconds" => change(&mut seconds, number()?, |it, n| it.seconds = n),
             "processes" => change(&mut changes, number()?, move |it, n| it.processes = count(n).max(1)),
             "threads" => change(&mut changes, number()?, move |it, n| it.threads = count(n).max(1)),
             "logins" => change(&mut changes, number()?, move |it, n| it.logins = count(n).max(1)),
@@ -170,6 +171,8 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error>
     change_list(&mut changes, steps, |it, steps| (it.clock_steps, it.uses_tokens) = (steps, true));
 
     let whole = names.is_empty() && (changes.is_empty() || arguments.list);
+    // How long each goes on says nothing of what it is about.
+    changes.extend(seconds);
     if names.is_empty() && !whole {
         names.push("steady".to_owned());
     }
@@ -261,4 +264,50 @@ fn run(arguments: &Arguments) -> ExitCode {
     }
     say(&format!("{} promises were broken; to repeat: cargo xtask faults --seed {seed}", total.broken.len()));
     ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scenarios(line: &str) -> Vec<Scenario> {
+        let arguments = line.split_whitespace();
+        let parsed = parse(lexopt::Parser::from_args(arguments)).expect("understood");
+        parsed.expect("not the help").scenarios
+    }
+
+    #[test]
+    fn scenarios_are_chosen_by_name_and_changed_by_options() {
+        let all = matrix().len();
+        assert_eq!(scenarios("").len(), all);
+        let short = scenarios("--seconds 3 --seed 1");
+        assert!(short.len() == all && short.iter().all(|it| it.seconds == 3));
+        let steady = scenarios("--processes 3 --kill during-save=0.5 --fault hang --fault html");
+        assert_eq!((steady.len(), steady[0].name.as_str(), steady[0].processes), (1, "steady", 3));
+        assert_eq!(steady[0].kills, [(Point::DuringSave, 0.5)]);
+        assert_eq!(steady[0].faults, [Mishap::Hang, Mishap::Html]);
+        let kills = scenarios("--scenario kill- --store sealed");
+        assert!(kills.len() > 5 && kills.iter().all(|it| it.store == StoreKind::Sealed));
+        assert_eq!(scenarios("--scenario answer-lost").len(), 1, "an exact name is that one only");
+        let steps = scenarios("--clock-step 5 --clock-step -7");
+        assert_eq!(steps[0].clock_steps, [5, 0, -7, 0]);
+    }
+
+    #[test]
+    fn names_are_unique_and_mistakes_are_named() {
+        let mut names: Vec<String> = matrix().into_iter().map(|it| it.name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), matrix().len());
+        for (line, named) in [
+            ("--scenario nothing", "nothing"),
+            ("--kill nowhere=0.1", "nowhere"),
+            ("--kill during-save", "POINT=SHARE"),
+            ("--fault sunshine", "sunshine"),
+            ("--frobnicate", "frobnicate"),
+        ] {
+            let error = parse(lexopt::Parser::from_args(line.split_whitespace())).expect_err(line);
+            assert!(error.to_string().contains(named), "{line}: {error}");
+        }
+    }
 }
