@@ -43,6 +43,7 @@ impl Keychain {
             .args(["--nofork", "--print-address"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::null())
             .spawn()?;
         let mut address = String::new();
         if let Some(stdout) = bus.stdout.take() {

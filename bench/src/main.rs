@@ -226,15 +226,15 @@ impl Bench<'_> {
         if let Ok(keychain) = &keychain {
             command.env(ADDRESS_VARIABLE, keychain.address());
         }
-        let status = command
+        let output = command
             .arg(self.folder)
             .args([keychain.is_ok().to_string(), warm_up.to_string(), measure.to_string()])
             .arg(&self.options.filter)
-            // criterion talks a lot.
-            .stdout(Stdio::null())
-            .status()?;
-        if !status.success() {
-            return Err(format!("timing the small cases: {status}").into());
+            .output()?;
+        if !output.status.success() {
+            // Else criterion talks a lot.
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("timing the small cases: {}\n{said}", output.status).into());
         }
         let timings = std::fs::read_to_string(self.folder.join(TIMINGS))?;
         let timings: Vec<Timing> =

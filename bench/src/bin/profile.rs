@@ -11,7 +11,8 @@ fn main() {
     let [program, times, name] = arguments.as_slice() else { panic!("profile PROGRAM TIMES NAME") };
     jeton_bench::install_cryptography();
     let server = Server::start(Path::new(program)).expect("a server");
-    let name = Name::ALL.into_iter().find(|known| known.text().contains(name.as_str())).expect("a contestant");
+    let name =
+        Name::ALL.into_iter().find(|known| known.text().contains(name.as_str())).expect("a contestant");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         Contestant::new(name, &server).await.get(times.parse().expect("a number")).await;
