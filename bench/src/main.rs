@@ -27,6 +27,9 @@ jeton-bench [FILTER] [--quick] [--json] [--plot PATH]
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// What all contestants came to in one way of asking, which the first names.
+type Measured = (String, Vec<Throughput>);
+
 /// How much is done.
 #[derive(Clone, Copy)]
 struct Effort {
@@ -347,7 +350,7 @@ impl Bench<'_> {
         &self,
         allocated: &BTreeMap<String, Allocated>,
         report: &mut Report,
-    ) -> Result<Option<Vec<(String, Vec<Throughput>)>>> {
+    ) -> Result<Option<Vec<Measured>>> {
         let mut names: Vec<_> = Name::matching(&self.options.filter).collect();
         if names.is_empty() {
             return Ok(None);
@@ -435,7 +438,7 @@ fn goals(title: &str, measured: &[Throughput]) -> Vec<Goal> {
 }
 
 /// What README shows.
-fn plot(groups: &[(String, Vec<Throughput>)], machine: &Machine) -> String {
+fn plot(groups: &[Measured], machine: &Machine) -> String {
     let shown = [Name::Reqwest, Name::Jeton, Name::OAuth2, Name::Huskarl];
     let groups = groups.iter().map(|(title, measured)| plot::Group {
         title: title.clone(),
