@@ -44,7 +44,11 @@ pub(crate) const STEPS: &[Step] = &[
     step("bench", "every benchmark runs and gives the right results; nothing is timed", bench::step),
     step("quickstart", "the README's first command", code::quickstart),
     step("features", "each library alone: clippy with each feature alone and with none", features::clippy),
-    step("features-test", "each library alone: tests with each feature alone and with none", features::test),
+    step(
+        "features-test",
+        "each library alone: unit tests and doctests with each feature alone, all tests with none",
+        features::test,
+    ),
     step("native-tls", "the feature native-tls (on Linux needs OpenSSL's headers)", features::native_tls),
     step(
         "keychain",
