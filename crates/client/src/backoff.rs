@@ -40,12 +40,10 @@ impl Backoff {
     ) -> Self {
         let failures = before.map_or(0, |before| before.failures).saturating_add(1);
         let most = FIRST.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST);
-        let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
-        // From half to all of it: processes that failed together do not come back together.
-        let jittered = most / 2 + random_up_to(most / 2);
         let asked = asked_wait(&error.recovery());
-        let asked_ms = asked.map_or(0, |asked| u64::try_from(asked.as_millis()).unwrap_or(u64::MAX));
-        let until_ms = now_ms.saturating_add(jittered.max(asked_ms));
+        // Jittered, so that processes that failed together do not come back together.
+        let wait = jittered(most).max(asked.unwrap_or_default());
+        let until_ms = now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
         let spared_until_ms = spared_until_ms.unwrap_or(0);
         Self { failures, began_ms: now_ms, until_ms, spared_until_ms, by_server: asked.is_some(), error }
     }
@@ -84,6 +82,12 @@ pub(crate) fn asked_wait(recovery: &Recovery) -> Option<Duration> {
         Recovery::Retry { after: Some(after) } => Some((*after).min(LONGEST_RETRY_AFTER)),
         _ => None,
     }
+}
+
+/// From half to all of it.
+pub(crate) fn jittered(most: Duration) -> Duration {
+    let most = u64::try_from(most.as_micros()).unwrap_or(u64::MAX);
+    Duration::from_micros(most / 2 + random_up_to(most / 2))
 }
 
 /// A number from 0 to `most`, for spreading tries over time. If the system has no random numbers there is no spread.

@@ -4,15 +4,17 @@
 //! the rules of the life of a token (ARCHITECTURE.md).
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
+use futures_util::future::{Either, select};
 use jeton_grants::{Grant, GrantError, Recovery, RefreshToken};
 use jeton_models::{GrantType, Secret, TokenResponse};
 use jeton_storage::{LoginRecord, LoginStatus, RefreshHold, StoreError, StoredToken, TokenLease, unix_ms};
 
-use crate::backoff::{Urgency, asked_wait};
+use crate::backoff::{Urgency, asked_wait, jittered};
 use crate::error::LoginRequired;
 use crate::event::EventKind;
 use crate::login::{Login, Revision, Unsaved, revision};
@@ -24,6 +26,11 @@ const SAVE_RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_
 
 /// Room for what a new token answer may add to a record.
 pub(crate) const ROOM: usize = 8 * 1024;
+
+/// How long those who wait for the lease wait before they look whether it is still needed; each pause is longer than the last
+/// by an eighth.
+const FIRST_LOOK: Duration = Duration::from_millis(15);
+const LONGEST_LOOK: Duration = Duration::from_millis(250);
 
 /// What a caller needs.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +81,13 @@ pub(crate) async fn run(login: &Arc<Login>, slot: &Arc<Slot>, need: &Need) -> Re
     }
 }
 
+/// How the wait for the lease ended.
+enum Turn {
+    Lease(Box<dyn TokenLease>),
+    /// Its holder has done what was to be done.
+    Adopted(AccessToken),
+}
+
 /// What is known under the lease: the newest record, and which state of it the store has.
 struct Newest {
     record: Option<LoginRecord>,
@@ -109,7 +123,10 @@ impl Transaction<'_> {
         }
         self.check_time(held_by)?;
 
-        let mut lease = client.store.lease(&login.key, client.lease_timeout).await?;
+        let mut lease = match self.wait_for_turn().await? {
+            Turn::Lease(lease) => lease,
+            Turn::Adopted(token) => return Ok(token),
+        };
         // (2) The decision is taken on what the store holds now, under the lease.
         let changes = self.slot.change_count();
         let newest = newest(login, &mut *lease).await?;
@@ -120,6 +137,39 @@ impl Transaction<'_> {
         // Another token of this login may have been asked for meanwhile, and the server have said no.
         self.check_time(newest.record.as_ref().and_then(|record| record.refresh_hold.as_ref()))?;
         self.refresh(&mut *lease, newest).await
+    }
+
+    /// Waits for the lease, and looks now and then whether its holder has stored a new token. Whoever waits for no more than
+    /// that need not have the lease to see it: fifty processes would each wait for the forty-nine others.
+    async fn wait_for_turn(&self) -> Result<Turn, Error> {
+        let client = &self.login.client;
+        let mut lease = client.store.lease(&self.login.key, client.lease_timeout);
+        let mut pause = FIRST_LOOK;
+        loop {
+            let rest = jittered(pause);
+            let look = async move {
+                tokio::time::sleep(rest).await;
+                let began = Instant::now();
+                (self.look().await, began.elapsed())
+            };
+            match select(&mut lease, pin!(look)).await {
+                Either::Left((lease, _)) => return Ok(Turn::Lease(lease?)),
+                Either::Right(((Some(token), _), _)) => return Ok(Turn::Adopted(token)),
+                // A store that takes its time is not kept from its work by those who look.
+                Either::Right(((None, took), _)) => pause = (pause * 9 / 8).max(took * 20).min(LONGEST_LOOK),
+            }
+        }
+    }
+
+    /// A new token that somebody else has stored, adopted. What is wrong with the store is found by whoever has the lease.
+    async fn look(&self) -> Option<AccessToken> {
+        let changes = self.slot.change_count();
+        let seen = self.login.client.store.load(&self.login.key).await.ok()?;
+        if self.login.unsaved_over(seen.as_ref()).is_some() {
+            return None;
+        }
+        let token = self.usable_in(seen.as_ref())?;
+        Some(self.adopt(token, changes))
     }
 
     /// Takes over a token that somebody else got, or this process in an earlier run.

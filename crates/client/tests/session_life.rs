@@ -20,8 +20,8 @@ use jeton_client::{
 use jeton_devserver::{DevServer, Endpoint, Fault};
 use jeton_grants::bytes::Bytes;
 use jeton_grants::{GrantContext, TransportError, http};
-use jeton_models::{GrantType, TokenResponse};
-use jeton_storage::FileStore;
+use jeton_models::{GrantType, Secret, Token, TokenResponse};
+use jeton_storage::{FileStore, StoredToken};
 use support::{FlakyStore, LIFETIME, LONG, Step, World, log_in, soon, text};
 
 /// The server has rotated the refresh token already, and the answer waits at the gate.
@@ -613,4 +613,37 @@ async fn rule2_a_token_in_a_memory_store_is_shared_by_clients_that_share_the_sto
     assert_eq!(text(&client(store).session().token().await.unwrap()), text(&token));
     assert!(client(MemoryStore::new()).session().token().await.unwrap_err().is_login_required());
     assert_eq!(LIFETIME, Duration::from_secs(3600));
+}
+
+#[tokio::test]
+async fn rule2_whoever_waits_for_the_lease_adopts_what_its_holder_has_stored() {
+    let world = World::new();
+    let (_client, session) = world.signed_in().await;
+    world.expire();
+    // Another process: it has the lease, stores a new token, and keeps the lease.
+    let mut lease = world.store.inner.lease(session.key(), Duration::from_secs(5)).await.unwrap();
+    let leases = || world.store.faults.leases.load(Ordering::SeqCst);
+    let before = leases();
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.token().await }
+    });
+    soon(async {
+        while leases() == before {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut record = lease.load().await.unwrap().unwrap();
+    let mut token = Token::new(Secret::from("stored by the holder"));
+    token.expires_in = Some(3600);
+    record.set_token(StoredToken::new(&token, record.tokens[0].target.clone(), world.now()));
+    record.generation += 1;
+    lease.save(&record).await.unwrap();
+
+    assert_eq!(text(&soon(waiting).await.unwrap().unwrap()), "stored by the holder");
+    assert_eq!(world.refresh_requests(), 0);
+    drop(lease);
+    // The wait that was given up holds nothing.
+    drop(soon(world.store.inner.lease(session.key(), Duration::from_secs(30))).await.unwrap());
 }
