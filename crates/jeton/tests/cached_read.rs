@@ -91,6 +91,7 @@ fn nor_while_a_refresh_ahead_is_under_way_or_has_failed() {
     server.fault(Endpoint::Token, Fault::unavailable(Some("60")));
     // Whoever comes first starts it.
     drop(session.cached_ref());
+    assert!(server.wait_until_held_blocking(1, Duration::from_secs(60)));
     assert_none(&allocations(&session, token.secret().expose()));
     server.open_gate();
     session.close().unwrap();

@@ -28,7 +28,7 @@ pub(crate) fn doc(project: &Project) -> Result<(), Stop> {
 /// With every feature; the steps `features` and `features-test` see to the other combinations.
 pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     let features = project.metadata.all_features(NEEDS_MORE_THAN_RUST);
-    project.cargo().args(["test", "--workspace", "--features"]).arg(features).run()
+    project.cargo().args(["test", "--workspace", "--no-fail-fast", "--features"]).arg(features).run()
 }
 
 pub(crate) fn quickstart(project: &Project) -> Result<(), Stop> {
