@@ -45,8 +45,8 @@ pub async fn transfer(from: &dyn TokenStore, to: &dyn TokenStore) -> Result<Tran
 /// end them first, or they log in anew there.
 ///
 /// If a login is in both stores and not the same, one of them stays, and the answer says which: one that lives before one
-/// that has ended, then the one of the higher generation, then the one that was changed last, then the one that
-/// was there already. The other is deleted. (Its refresh token may still work: where that matters, log out of one first.)
+/// that has ended, then the one of the later login, then (of one login) the one of the higher generation, then the one that
+/// was changed last, then the one that was there already. The other is deleted. (Its refresh token may still work: where that matters, log out of one first.)
 #[derive(Debug)]
 pub struct Transfer<'a> {
     from: &'a dyn TokenStore,
@@ -155,10 +155,11 @@ fn is_same(one: &LoginRecord, other: &LoginRecord) -> bool {
     one == other && one.to_json() == other.to_json()
 }
 
-/// Which of two records of a login is worth more.
-fn rank(record: &LoginRecord) -> (bool, u64, u64) {
+/// Which of two records of a login is worth more. Generations count within one login only: the next one begins at 1 where
+/// there is no record.
+fn rank(record: &LoginRecord) -> (bool, u64, u64, u64) {
     let is_over = matches!(record.status, LoginStatus::Ended { .. });
-    (!is_over, record.generation, record.updated_at_ms)
+    (!is_over, record.created_at_ms, record.generation, record.updated_at_ms)
 }
 
 /// What became of one login that was moved. It is in the second store, and in the first no more.

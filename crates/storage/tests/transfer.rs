@@ -20,7 +20,8 @@ fn key(account: &str) -> LoginKey {
 }
 
 fn record(account: &str, generation: u64) -> LoginRecord {
-    let mut record = LoginRecord::new(key(account), SystemTime::now());
+    // All of one login.
+    let mut record = LoginRecord::new(key(account), SystemTime::UNIX_EPOCH + Duration::from_secs(1_000));
     record.generation = generation;
     record.set_refresh_token(Secret::new(format!("r3fr3sh-{account}-{generation}")), SystemTime::now());
     record
@@ -85,6 +86,16 @@ async fn what_is_in_both_is_told_and_the_newest_stays() {
         record.updated_at_ms = updated_at_ms;
         record
     };
+    let begun = |created_at_ms, generation, updated_at_ms| {
+        let mut record = at(generation, updated_at_ms);
+        record.created_at_ms = created_at_ms;
+        record
+    };
+    let later_but_ended = {
+        let mut record = ended(7);
+        record.created_at_ms += 1;
+        record
+    };
     for (old, there, expected, first_stays) in [
         (record("a", 7), record("a", 3), Moved::ReplacedOlder { generation: 3 }, true),
         (record("a", 3), record("a", 7), Moved::GaveWayToNewer { generation: 7 }, false),
@@ -93,6 +104,10 @@ async fn what_is_in_both_is_told_and_the_newest_stays() {
         (ended(7), ended(3), Moved::ReplacedOlder { generation: 3 }, true),
         (at(3, 20), at(3, 10), Moved::ReplacedOlder { generation: 3 }, true),
         (at(3, 10), at(3, 20), Moved::GaveWayToNewer { generation: 3 }, false),
+        // A new login where there was no record begins at generation 1 again.
+        (begun(2, 1, 2), begun(1, 50, 1), Moved::ReplacedOlder { generation: 50 }, true),
+        (begun(1, 50, 3), begun(2, 1, 2), Moved::GaveWayToNewer { generation: 1 }, false),
+        (record("a", 3), later_but_ended, Moved::ReplacedOlder { generation: 7 }, true),
     ] {
         let (from, to) = (MemoryStore::new(), MemoryStore::new());
         save(&from, &old).await;
