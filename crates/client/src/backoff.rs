@@ -24,8 +24,8 @@ pub(crate) struct Backoff {
     until_ms: u64,
     /// Before this a try could do harm, as long as there is a living token to spare.
     spared_until_ms: u64,
-    /// The server itself named the time, so that not even an explicit refresh comes earlier.
-    by_server: bool,
+    /// Until when the server itself asked to be left alone, so that not even an explicit refresh comes earlier.
+    asked_until_ms: u64,
     error: Error,
 }
 
@@ -40,12 +40,13 @@ impl Backoff {
     ) -> Self {
         let failures = before.map_or(0, |before| before.failures).saturating_add(1);
         let most = FIRST.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST);
-        let asked = asked_wait(&error.recovery());
+        let after =
+            |wait: Duration| now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        let asked_until_ms = asked_wait(&error.recovery()).map_or(0, after);
         // Jittered, so that processes that failed together do not come back together.
-        let wait = jittered(most).max(asked.unwrap_or_default());
-        let until_ms = now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        let until_ms = after(jittered(most)).max(asked_until_ms);
         let spared_until_ms = spared_until_ms.unwrap_or(0);
-        Self { failures, began_ms: now_ms, until_ms, spared_until_ms, by_server: asked.is_some(), error }
+        Self { failures, began_ms: now_ms, until_ms, spared_until_ms, asked_until_ms, error }
     }
 
     /// The error to give instead of a try, if it is too early for one.
@@ -53,8 +54,7 @@ impl Backoff {
         let until_ms = match urgency {
             Urgency::Ordinary => self.until_ms.max(self.spared_until_ms),
             Urgency::NothingToSpare => self.until_ms,
-            Urgency::Explicit if self.by_server => self.until_ms,
-            Urgency::Explicit => return None,
+            Urgency::Explicit => self.asked_until_ms,
         };
         // A clock that was set back must not make the wait longer.
         if !(self.began_ms..until_ms).contains(&now_ms) {

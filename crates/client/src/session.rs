@@ -262,6 +262,8 @@ impl Session {
                     // serves the old token, if that still lives: for this caller, too, or ten thousand would each try.
                     Ok(token) if need.is_served_by(&token, self.login().client.now_ms()) => return Ok(token),
                     Ok(_) => {}
+                    // Nothing was sent: what held that flight back need not hold back this caller.
+                    Err(Error::BackingOff { .. }) if need.explicit => {}
                     // Nor does its failure touch a caller whose token still lives: it may have wanted another one.
                     Err(error) if need.explicit || error.is_login_required() => return Err(error),
                     Err(error) => {

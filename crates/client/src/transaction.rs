@@ -24,6 +24,9 @@ use crate::{AccessToken, Error};
 /// Waits between the tries to save a record, under the lease.
 const SAVE_RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
 
+/// How long a token is taken to live that was dead when it came: long enough for those who wait for it.
+const SHORTEST_LIFE: Duration = Duration::from_secs(1);
+
 /// Room for what a new token answer may add to a record.
 pub(crate) const ROOM: usize = 8 * 1024;
 
@@ -110,7 +113,13 @@ impl Transaction<'_> {
         let seen = client.store.load(&login.key).await?;
         let mut held_by = None;
         // What this process could not store yet is newer than what the store has.
-        if login.unsaved_over(seen.as_ref()).is_none() {
+        if let Some(unsaved) = login.unsaved_over(seen.as_ref()) {
+            if let Some(token) = self.usable_in(Some(&unsaved)) {
+                self.slot.publish_unless_changed(changes, &token);
+                return Ok(token);
+            }
+            self.cache_living(Some(&unsaved), changes);
+        } else {
             if let Some(token) = self.usable_in(seen.as_ref()) {
                 return Ok(self.adopt(token, changes));
             }
@@ -205,15 +214,18 @@ impl Transaction<'_> {
         }
     }
 
+    /// Whether a resource server rejected the token that is there. An older one, which a late answer rejects, does not count.
+    fn present_is_rejected(&self) -> bool {
+        let present = self.slot.cached().or_else(|| self.need.replace.clone());
+        present.is_some_and(|present| present.is_rejected())
+    }
+
     /// Whether it is time to ask the server again, after a failure in this process or in another.
     fn check_time(&self, hold: Option<&RefreshHold>) -> Result<(), Error> {
         let now_ms = self.login.client.now_ms();
-        let cached = self.slot.cached();
         let urgency = match self.need.explicit {
             true => Urgency::Explicit,
-            false if cached.iter().chain(&self.need.replace).any(AccessToken::is_rejected) => {
-                Urgency::NothingToSpare
-            }
+            false if self.present_is_rejected() => Urgency::NothingToSpare,
             false => Urgency::Ordinary,
         };
         if let Some(error) = self.login.state().too_early(&self.slot.target, now_ms, urgency) {
@@ -273,7 +285,7 @@ impl Transaction<'_> {
             _ => None,
         };
         let Some(refresh_token) = rotated else {
-            self.hold_back(lease, record, &error).await;
+            self.hold_back(lease, &record, &error).await;
             return self.failed(error, Sent::RefreshToken);
         };
         let now = self.login.client.clock.now();
@@ -305,8 +317,7 @@ impl Transaction<'_> {
         let login = self.login;
         apply(&mut record, response, self.slot, login, asked_at);
         // Whoever started this may not be the one whose token was rejected.
-        let cached = self.slot.cached();
-        let on_probation = cached.iter().chain(&self.need.replace).any(AccessToken::is_rejected);
+        let on_probation = self.present_is_rejected();
         let token = save_and_publish(login, self.slot, lease, record, stored, on_probation).await?;
         login.state().all_is_well_for(&self.slot.target);
         login.emit(EventKind::Refreshed);
@@ -423,12 +434,14 @@ impl Transaction<'_> {
     /// An ambiguous failure may have spent the refresh token. As long as the access token lives, also if it is to be
     /// replaced, the risk of being taken for a thief (a second use revokes the login) is not worth the try.
     fn spared_until(&self, error: &GrantError, now_ms: u64) -> Option<u64> {
-        let alive = self.slot.cached().filter(|token| token.lives(now_ms, Duration::ZERO));
+        // A process that has just begun has none in its cache, and may be about to replace the stored one.
+        let present = self.slot.cached().or_else(|| self.need.replace.clone());
+        let alive = present.filter(|token| token.lives(now_ms, Duration::ZERO));
         alive.filter(|_| error.may_have_been_acted_on()).and_then(|token| token.expires_at_ms())
     }
 
     /// Tells those who share the login, and later runs, not to send the refresh token again too early. The lease is held.
-    async fn hold_back(&self, lease: &mut dyn TokenLease, mut record: LoginRecord, error: &GrantError) {
+    async fn hold_back(&self, lease: &mut dyn TokenLease, sent: &LoginRecord, error: &GrantError) {
         let login = self.login;
         let now_ms = login.client.now_ms();
         let mut hold = RefreshHold::new(now_ms, error.to_string());
@@ -440,6 +453,11 @@ impl Transaction<'_> {
         }
         // A store that does not take what is newer still will not take this either.
         if login.state().unsaved.is_some() {
+            return;
+        }
+        // Somebody may have written in spite of the lease, or removed the login by hand: a hint is no reason to undo that.
+        let Ok(Some(mut record)) = lease.load().await else { return };
+        if revision(&record) != revision(sent) {
             return;
         }
         // Not another generation: what somebody else could not store yet is no older for this.
@@ -575,10 +593,17 @@ pub(crate) fn apply(
     record.status = LoginStatus::Live;
     record.refresh_hold = None;
     let mut stored = StoredToken::new(&token, slot.target.clone(), made_at);
-    if stored.expires_at_ms.is_some_and(|expires_at| expires_at <= unix_ms(now)) {
-        // One of the two clocks is wrong. Taking the server at its word would mean a refresh at each call.
-        tracing::warn!(login = %login.key, "the new token is expired by this machine's clock; a 401 will tell instead");
-        stored.expires_at_ms = None;
+    match stored.expires_at_ms {
+        Some(expires_at) if expires_at <= unix_ms(asked_at) => {
+            // One of the two clocks is wrong. Taking the server at its word would mean a refresh at each call.
+            tracing::warn!(login = %login.key, "the new token is expired by this machine's clock; a 401 will tell instead");
+            stored.expires_at_ms = None;
+        }
+        // It died on its way: whoever waits has it, and the next caller another one.
+        Some(expires_at) if expires_at <= unix_ms(now) => {
+            stored.expires_at_ms = Some(unix_ms(now + SHORTEST_LIFE));
+        }
+        _ => {}
     }
     record.set_token(stored);
     record.scope = record.scope.take().or_else(|| login.client.scope.clone());
@@ -598,7 +623,7 @@ fn earliest_birth(
     now: SystemTime,
 ) -> SystemTime {
     let lifetime = response.expires_in.map_or(Duration::ZERO, Duration::from_secs);
-    let left = login.client.margins.early_expiry.max(Duration::from_secs(1)).min(lifetime / 5);
+    let left = login.client.margins.early_expiry.max(SHORTEST_LIFE).min(lifetime / 5);
     // Nothing, if the clock was set back meanwhile.
     let age = now.duration_since(asked_at).unwrap_or_default().min(lifetime - left);
     now.checked_sub(age).unwrap_or(now)

@@ -975,3 +975,17 @@ async fn rule4_errors_show_no_secret() {
         world.clock.advance(Duration::from_secs(4_000));
     }
 }
+
+#[tokio::test]
+async fn rule5_a_login_kept_in_memory_is_served_to_sessions_that_begin_later() {
+    let world = World::new();
+    let client = world.builder().lease_timeout(Duration::from_millis(50)).build().unwrap();
+    let session = client.session();
+    // A program that hangs has the lease.
+    let lease = world.store.inner.lease(session.key(), Duration::from_secs(5)).await.unwrap();
+    let token = text(&world.log_in(&session).await);
+    assert!(session.persist_error().is_some());
+    drop(session);
+    assert_eq!(text(&soon(client.session().token()).await.unwrap()), token);
+    drop(lease);
+}

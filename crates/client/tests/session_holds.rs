@@ -192,3 +192,57 @@ async fn what_must_not_be_forgotten_outlives_many_other_logins_and_no_more() {
     world.clock.advance(Duration::from_secs(1));
     soon(client.session().token()).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_explicit_refresh_of_a_process_that_has_just_begun_leaves_a_hold_too() {
+    let world = World::new();
+    let (_client, session) = world.signed_in().await;
+    let old = text(&session.cached().unwrap());
+    world.server.fault(Endpoint::Token, Fault::DropBeforeCommit);
+    let begun = world.client().session();
+    soon(begun.refresh()).await.unwrap_err();
+    assert!(world.stored(&session).await.unwrap().refresh_hold.is_some());
+    world.clock.advance(LIFETIME - LEFT);
+    for session in [begun, world.client().session()] {
+        assert_eq!(text(&soon(session.token()).await.unwrap()), old);
+    }
+    assert_eq!(world.refresh_requests(), 1);
+}
+
+#[tokio::test]
+async fn the_late_rejection_of_an_older_token_does_not_put_the_present_one_at_risk() {
+    let world = World::new();
+    let (_client, session) = world.signed_in().await;
+    let first = session.cached().unwrap();
+    soon(session.refresh()).await.unwrap();
+    let second = session.cached().unwrap();
+    world.clock.advance(LIFETIME - LEFT);
+    world.server.fault(Endpoint::Token, Fault::DropBeforeCommit);
+    assert_eq!(text(&soon(session.token()).await.unwrap()), text(&second));
+    assert_eq!(world.refresh_requests(), 2);
+    // A request that was sent with the first one is answered now.
+    world.clock.advance(Duration::from_secs(2));
+    assert!(session.reject(&first));
+    assert_eq!(text(&soon(session.token()).await.unwrap()), text(&second));
+    assert_eq!(world.refresh_requests(), 2);
+}
+
+#[tokio::test]
+async fn a_hint_does_not_undo_what_somebody_did_without_the_lease() {
+    let world = World::new();
+    let (_client, session) = world.signed_in().await;
+    world.expire();
+    world.server.fault(Endpoint::Token, Fault::Sequence(vec![Fault::Gate, Fault::unavailable(Some("30"))]));
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.token().await }
+    });
+    soon(world.server.wait_until_held(1)).await;
+    // A restored backup, a foreign program: the next load under the lease finds another refresh token.
+    let mut other = world.stored(&session).await.unwrap();
+    other.set_refresh_token("restored".into(), world.now());
+    world.store.intrude(0, other);
+    world.server.open_gate();
+    soon(waiting).await.unwrap().unwrap_err();
+    assert!(world.stored(&session).await.unwrap().refresh_hold.is_none());
+}

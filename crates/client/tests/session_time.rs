@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jeton_client::{Error, LoginRequired, Scope, Secret, Session, Token};
 use jeton_devserver::{Endpoint, Fault};
+use jeton_storage::unix_ms;
 use support::{EventLog, LIFETIME, World, soon, text};
 
 fn seconds(seconds: u64) -> Duration {
@@ -650,4 +651,29 @@ async fn adopting_an_expired_token_refreshes_it_at_the_first_call() {
     adopting.token().await.unwrap();
     assert_eq!(world.refresh_requests(), 1);
     world.assert_sound(&adopting).await;
+}
+
+#[tokio::test]
+async fn a_token_that_died_on_its_way_is_not_taken_for_one_that_never_expires() {
+    let world = World::new();
+    let (_client, session) = world.signed_in().await;
+    world.expire();
+    let dies_at = unix_ms(world.now() + LIFETIME) / 1_000;
+    world.server.fault(
+        Endpoint::Token,
+        Fault::Sequence(vec![Fault::Commit, Fault::Gate, Fault::set("expires_at", dies_at)]),
+    );
+    let waiting = tokio::spawn({
+        let session = session.clone();
+        async move { session.token().await }
+    });
+    soon(world.server.wait_until_held(1)).await;
+    // The machine sleeps over the answer.
+    world.clock.advance(LIFETIME * 2);
+    world.server.open_gate();
+    let dead = soon(waiting).await.unwrap().unwrap();
+    assert!(dead.expires_at().is_some());
+    world.clock.advance(Duration::from_secs(1));
+    assert_ne!(text(&soon(session.token()).await.unwrap()), text(&dead));
+    world.assert_sound(&session).await;
 }
