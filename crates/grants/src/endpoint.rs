@@ -70,7 +70,15 @@ impl EndpointRequest {
     /// [`GrantError::Transport`] if there is no answer, and for a URL that is neither HTTPS nor on loopback, where
     /// nothing is sent; [`GrantError::Redirected`] for a redirect, which is never
     /// followed, [`GrantError::TwoAuthentications`] if two methods of client authentication met.
-    pub async fn send(mut self, cx: &GrantContext<'_>) -> Result<EndpointAnswer, GrantError> {
+    pub fn send(
+        self,
+        cx: &GrantContext<'_>,
+    ) -> impl Future<Output = Result<EndpointAnswer, GrantError>> + Send {
+        // Small futures are cheap to allocate, and this one is part of several.
+        Box::new(self).sent(cx)
+    }
+
+    async fn sent(mut self: Box<Self>, cx: &GrantContext<'_>) -> Result<EndpointAnswer, GrantError> {
         cx.authentication.authenticate(&mut self, &cx.authentication_context()).await?;
         let in_body =
             self.parameters.contains("client_secret") || self.parameters.contains("client_assertion");
@@ -151,7 +159,7 @@ impl fmt::Debug for EndpointRequest {
 
 /// The answer of an endpoint, together with what its errors need to say.
 pub struct EndpointAnswer {
-    request: EndpointRequest,
+    request: Box<EndpointRequest>,
     response: http::Response<Bytes>,
     retry_after: Option<Duration>,
 }

@@ -50,16 +50,21 @@ pub trait Transport: Send + Sync {
 }
 
 /// Sends `request` and sees to it that no body over the limit gets into a parser, whoever wrote the transport.
-pub(crate) async fn send(
-    transport: &dyn Transport,
+///
+/// No `async fn`: its future would hold the request beside the transport's future, which has it.
+pub(crate) fn send<'a>(
+    transport: &'a dyn Transport,
     request: http::Request<Bytes>,
-    limits: &Limits,
-) -> Result<http::Response<Bytes>, TransportError> {
-    let response = transport.send(request, limits).await?;
-    if response.body().len() > limits.max_body {
-        return Err(TransportError::new(TransportErrorKind::BodyTooLarge));
+    limits: &'a Limits,
+) -> impl Future<Output = Result<http::Response<Bytes>, TransportError>> + Send {
+    let answered = transport.send(request, limits);
+    async move {
+        let response = answered.await?;
+        if response.body().len() > limits.max_body {
+            return Err(TransportError::new(TransportErrorKind::BodyTooLarge));
+        }
+        Ok(response)
     }
-    Ok(response)
 }
 
 #[async_trait]
