@@ -245,7 +245,8 @@ impl ClientBuilder {
     }
 
     /// The longest wait for another process that is refreshing the same login. Unless set: the request timeout and 15 s, which
-    /// is longer than a process in good order holds the lease, for one request and for storing its answer.
+    /// is longer than a process in good order holds the lease, for one request and for storing its answer. (One that has just
+    /// begun asks for the server's metadata, too: name the endpoints, or more time, if the server is that slow.)
     ///
     /// A process that is suspended (Ctrl-Z, a debugger, a paused container) keeps the lease. It is not taken away from it: the
     /// refresh token that it has sent would be sent twice, and a strict server ends the login for that. When the wait is over,
