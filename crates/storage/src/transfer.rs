@@ -79,9 +79,15 @@ impl<'a> Transfer<'a> {
                 what: format!("both stores are at {}: move the logins to another place", from.location),
             });
         }
+        // All of them before the first is moved: a folder that is read while files are deleted from it may skip some.
+        let listed = listed(self.from).await;
+        Ok(self.move_listed(listed).await)
+    }
+
+    /// Moves what was listed in the first store.
+    pub(crate) async fn move_listed(&self, listed: Vec<Result<LoginKey, StoreError>>) -> Transferred {
         let mut transferred = Transferred::default();
-        let mut keys = self.from.list();
-        while let Some(key) = keys.next().await {
+        for key in listed {
             let (key, result) = match key {
                 Ok(key) => (Some(key.clone()), self.transfer_login(&key).await),
                 Err(error) => (None, Err(error)),
@@ -92,7 +98,7 @@ impl<'a> Transfer<'a> {
                 (key, Err(error)) => transferred.failed.push((key, error)),
             }
         }
-        Ok(transferred)
+        transferred
     }
 
     /// Moves one login; `None` if it is not there (any more).
@@ -136,6 +142,15 @@ impl<'a> Transfer<'a> {
             Ok((self.from.lease(key, self.deadline).await?, to))
         }
     }
+}
+
+/// All that a store lists, held in memory.
+pub(crate) async fn listed(store: &dyn TokenStore) -> Vec<Result<LoginKey, StoreError>> {
+    let (mut keys, mut listed) = (store.list(), Vec::new());
+    while let Some(key) = keys.next().await {
+        listed.push(key);
+    }
+    listed
 }
 
 /// Writes the record and looks whether it is there.

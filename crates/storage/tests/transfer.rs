@@ -308,6 +308,52 @@ async fn what_does_not_come_back_as_it_was_written_is_not_deleted() {
     assert!(load(&from, "a").await.is_some());
 }
 
+/// Lists by position among what is there at the time, as a folder may that changes while it is read.
+struct Shifting(MemoryStore);
+struct ShiftingKeys<'a>(&'a MemoryStore, usize);
+
+#[async_trait]
+impl TokenStore for Shifting {
+    async fn load(&self, key: &LoginKey) -> Result<Option<LoginRecord>, StoreError> {
+        self.0.load(key).await
+    }
+
+    async fn lease(&self, key: &LoginKey, deadline: Duration) -> Result<Box<dyn TokenLease>, StoreError> {
+        self.0.lease(key, deadline).await
+    }
+
+    fn list(&self) -> Box<dyn LoginKeys + '_> {
+        Box::new(ShiftingKeys(&self.0, 0))
+    }
+
+    fn describe(&self) -> StoreDescription {
+        StoreDescription::new("shifting")
+    }
+}
+
+#[async_trait]
+impl LoginKeys for ShiftingKeys<'_> {
+    async fn next(&mut self) -> Option<Result<LoginKey, StoreError>> {
+        let mut keys = self.0.list();
+        for _ in 0..self.1 {
+            keys.next().await?.unwrap();
+        }
+        self.1 += 1;
+        keys.next().await
+    }
+}
+
+#[tokio::test]
+async fn a_listing_that_skips_what_is_deleted_meanwhile_leaves_nothing_behind() {
+    let (from, to) = (Shifting(MemoryStore::new()), MemoryStore::new());
+    for number in 0..10 {
+        save(&from, &record(&number.to_string(), 1)).await;
+    }
+    let transferred = transfer(&from, &to).await.unwrap();
+    assert!(transferred.is_complete());
+    assert_eq!((count(&from).await, count(&to).await), (0, 10), "{transferred}");
+}
+
 #[tokio::test]
 async fn a_login_in_use_is_left_and_the_others_go() {
     let (from, to) = (MemoryStore::new(), MemoryStore::new());
