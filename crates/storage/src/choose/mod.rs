@@ -22,7 +22,7 @@ use crate::keyring::keychain::Keychain;
 use crate::login_folder::LoginFolder;
 use crate::private_folder::PrivateFolder;
 use crate::time::readable;
-use crate::transfer::{Transferred, transfer};
+use crate::transfer::{Transfer, Transferred, listed};
 use crate::{FileStore, StoreError, TokenStore, blocking, place};
 #[cfg(feature = "sealed")]
 use crate::{SealedStore, SealingKey};
@@ -232,10 +232,12 @@ impl StoreChoice {
     /// Moves the logins of this program from wherever they are to the best store that is there today, with
     /// [`transfer`](crate::transfer), and chooses that. End other processes of the program first.
     ///
-    /// If some could not be moved, the store stays chosen in which they were, and calling again goes on.
+    /// If one of them cannot even be read, none is moved: repair or remove it first. If some could not be moved, the store
+    /// stays chosen in which they were, and calling again goes on.
     ///
     /// # Errors
-    /// As [`choose`](Self::choose), but that logins in several stores are none.
+    /// As [`choose`](Self::choose), but that logins in several stores are none, unless some could not be moved and none
+    /// of the stores was noted. What was moved, and what was not, stands in the error then.
     pub async fn move_logins(&self) -> Result<(ChosenStore, Transferred), StoreError> {
         let folder = self.own_folder()?;
         let marker = Marker::read(&folder).await?;
@@ -247,21 +249,47 @@ impl StoreChoice {
                 return Err(self.elsewhere(candidate, marker.as_ref(), &folder));
             }
         }
-        let mut all = Transferred::default();
-        let stores = |kind: StoreKind| {
+        let store_of = |kind: StoreKind| {
             candidates
                 .iter()
                 .find(|candidate| candidate.kind == kind)
                 .and_then(|found| found.store.as_ref().ok())
         };
-        let Some(to) = stores(best) else { return Err(self.nothing("")) };
-        for from in StoreKind::ALL.into_iter().filter(|kind| *kind != best).filter_map(stores) {
-            all.add(transfer(&**from, &**to).await?);
+        let Some(to) = store_of(best) else { return Err(self.nothing("")) };
+        let sources = || candidates.iter().filter(|from| from.kind != best);
+        let mut listings = Vec::new();
+        for from in sources().filter_map(|from| from.store.as_ref().ok()) {
+            listings.push((from, listed(&**from).await));
+        }
+        let mut all = Transferred::default();
+        if listings.iter().flat_map(|(_, listing)| listing).any(Result::is_err) {
+            // It could not come along, and the program would see either it or the others.
+            let errors = listings.into_iter().flat_map(|(_, listing)| listing).filter_map(Result::err);
+            all.failed.extend(errors.map(|error| (None, error)));
+        } else {
+            for (from, listing) in listings {
+                all.add(Transfer::new(&**from, &**to).move_listed(listing).await);
+            }
+        }
+        if all.is_complete() {
+            for from in sources() {
+                if self.has_logins(from, &folder).await? {
+                    let what = format!(
+                        "another process has stored a login in {} meanwhile: end it, and call `StoreChoice::move_logins` \
+                         again",
+                        from.kind
+                    );
+                    all.failed.push((None, StoreError::Unavailable { what }));
+                }
+            }
         }
         if all.is_complete() {
             Marker::write(&folder, best, marker.as_ref()).await?;
         }
-        Ok((self.choose().await?, all))
+        match self.choose().await {
+            Ok(chosen) => Ok((chosen, all)),
+            Err(error) => Err(with_what_was_moved(error, &all)),
+        }
     }
 
     fn own_folder(&self) -> Result<PrivateFolder, StoreError> {
@@ -516,6 +544,18 @@ impl StoreChoice {
             ),
         }
     }
+}
+
+/// An error after logins were moved, or could not be: it says what became of them.
+fn with_what_was_moved(error: StoreError, all: &Transferred) -> StoreError {
+    let what = match error {
+        error if all.moved.is_empty() && all.failed.is_empty() => return error,
+        StoreError::Unavailable { what } => what,
+        // Its kind is worth more, and a next call tells the rest.
+        error if all.moved.is_empty() => return error,
+        error => error.to_string(),
+    };
+    StoreError::Unavailable { what: format!("{what}. Of the logins to be moved: {all}") }
 }
 
 /// The folders within the program's.

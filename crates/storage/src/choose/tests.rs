@@ -198,13 +198,69 @@ async fn a_move_that_leaves_something_behind_keeps_the_store_chosen() {
     let good = fs::read(&file).unwrap();
     fs::write(&file, r#"{"format":"jeton-login","version":9}"#).unwrap();
     world.absent(false);
-    let (chosen, transferred) = choice.move_logins().await.unwrap();
-    assert_eq!((transferred.moved.len(), transferred.failed.len()), (1, 1));
-    assert_eq!(chosen.kind(), StoreKind::UnencryptedFile);
+    for noted in [true, false] {
+        if !noted {
+            fs::remove_file(world.marker()).unwrap();
+        }
+        let (chosen, transferred) = choice.move_logins().await.unwrap();
+        // One that cannot be read would stay alone: none goes.
+        assert_eq!((transferred.moved.len(), transferred.failed.len()), (0, 1));
+        assert_eq!(chosen.kind(), StoreKind::UnencryptedFile);
+        assert!(is_there(&chosen, "b").await && world.keychain.users().is_empty());
+    }
     fs::write(&file, good).unwrap();
     let (chosen, transferred) = choice.move_logins().await.unwrap();
     assert!(transferred.is_complete());
     assert_eq!(chosen.kind(), StoreKind::Keychain);
+    assert!(is_there(&chosen, "a").await && is_there(&chosen, "b").await);
+}
+
+#[tokio::test]
+async fn what_was_moved_is_told_even_if_nothing_can_be_chosen_after_it() {
+    let world = World::without_keychain();
+    let plain = FileStore::new(world.folder.join("logins"));
+    let sealed = SealedStore::with_key(world.folder.join("sealed"), world.sealing_key.clone());
+    for account in ["a", "b"] {
+        log_in(&plain, account).await;
+    }
+    log_in(&sealed, "b").await;
+    let in_the_way = world.folder.join("sealed").join(format!("login-{}.json", key("b").digest()));
+    fs::write(in_the_way, "{").unwrap();
+    let error = world.any().move_logins().await.unwrap_err().to_string();
+    for told in
+        ["in sealed files and in a file", "1 moved, 1 left", "account \"a\"", ": moved", ": left, for"]
+    {
+        assert!(error.contains(told), "{told}: {error}");
+    }
+    assert!(is_there(&sealed, "a").await && is_there(&plain, "b").await);
+}
+
+#[tokio::test]
+async fn a_login_begun_while_the_others_are_moved_is_not_left_behind_in_silence() {
+    let world = World::without_keychain();
+    let choice = world.choice().allow_unencrypted_file();
+    let plain = choice.choose().await.unwrap();
+    log_in(&plain, "a").await;
+    world.absent(false);
+    let (keychain, _) = world.choice().open_keychain().unwrap();
+    let in_use = keychain.lease(&key("a"), SOON).await.unwrap();
+    let moving = tokio::spawn({
+        let choice = choice.clone();
+        async move { choice.move_logins().await }
+    });
+    // The first lease of the transfer: everything has been listed.
+    while plain.lease(&key("a"), Duration::ZERO).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    log_in(&plain, "b").await;
+    drop(in_use);
+    let (chosen, transferred) = moving.await.unwrap().unwrap();
+    assert_eq!(chosen.kind(), StoreKind::UnencryptedFile);
+    assert!(is_there(&chosen, "b").await);
+    assert_eq!((transferred.moved.len(), transferred.failed.len()), (1, 1), "{transferred}");
+    assert!(transferred.to_string().contains("call `StoreChoice::move_logins` again"), "{transferred}");
+    let (chosen, transferred) = choice.move_logins().await.unwrap();
+    assert!(transferred.is_complete() && chosen.kind() == StoreKind::Keychain);
     assert!(is_there(&chosen, "a").await && is_there(&chosen, "b").await);
 }
 
