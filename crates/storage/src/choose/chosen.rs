@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,12 +21,11 @@ pub struct ChosenStore {
     note: Arc<Note>,
 }
 
-/// What is to be noted before the first write.
+/// What is to be noted before the first login is stored.
 struct Note {
     folder: PrivateFolder,
     kind: StoreKind,
     instead_of: Option<Marker>,
-    done: AtomicBool,
 }
 
 impl ChosenStore {
@@ -38,7 +36,7 @@ impl ChosenStore {
         folder: PrivateFolder,
         instead_of: Option<Marker>,
     ) -> Self {
-        let note = Note { folder, kind, instead_of, done: AtomicBool::new(false) };
+        let note = Note { folder, kind, instead_of };
         Self { inner, kind, why, note: Arc::new(note) }
     }
 
@@ -49,12 +47,25 @@ impl ChosenStore {
 }
 
 impl Note {
-    async fn write(&self) -> Result<(), StoreError> {
-        if !self.done.load(Ordering::Acquire) {
-            Marker::write(&self.folder, self.kind, self.instead_of.as_ref()).await?;
-            self.done.store(true, Ordering::Release);
+    /// Looked at each time: another process may have moved the logins since.
+    async fn is_written(&self) -> Result<bool, StoreError> {
+        let noted = Marker::read(&self.folder).await?;
+        Ok(noted.is_some_and(|noted| noted.kind == self.kind))
+    }
+
+    /// Whether it is written or can be. Writes nothing that stays: the person may call the login off.
+    async fn check(&self) -> Result<(), StoreError> {
+        match self.is_written().await? {
+            true => Ok(()),
+            false => Marker::check(&self.folder, self.kind, self.instead_of.as_ref()).await,
         }
-        Ok(())
+    }
+
+    async fn write(&self) -> Result<(), StoreError> {
+        match self.is_written().await? {
+            true => Ok(()),
+            false => Marker::write(&self.folder, self.kind, self.instead_of.as_ref()).await,
+        }
     }
 }
 
@@ -99,7 +110,7 @@ impl TokenLease for ChosenLease {
     }
 
     async fn reserve(&mut self, bytes: usize) -> Result<(), StoreError> {
-        self.note.write().await?;
+        self.note.check().await?;
         self.inner.reserve(bytes).await
     }
 

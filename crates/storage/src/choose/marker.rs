@@ -11,6 +11,8 @@ use crate::{StoreError, blocking};
 
 /// The file's name.
 pub(super) const NAME: &str = "store.json";
+/// What is written to see whether the marker could be.
+const ROOM: &str = "store.json.room";
 const FORMAT: &str = "jeton-store-choice";
 const VERSION: u64 = 1;
 /// The lock under which it is written, and how long to wait for somebody who does.
@@ -41,37 +43,73 @@ impl Marker {
     /// it was chosen.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if something else is noted by now.
+    /// [`StoreError::Unavailable`] if something else is noted by now, or if the store that was noted holds logins again.
     pub(super) async fn write(
         folder: &PrivateFolder,
         kind: StoreKind,
         instead_of: Option<&Self>,
     ) -> Result<(), StoreError> {
-        let _lock = LockFolder::new(folder.clone()).lock(LOCK, MOMENT).await?;
-        let (folder, instead_of) = (folder.clone(), instead_of.cloned());
-        blocking::run(move || match read(&folder)? {
-            Some(found) if found.kind == kind => Ok(()),
-            found if found == instead_of => {
-                let marker = MarkerV1 {
-                    format: FORMAT.to_owned(),
-                    version: VERSION,
-                    store: kind.name().to_owned(),
-                    since_ms: unix_ms(SystemTime::now()),
-                };
-                let json = serde_json::to_vec(&marker)
-                    .map_err(|_| StoreError::Unavailable { what: "a marker could not be written as JSON".to_owned() })?;
-                folder.replace(NAME, &json)
-            }
-            _ => Err(StoreError::Unavailable {
+        under_lock(folder, kind, instead_of, |folder, json| folder.replace(NAME, json)).await
+    }
+
+    /// Whether [`write`](Self::write) would succeed now; writes something of the same size, and removes it.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub(super) async fn check(
+        folder: &PrivateFolder,
+        kind: StoreKind,
+        instead_of: Option<&Self>,
+    ) -> Result<(), StoreError> {
+        under_lock(folder, kind, instead_of, |folder, json| {
+            folder.replace(ROOM, json)?;
+            folder.remove(ROOM)
+        })
+        .await
+    }
+}
+
+/// Does that with the marker's new contents, unless it says the same already.
+async fn under_lock(
+    folder: &PrivateFolder,
+    kind: StoreKind,
+    instead_of: Option<&Marker>,
+    put: impl FnOnce(&PrivateFolder, &[u8]) -> Result<(), StoreError> + Send + 'static,
+) -> Result<(), StoreError> {
+    let lock = LockFolder::new(folder.clone()).lock(LOCK, MOMENT).await?;
+    let (folder, instead_of) = (folder.clone(), instead_of.cloned());
+    blocking::run(move || {
+        // In here, for this goes on if nobody waits for it any more.
+        let _lock = lock;
+        let found = read(&folder)?;
+        if found.as_ref().is_some_and(|found| found.kind == kind) {
+            return Ok(());
+        }
+        // Somebody may have stored a login since that one was found empty.
+        let has_logins_again = match &instead_of {
+            Some(old) if old.kind != kind => old.kind.has_files(&folder)?,
+            _ => false,
+        };
+        if has_logins_again || (found.is_some() && found != instead_of) {
+            return Err(StoreError::Unavailable {
                 what: format!(
                     "another process of this program has kept its logins in another store since ({} says which): start this \
                      one again, which then takes the same",
                     folder.path_of(NAME).display()
                 ),
-            }),
-        })
-        .await
-    }
+            });
+        }
+        let marker = MarkerV1 {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            store: kind.name().to_owned(),
+            since_ms: unix_ms(SystemTime::now()),
+        };
+        let json = serde_json::to_vec(&marker)
+            .map_err(|_| StoreError::Unavailable { what: "a marker could not be written as JSON".to_owned() })?;
+        put(&folder, &json)
+    })
+    .await
 }
 
 fn read(folder: &PrivateFolder) -> Result<Option<Marker>, StoreError> {

@@ -119,6 +119,16 @@ impl StoreKind {
     fn of_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
+
+    /// Whether its folder within the program's holds logins; a keychain has none. Blocks.
+    fn has_files(self, folder: &PrivateFolder) -> Result<bool, StoreError> {
+        let name = match self {
+            Self::Keychain => return Ok(false),
+            Self::Sealed => SEALED,
+            Self::UnencryptedFile => PLAIN,
+        };
+        LoginFolder::new(&folder.path_of(name)).has_logins()
+    }
 }
 
 impl fmt::Display for StoreKind {
@@ -273,7 +283,7 @@ impl StoreChoice {
         }
         if all.is_complete() {
             for from in sources() {
-                if self.has_logins(from, &folder).await? {
+                if self.has_logins(from, &folder).await.map_err(|error| with_what_was_moved(error, &all))? {
                     let what = format!(
                         "another process has stored a login in {} meanwhile: end it, and call `StoreChoice::move_logins` \
                          again",
@@ -283,10 +293,15 @@ impl StoreChoice {
                 }
             }
         }
-        if all.is_complete() {
-            Marker::write(&folder, best, marker.as_ref()).await?;
-        }
-        match self.choose().await {
+        let noted = match all.is_complete() {
+            true => Marker::write(&folder, best, marker.as_ref()).await,
+            false => Ok(()),
+        };
+        let chosen = match noted {
+            Ok(()) => self.choose().await,
+            Err(error) => Err(error),
+        };
+        match chosen {
             Ok(chosen) => Ok((chosen, all)),
             Err(error) => Err(with_what_was_moved(error, &all)),
         }
@@ -490,23 +505,17 @@ impl StoreChoice {
 
     /// Whether a store of that kind holds logins, as far as can be seen without a key.
     async fn has_logins(&self, candidate: &Candidate, folder: &PrivateFolder) -> Result<bool, StoreError> {
-        let name = match candidate.kind {
-            StoreKind::Sealed => SEALED,
-            StoreKind::UnencryptedFile => PLAIN,
-            StoreKind::Keychain => {
-                let Ok(store) = &candidate.store else { return Ok(false) };
-                return match store.list().next().await {
-                    None => Ok(false),
-                    Some(Ok(_) | Err(StoreError::Damaged { .. } | StoreError::NewerFormat { .. })) => {
-                        Ok(true)
-                    }
-                    Some(Err(StoreError::WrongKey { .. })) => Ok(true),
-                    Some(Err(error)) => Err(error),
-                };
-            }
-        };
-        let logins = LoginFolder::new(&folder.path_of(name));
-        blocking::run(move || logins.has_logins()).await
+        if candidate.kind != StoreKind::Keychain {
+            let (kind, folder) = (candidate.kind, folder.clone());
+            return blocking::run(move || kind.has_files(&folder)).await;
+        }
+        let Ok(store) = &candidate.store else { return Ok(false) };
+        match store.list().next().await {
+            None => Ok(false),
+            Some(Ok(_) | Err(StoreError::Damaged { .. } | StoreError::NewerFormat { .. })) => Ok(true),
+            Some(Err(StoreError::WrongKey { .. })) => Ok(true),
+            Some(Err(error)) => Err(error),
+        }
     }
 
     /// The logins are where they cannot be reached.

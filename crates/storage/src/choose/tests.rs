@@ -357,6 +357,77 @@ async fn of_two_processes_that_chose_differently_the_first_to_write_decides() {
     assert!(is_there(&world.any().choose().await.unwrap(), "b").await);
 }
 
+async fn try_to_save(store: &dyn TokenStore, account: &str) -> String {
+    let mut lease = store.lease(&key(account), SOON).await.unwrap();
+    let reserved = lease.reserve(1).await.unwrap_err().to_string();
+    let saved = lease.save(&LoginRecord::new(key(account), SystemTime::now())).await.unwrap_err().to_string();
+    assert_eq!(reserved, saved);
+    saved
+}
+
+#[tokio::test]
+async fn a_login_that_is_called_off_pins_nobody_to_a_store() {
+    let world = World::without_keychain();
+    let chosen = world.any().choose().await.unwrap();
+    assert_eq!(chosen.kind(), StoreKind::Sealed);
+    // Room for it is made before the person is asked, who thinks better of it.
+    chosen.lease(&key("a"), SOON).await.unwrap().reserve(1).await.unwrap();
+    assert!(!world.marker().exists());
+    world.absent(false);
+    let other = world.choice().choose().await.unwrap();
+    assert_eq!(other.kind(), StoreKind::Keychain);
+    log_in(&other, "a").await;
+}
+
+#[tokio::test]
+async fn that_the_marker_cannot_be_written_is_found_before_anybody_logs_in() {
+    let world = World::new();
+    let chosen = world.any().choose().await.unwrap();
+    let mut lease = chosen.lease(&key("a"), SOON).await.unwrap();
+    fs::create_dir_all(world.folder.join("store.json.room")).unwrap();
+    let error = lease.reserve(1).await.unwrap_err();
+    assert!(error.to_string().contains("store.json.room"), "{error}");
+    fs::remove_dir(world.folder.join("store.json.room")).unwrap();
+    lease.reserve(1).await.unwrap();
+    let left: Vec<_> = fs::read_dir(&world.folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().starts_with("store.json")), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_process_that_lives_on_sees_that_the_logins_were_moved() {
+    let world = World::without_keychain();
+    let choice = world.choice().allow_unencrypted_file();
+    let old = choice.choose().await.unwrap();
+    log_in(&old, "a").await;
+    world.absent(false);
+    let (new, transferred) = choice.move_logins().await.unwrap();
+    assert!(transferred.is_complete() && new.kind() == StoreKind::Keychain);
+    assert!(try_to_save(&old, "b").await.contains("start this one again"));
+    assert!(!is_there(&old, "b").await);
+    log_in(&new, "b").await;
+    // Whoever removes the marker decides anew; the first to write does.
+    fs::remove_file(world.marker()).unwrap();
+    log_in(&new, "c").await;
+    assert!(world.marker().exists());
+}
+
+#[tokio::test]
+async fn a_store_that_was_empty_when_another_was_chosen_is_looked_at_again() {
+    let world = World::without_keychain();
+    let choice = world.choice().allow_unencrypted_file();
+    let old = choice.choose().await.unwrap();
+    log_in(&old, "a").await;
+    old.lease(&key("a"), SOON).await.unwrap().delete().await.unwrap();
+    world.absent(false);
+    let new = choice.choose().await.unwrap();
+    assert_eq!(new.kind(), StoreKind::Keychain);
+    log_in(&old, "b").await;
+    assert!(try_to_save(&new, "c").await.contains("start this one again"));
+    let chosen = choice.choose().await.unwrap();
+    assert_eq!(chosen.kind(), StoreKind::UnencryptedFile);
+    assert!(is_there(&chosen, "b").await);
+}
+
 #[tokio::test]
 async fn a_wrong_key_or_passphrase_is_found_when_choosing() {
     let world = World::without_keychain();
@@ -396,6 +467,56 @@ async fn names_that_could_lead_elsewhere_are_refused() {
         let choice = StoreChoice::for_program(name).without_keychain().allow_unencrypted_file();
         assert!(refusal(&choice).await.contains("cannot name a program"), "{name:?}");
     }
+}
+
+/// Tells whenever the task is to be polled again.
+struct Woken(std::sync::mpsc::Sender<()>);
+
+impl std::task::Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
+}
+
+#[test]
+fn the_lock_on_the_marker_lasts_as_long_as_the_write_when_nobody_waits_for_it() {
+    use crate::lock::LockFolder;
+    use std::sync::mpsc;
+
+    let world = World::new();
+    let folder = PrivateFolder::new(&world.folder);
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    let _inside = runtime.enter();
+    let (wake, woken) = mpsc::channel();
+    let waker = std::task::Waker::from(Arc::new(Woken(wake)));
+    let mut context = std::task::Context::from_waker(&waker);
+    let mut write = Box::pin(Marker::write(&folder, StoreKind::Sealed, None));
+    let is_free = || {
+        let locks = LockFolder::new(folder.clone());
+        // A thread without a runtime, where the lock is tried in place.
+        let tried = std::thread::spawn(move || {
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            std::pin::pin!(locks.lock("choice", Duration::ZERO)).poll(&mut context).map(|lock| lock.is_ok())
+        });
+        match tried.join().unwrap() {
+            std::task::Poll::Ready(is_free) => is_free,
+            // Busy: it looks for the holder.
+            std::task::Poll::Pending => false,
+        }
+    };
+    assert!(write.as_mut().poll(&mut context).is_pending());
+    woken.recv_timeout(SOON).unwrap();
+    // It has the lock. The only thread for files is kept busy before the write itself.
+    let (go, wait) = mpsc::channel::<()>();
+    let busy = runtime.spawn_blocking(move || wait.recv());
+    assert!(write.as_mut().poll(&mut context).is_pending());
+    drop(write);
+    assert!(!world.marker().exists() && !is_free(), "the write is still to come");
+    go.send(()).unwrap();
+    runtime.block_on(busy).unwrap().unwrap();
+    // After everything that was to be done.
+    runtime.block_on(runtime.spawn_blocking(|| ())).unwrap();
+    assert!(world.marker().exists() && is_free());
 }
 
 #[cfg(feature = "contract-tests")]
