@@ -73,7 +73,7 @@ impl Keys {
             return self.refuse_keys_file().await;
         }
         if self.read_file().await?.is_none() {
-            self.create().await?;
+            self.begin(None).await?;
         }
         self.for_writing().await.map(drop)
     }
@@ -86,7 +86,7 @@ impl Keys {
         }
         // Before the gate: nobody waits inside of it.
         if self.read_file().await?.is_none() {
-            self.create().await?;
+            self.begin(None).await?;
         }
         let passage = gate::pass(self.folder.private(), MOMENT).await?;
         let file = self.read_file().await?.ok_or_else(|| self.keys_file_lost())?;
@@ -94,45 +94,40 @@ impl Keys {
         if known.current_id() == file.current() && known.current().is_some() {
             return Ok((known, Some(Arc::new(passage))));
         }
-        let _loading = self.loading.lock().await;
+        let loading = self.loading.lock().await;
         let ring = match self.load().await {
             Err(StoreError::SealingKeyLost { .. }) if self.nothing_is_sealed().await? => {
-                // The keychain was emptied, and nothing is lost by it.
-                drop(passage);
-                return Box::pin(self.begin_anew(&file)).await;
+                // The keychain was emptied, and nothing is lost by it. Both are let go of first: the change waits for
+                // everybody inside of the gate, where some wait to load.
+                drop((loading, passage));
+                return self.begin_anew(&file).await;
             }
             ring => ring?,
         };
         Ok((ring, Some(Arc::new(passage))))
     }
 
-    /// Makes a key in the place of one that was lost and that nothing was sealed with.
+    /// Makes a key in the place of one that was lost and that nothing was sealed with, and passes with it.
     async fn begin_anew(
         &self,
         lost: &KeysFile,
     ) -> Result<(Arc<Ring>, Option<Arc<gate::Shared>>), StoreError> {
-        let _creating = self.folder.locks().lock(CREATION, MOMENT).await?;
-        if self.read_file().await?.as_ref() == Some(lost) {
-            self.make_key().await?;
-        }
+        self.begin(Some(lost)).await?;
         let passage = gate::pass(self.folder.private(), MOMENT).await?;
+        let _loading = self.loading.lock().await;
         Ok((self.load().await?, Some(Arc::new(passage))))
     }
 
-    /// Makes the first key, unless somebody else was first, or something is sealed with one that is not known.
-    async fn create(&self) -> Result<(), StoreError> {
-        let _creating = self.folder.locks().lock(CREATION, MOMENT).await?;
-        if self.read_file().await?.is_some() {
+    /// Makes the first key, or the first after the one that was `lost`. Nothing is done if somebody else was first, or
+    /// if something was sealed with the lost one after all.
+    ///
+    /// # Errors
+    /// [`StoreError::SealingKeyLost`] if something is sealed and there is no keys file.
+    async fn begin(&self, lost: Option<&KeysFile>) -> Result<(), StoreError> {
+        let creating = self.folder.locks().lock(CREATION, MOMENT).await?;
+        if !self.is_to_begin(lost).await? {
             return Ok(());
         }
-        if !self.nothing_is_sealed().await? {
-            return Err(self.keys_file_lost());
-        }
-        self.make_key().await
-    }
-
-    /// Only under the lock of creation.
-    async fn make_key(&self) -> Result<(), StoreError> {
         let ring = Ring::new(&SealingKey::generate()?, []);
         let file = match &self.source {
             Source::Given(_) => return Ok(()),
@@ -142,9 +137,32 @@ impl Keys {
                 blocking::run(move || KeysFile::sealed(&ring, &passphrase)).await?
             }
         };
-        self.write_file(&file).await?;
-        self.set_known(ring);
+        // A program that has the lost key in memory may be sealing with it: what it writes is looked for when it is done.
+        let alone = match gate::close(self.folder.private(), MOMENT).await {
+            Ok(alone) => self.is_to_begin(lost).await.map(|is_to_begin| is_to_begin.then_some(alone)),
+            Err(error) => Err(error),
+        };
+        if !matches!(alone, Ok(Some(_)))
+            && let (Source::Keychain(place), KeysFile::Keychain { entry, .. }) = (&self.source, &file)
+        {
+            forget(&**place, entry).await;
+        }
+        if let Some(alone) = alone? {
+            self.write_file(&file, (alone, creating)).await?;
+            self.set_known(ring);
+        }
         Ok(())
+    }
+
+    /// Whether the keys file is still the `lost` one, or still not there, and nothing is sealed.
+    async fn is_to_begin(&self, lost: Option<&KeysFile>) -> Result<bool, StoreError> {
+        if self.read_file().await?.as_ref() != lost {
+            return Ok(false);
+        }
+        match (self.nothing_is_sealed().await?, lost) {
+            (false, None) => Err(self.keys_file_lost()),
+            (nothing_is_sealed, _) => Ok(nothing_is_sealed),
+        }
     }
 
     /// Loads the keys that the keys file speaks of now, for this store to use.
@@ -216,9 +234,16 @@ impl Keys {
         .await
     }
 
-    pub(super) async fn write_file(&self, file: &KeysFile) -> Result<(), StoreError> {
+    /// Replaces the keys file under those `locks`, which are let go of afterwards: the write goes on when the future is
+    /// dropped, and so do they.
+    pub(super) async fn write_file(
+        &self,
+        file: &KeysFile,
+        locks: impl Send + 'static,
+    ) -> Result<(), StoreError> {
         let (folder, json) = (self.folder.private().clone(), file.to_json()?);
         blocking::run(move || {
+            let _locks = locks;
             folder.create()?;
             folder.replace(keys_file::NAME, &json)
         })

@@ -13,6 +13,7 @@ use super::keys_file::KeysFile;
 use super::passphrase::Passphrase;
 use super::ring::Ring;
 use super::source::Source;
+use crate::lock::Lock;
 use crate::{StoreError, blocking};
 
 /// The lock under which keys are changed.
@@ -41,18 +42,18 @@ pub(super) async fn rotate(keys: &Keys, deadline: Duration) -> Result<Resealed, 
         });
     }
     keys.ready().await?;
-    let _rotating = keys.folder.locks().lock(ROTATION, deadline).await?;
+    let rotating = Arc::new(keys.folder.locks().lock(ROTATION, deadline).await?);
     let (file, old) = keys.kept().await?;
     let ring = Ring::new(&SealingKey::generate()?, old.keys().cloned());
-    keep(keys, &file, ring, Some(deadline)).await?;
-    reseal(keys, deadline).await
+    keep(keys, &file, ring, Some(deadline), &rotating).await?;
+    reseal(keys, deadline, &rotating).await
 }
 
 /// Seals everything with the key that is current.
 pub(super) async fn reseal_all(keys: &Keys, deadline: Duration) -> Result<Resealed, StoreError> {
     keys.ready().await?;
-    let _rotating = keys.folder.locks().lock(ROTATION, deadline).await?;
-    reseal(keys, deadline).await
+    let rotating = Arc::new(keys.folder.locks().lock(ROTATION, deadline).await?);
+    reseal(keys, deadline, &rotating).await
 }
 
 /// Seals the keys with another passphrase. The keys, and so all logins, stay as they are.
@@ -73,10 +74,10 @@ pub(super) async fn change_passphrase(
         return Err(StoreError::Unavailable { what: "the new passphrase is empty".to_owned() });
     }
     keys.ready().await?;
-    let _rotating = keys.folder.locks().lock(ROTATION, deadline).await?;
+    let rotating = Arc::new(keys.folder.locks().lock(ROTATION, deadline).await?);
     let (_, ring) = keys.kept().await?;
     let sealed = blocking::run(move || KeysFile::sealed(&ring, &new)).await?;
-    keys.write_file(&sealed).await
+    keys.write_file(&sealed, rotating).await
 }
 
 /// Keeps that ring where this store keeps its keys. With a deadline, its first key becomes the current one, for which all
@@ -86,6 +87,7 @@ async fn keep(
     file: &KeysFile,
     ring: Ring,
     deadline: Option<Duration>,
+    rotating: &Arc<Lock>,
 ) -> Result<(), StoreError> {
     let next = match (&keys.source, file) {
         // The keychain before the file, which names an entry that must be there.
@@ -96,12 +98,13 @@ async fn keep(
         }
         _ => return Ok(()),
     };
+    let rotating = Arc::clone(rotating);
     let written = match deadline {
         Some(deadline) => match gate::close(keys.folder.private(), deadline).await {
-            Ok(_alone) => keys.write_file(&next).await,
+            Ok(alone) => keys.write_file(&next, (alone, rotating)).await,
             Err(error) => Err(error),
         },
-        None => keys.write_file(&next).await,
+        None => keys.write_file(&next, rotating).await,
     };
     let unneeded = match &written {
         Ok(()) => file,
@@ -120,7 +123,7 @@ async fn keep(
 }
 
 /// Only under the lock of rotation.
-async fn reseal(keys: &Keys, deadline: Duration) -> Result<Resealed, StoreError> {
+async fn reseal(keys: &Keys, deadline: Duration, rotating: &Arc<Lock>) -> Result<Resealed, StoreError> {
     // With the keys as they are now; no other key becomes current meanwhile.
     let (file, kept, ring) = match keys.source {
         Source::Given(_) => (None, 1, keys.known()),
@@ -144,7 +147,7 @@ async fn reseal(keys: &Keys, deadline: Duration) -> Result<Resealed, StoreError>
         && kept > 1
         && let Some(current) = ring.current()
     {
-        keep(keys, &file, Ring::new(current, []), None).await?;
+        keep(keys, &file, Ring::new(current, []), None, rotating).await?;
     }
     Ok(Resealed { resealed, failed, is_complete })
 }

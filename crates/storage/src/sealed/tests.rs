@@ -481,8 +481,7 @@ fn a_writer_that_waited_for_another_key_to_become_current_seals_with_that() {
         let (_, old) = block_on(rotator.keys.kept()).unwrap();
         let ring = super::ring::Ring::new(&new, old.keys().cloned());
         let file = block_on(super::keys::keep_in_keychain(&place.keychain, &ring)).unwrap();
-        block_on(rotator.keys.write_file(&file)).unwrap();
-        drop(closed);
+        block_on(rotator.keys.write_file(&file, closed)).unwrap();
         block_on(reserve).unwrap();
     }
     block_on(lease.save(&record("new", 1))).unwrap();
@@ -528,4 +527,143 @@ async fn keys_that_moved_to_another_entry_meanwhile_are_found_there() {
     for _ in 0..2 {
         listing.next().await.unwrap().unwrap();
     }
+}
+
+/// A folder whose only key is lost but for the store that is given, and sealed nothing that is left.
+async fn with_lost_key() -> (Place, SealedStore) {
+    let place = Place::with_logins(1).await;
+    let store = place.open();
+    store.load(&key("0")).await.unwrap().unwrap();
+    store.lease(&key("0"), SOON).await.unwrap().delete().await.unwrap();
+    place.keychain.set(|state| state.entries.clear());
+    (place, store)
+}
+
+#[test]
+fn no_key_is_made_anew_while_somebody_may_seal_with_the_lost_one() {
+    for seals in [false, true] {
+        let (place, store) = block_on(with_lost_key());
+        let keys_file = fs::read(place.folder.join("sealing.json")).unwrap();
+        let mut writing = block_on(store.lease(&key("writer"), SOON)).unwrap();
+        block_on(writing.reserve(10)).unwrap();
+
+        let mut lease = block_on(place.open().lease(&key("other"), SOON)).unwrap();
+        let mut reserve = std::pin::pin!(lease.reserve(10));
+        assert!(poll_once(reserve.as_mut()).is_pending(), "it did not wait for the writer");
+        if seals {
+            block_on(writing.save(&record("writer", 1))).unwrap();
+        }
+        drop(writing);
+        let reserved = block_on(reserve);
+        let is_as_before = fs::read(place.folder.join("sealing.json")).unwrap() == keys_file;
+        match seals {
+            true => {
+                assert!(matches!(reserved, Err(StoreError::SealingKeyLost { .. })), "{reserved:?}");
+                assert!(is_as_before && place.keychain.entries().is_empty());
+                assert!(block_on(store.load(&key("writer"))).unwrap().is_some());
+            }
+            false => {
+                reserved.unwrap();
+                assert!(!is_as_before);
+                assert_eq!(place.keychain.keys(), 1);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_of_one_store_that_find_the_key_lost_do_not_wait_for_each_other_in_vain() {
+    for _ in 0..20 {
+        let (place, _) = with_lost_key().await;
+        let store = place.open();
+        let tasks: Vec<_> = (0..8)
+            .map(|number: u64| {
+                let store = store.clone();
+                tokio::spawn(async move { save(&store, &record(&number.to_string(), number)).await })
+            })
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        assert_eq!(place.keychain.keys(), 1);
+        place.assert_all_readable(8).await;
+    }
+}
+
+/// The one thread for file operations of a runtime, held and let go from outside.
+struct FileThread(tokio::runtime::Runtime);
+
+impl FileThread {
+    fn new() -> Self {
+        Self(tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap())
+    }
+
+    /// Until what is given is dropped, operations are queued and none begins.
+    fn hold(&self) -> std::sync::mpsc::Sender<()> {
+        let (held, dropped) = std::sync::mpsc::channel::<()>();
+        drop(self.0.spawn_blocking(move || dropped.recv()));
+        held
+    }
+
+    /// Waits until all operations that were queued have ended.
+    fn settle(&self) {
+        let (sender, reached) = std::sync::mpsc::channel();
+        drop(self.0.spawn_blocking(move || sender.send(())));
+        reached.recv().unwrap();
+    }
+}
+
+/// Drops an operation at each of its file operations in turn. Where that one goes on and replaces the keys file, `locks`
+/// must be held until then. Gives how many such writes there were.
+fn writes_under_locks(
+    locks: &[&str],
+    change: impl AsyncFn(&SealedStore),
+    prepare: impl AsyncFn() -> Place,
+) -> usize {
+    let mut writes = 0;
+    for steps in 0.. {
+        let place = block_on(prepare());
+        let store = place.open();
+        let thread = FileThread::new();
+        let _entered = thread.0.enter();
+        let keys_file = || fs::read(place.folder.join("sealing.json")).ok();
+        let is_held = |lock: &&str| {
+            let file = fs::File::open(place.folder.join(*lock));
+            file.is_ok_and(|file| matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock)))
+        };
+        let mut changing = Box::pin(change(&store));
+        for _ in 0..steps {
+            let held = thread.hold();
+            if poll_once(changing.as_mut()).is_ready() {
+                return writes;
+            }
+            drop(held);
+            thread.settle();
+        }
+        let (before, held) = (keys_file(), thread.hold());
+        let is_ready = poll_once(changing.as_mut()).is_ready();
+        drop(changing);
+        let free: Vec<_> = locks.iter().filter(|lock| !is_held(lock)).collect();
+        drop(held);
+        thread.settle();
+        if keys_file() != before && !is_ready {
+            assert_eq!(free, [&""; 0], "let go of before the keys file was replaced");
+            writes += 1;
+        }
+        assert!(!locks.iter().any(is_held), "held for longer than the write");
+    }
+    writes
+}
+
+#[test]
+fn a_write_of_the_keys_file_that_nobody_waits_for_any_more_keeps_its_locks() {
+    let unlock = async |store: &SealedStore| store.unlock().await.unwrap();
+    let save_one = async |store: &SealedStore| save(store, &record("1", 1)).await;
+    let rotate = async |store: &SealedStore| drop(store.rotate_key(SOON).await.unwrap());
+
+    assert_eq!(writes_under_locks(&["sealing.lock", "sealing.gate"], unlock, async || Place::new()), 1);
+    let lost = async || with_lost_key().await.0;
+    assert_eq!(writes_under_locks(&["sealing.lock", "sealing.gate"], save_one, lost), 1);
+    // The new key is made current, and the old one dropped.
+    assert_eq!(writes_under_locks(&["rotation.lock"], rotate, async || Place::with_logins(1).await), 2);
 }
