@@ -95,10 +95,24 @@ impl Connection {
         let operation = "list its entries";
         let spec = self.platform.entries_of(service);
         let spec: HashMap<&str, &str> = spec.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let platform = Arc::clone(&self.platform);
         let search = |store: &CredentialStore| {
-            let entries = store.search(&spec)?;
-            let names = entries.iter().filter_map(Entry::get_specifiers);
-            Ok(names.filter(|(of, _)| of == service).map(|(_, user)| user).collect::<BTreeSet<_>>())
+            let mut users = BTreeSet::new();
+            for entry in store.search(&spec)? {
+                match entry.get_specifiers() {
+                    Some((of, user)) if of == service => drop(users.insert(user)),
+                    Some(_) => {}
+                    // Of another kind, or it could not be looked at, which only its attributes tell: a connection that
+                    // broke is no keychain without logins.
+                    None => match entry.get_attributes() {
+                        // Removed since it was found.
+                        Ok(_) | Err(Error::NoEntry) => {}
+                        Err(error) if platform.is_gone(&error) => {}
+                        Err(error) => return Err(error),
+                    },
+                }
+            }
+            Ok(users)
         };
         let found = self.attempt(operation, search)?.unwrap_or_default();
         if found.is_empty() && self.unlocked_just_now(operation)? {

@@ -46,6 +46,8 @@ pub(crate) struct State {
     pub(crate) waiting: usize,
     /// Connections of older sessions are of no use.
     pub(crate) session: u64,
+    /// It is restarted when the next listing looks at what it found.
+    pub(crate) restarts_in_listing: bool,
     pub(crate) opened: u64,
     /// What the person does who is asked to unlock it.
     pub(crate) person_unlocks: bool,
@@ -297,7 +299,11 @@ impl CredentialApi for FakeEntry {
     }
 
     fn get_specifiers(&self) -> Option<(String, String)> {
-        Some(self.name.clone())
+        let mut state = self.store.state.lock().unwrap();
+        if std::mem::take(&mut state.restarts_in_listing) {
+            state.session += 1;
+        }
+        (self.session == state.session).then(|| self.name.clone())
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -497,6 +497,16 @@ async fn a_listing_shows_what_cannot_be_read_and_leaves_others_entries_alone() {
 }
 
 #[tokio::test]
+async fn a_connection_that_breaks_during_a_listing_is_not_taken_for_no_logins() {
+    let place = Place::new(None);
+    place.save(&record(1, 100)).await;
+    let store = place.open();
+    assert_eq!(store.list().next().await.unwrap().unwrap(), key());
+    place.keychain.set(|state| state.restarts_in_listing = true);
+    assert_eq!(store.list().next().await.expect("the login is not listed").unwrap(), key());
+}
+
+#[tokio::test]
 async fn a_look_asks_nobody_and_writes_nothing() {
     let place = Place::new(None);
     let store = place.open();

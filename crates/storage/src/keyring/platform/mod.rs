@@ -83,6 +83,11 @@ pub(crate) trait Platform: Send + Sync + 'static {
     /// What an error means.
     fn failure(&self, error: &Error) -> Failure;
 
+    /// Whether an error says that an entry that was found before is no longer there, besides [`Error::NoEntry`].
+    fn is_gone(&self, _error: &Error) -> bool {
+        false
+    }
+
     /// Whether the keychain is there and unlocked, without asking the person for anything. Where the system does not
     /// tell, it is taken to be.
     fn check(&self) -> Result<(), Failure> {

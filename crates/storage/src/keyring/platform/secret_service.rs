@@ -75,6 +75,16 @@ impl Platform for SecretService {
         }
     }
 
+    fn is_gone(&self, error: &Error) -> bool {
+        let (Error::PlatformFailure(cause) | Error::NoStorageAccess(cause)) = error else { return false };
+        match cause.downcast_ref::<ServiceError>() {
+            Some(ServiceError::Zbus(zbus::Error::MethodError(name, ..))) => names_nothing(name),
+            Some(ServiceError::Zbus(zbus::Error::FDO(error))) => names_nothing(&error.name()),
+            Some(ServiceError::ZbusFdo(error)) => names_nothing(&error.name()),
+            _ => false,
+        }
+    }
+
     fn check(&self) -> Result<(), Failure> {
         match self.ask(|service| service.get_default_collection()?.is_locked())? {
             false => Ok(()),
@@ -142,6 +152,17 @@ fn of_standard_interface(error: &zbus::fdo::Error) -> Failure {
         zbus::fdo::Error::ZBus(error) => of_bus(error),
         other => of_name(&other.name(), other.description()),
     }
+}
+
+/// Whether an error of that name is about an object that is not there. Some services have no method at its path then.
+fn names_nothing(name: &str) -> bool {
+    matches!(
+        name,
+        "org.freedesktop.Secret.Error.NoSuchObject"
+            | "org.freedesktop.DBus.Error.UnknownObject"
+            | "org.freedesktop.DBus.Error.UnknownInterface"
+            | "org.freedesktop.DBus.Error.UnknownMethod"
+    )
 }
 
 /// By the name of an error that came over the bus.
