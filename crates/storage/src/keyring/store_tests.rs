@@ -437,8 +437,11 @@ async fn a_write_that_hangs_for_good_is_never_overtaken_by_another_of_the_same_l
     place.save(&record(1, 100)).await;
     let worker = Worker::new(Arc::new(place.keychain.clone()));
     let locks = place.locks.path().join("locks");
-    let hasty =
-        KeyringStore::builder().lock_folder(&locks).deadline(Duration::from_millis(10)).over(worker).unwrap();
+    let hasty = KeyringStore::builder()
+        .lock_folder(&locks)
+        .deadline(Duration::from_millis(100))
+        .over(worker)
+        .unwrap();
     let mut lease = hasty.lease(&key(), SOON).await.unwrap();
     again_until(async || lease.load().await, Result::is_ok).await;
     place.keychain.set(|state| state.hangs = true);
