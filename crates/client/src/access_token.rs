@@ -218,7 +218,8 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+/// A duration in milliseconds; the largest number if it is longer than that.
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 

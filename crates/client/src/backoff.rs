@@ -6,6 +6,7 @@ use jeton_grants::Recovery;
 use rand::TryRng;
 
 use crate::Error;
+use crate::access_token::millis;
 
 /// The longest wait after the first failure; doubled at each further one.
 const FIRST: Duration = Duration::from_secs(1);
@@ -40,8 +41,7 @@ impl Backoff {
     ) -> Self {
         let failures = before.map_or(0, |before| before.failures).saturating_add(1);
         let most = FIRST.saturating_mul(1 << (failures - 1).min(10)).min(LONGEST);
-        let after =
-            |wait: Duration| now_ms.saturating_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+        let after = |wait| now_ms.saturating_add(millis(wait));
         let asked_until_ms = asked_wait(&error.recovery()).map_or(0, after);
         // Jittered, so that processes that failed together do not come back together.
         let until_ms = after(jittered(most)).max(asked_until_ms);

@@ -311,7 +311,7 @@ impl ClientInner {
     pub(crate) fn use_up(&self, pending: &PendingLogin) -> bool {
         let now_ms = self.now_ms();
         let expires_at = pending.expires_at().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let expires_at_ms = u64::try_from(expires_at.as_millis()).unwrap_or(u64::MAX);
+        let expires_at_ms = crate::access_token::millis(expires_at);
         let mut used_up = self.used_up.lock().unwrap_or_else(PoisonError::into_inner);
         used_up.retain(|_, expires_at_ms| *expires_at_ms > now_ms);
         // A code challenge is just that: the whole SHA-256. A fingerprint would be too short to be told apart by.

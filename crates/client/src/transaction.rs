@@ -14,6 +14,7 @@ use jeton_grants::{Grant, GrantError, Recovery, RefreshToken};
 use jeton_models::{GrantType, Secret, TokenResponse};
 use jeton_storage::{LoginRecord, LoginStatus, RefreshHold, StoreError, StoredToken, TokenLease, unix_ms};
 
+use crate::access_token::millis;
 use crate::backoff::{Urgency, asked_wait, jittered};
 use crate::error::LoginRequired;
 use crate::event::EventKind;
@@ -216,8 +217,12 @@ impl Transaction<'_> {
 
     /// Whether a resource server rejected the token that is there. An older one, which a late answer rejects, does not count.
     fn present_is_rejected(&self) -> bool {
-        let present = self.slot.cached().or_else(|| self.need.replace.clone());
-        present.is_some_and(|present| present.is_rejected())
+        self.present().is_some_and(|present| present.is_rejected())
+    }
+
+    /// The token that is there. A process that has just begun has none in its cache, and may be about to replace the stored one.
+    fn present(&self) -> Option<AccessToken> {
+        self.slot.cached().or_else(|| self.need.replace.clone())
     }
 
     /// Whether it is time to ask the server again, after a failure in this process or in another.
@@ -434,9 +439,7 @@ impl Transaction<'_> {
     /// An ambiguous failure may have spent the refresh token. As long as the access token lives, also if it is to be
     /// replaced, the risk of being taken for a thief (a second use revokes the login) is not worth the try.
     fn spared_until(&self, error: &GrantError, now_ms: u64) -> Option<u64> {
-        // A process that has just begun has none in its cache, and may be about to replace the stored one.
-        let present = self.slot.cached().or_else(|| self.need.replace.clone());
-        let alive = present.filter(|token| token.lives(now_ms, Duration::ZERO));
+        let alive = self.present().filter(|token| token.lives(now_ms, Duration::ZERO));
         alive.filter(|_| error.may_have_been_acted_on()).and_then(|token| token.expires_at_ms())
     }
 
@@ -446,8 +449,7 @@ impl Transaction<'_> {
         let now_ms = login.client.now_ms();
         let mut hold = RefreshHold::new(now_ms, error.to_string());
         hold.spared_until_ms = self.spared_until(error, now_ms);
-        hold.asked_until_ms = asked_wait(&error.recovery())
-            .map(|asked| now_ms.saturating_add(u64::try_from(asked.as_millis()).unwrap_or(u64::MAX)));
+        hold.asked_until_ms = asked_wait(&error.recovery()).map(|asked| now_ms.saturating_add(millis(asked)));
         if hold.remaining(now_ms).is_none() {
             return;
         }
