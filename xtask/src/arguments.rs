@@ -10,6 +10,8 @@ cargo xtask COMMAND
   test                all that the README promises, step by step, with a summary
   test --list         the steps and what they need
   test --only NAME    one step (may be given several times)
+  test --lean         remove after each step what no later one needs: less disk, but nothing is left to
+                      build upon (CI=true in the environment does the same)
   faults [OPTIONS]    kill, suspend and starve processes that share a login, and count what is lost
                       (faults --help: its options); needs Unix
   bench [FILTER] [OPTIONS]
@@ -32,7 +34,7 @@ pub(crate) enum Arguments {
     Help,
     List,
     Header { check: bool },
-    Test { only: Vec<String> },
+    Test { only: Vec<String>, lean: bool },
     Faults { arguments: Vec<String> },
     Bench { arguments: Vec<String> },
     Interop { filter: Option<String> },
@@ -67,17 +69,18 @@ impl Arguments {
     }
 
     fn parse_test(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut only = Vec::new();
+        let (mut only, mut lean) = (Vec::new(), false);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--list" => return Ok(Self::List),
+                "--lean" => lean = true,
                 "--only" => {
                     only.push(arguments.next().ok_or("--only wants the name of a step (see --list)")?)
                 }
                 other => return Err(format!("`test` does not know `{other}`")),
             }
         }
-        Ok(Self::Test { only })
+        Ok(Self::Test { only, lean })
     }
 
     fn parse_fuzz(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
@@ -112,11 +115,11 @@ mod tests {
         assert_eq!(parse("--help"), Ok(Arguments::Help));
         assert_eq!(parse("header"), Ok(Arguments::Header { check: false }));
         assert_eq!(parse("header --check"), Ok(Arguments::Header { check: true }));
-        assert_eq!(parse("test"), Ok(Arguments::Test { only: vec![] }));
+        assert_eq!(parse("test"), Ok(Arguments::Test { only: vec![], lean: false }));
         assert_eq!(parse("test --list"), Ok(Arguments::List));
         assert_eq!(
-            parse("test --only fmt --only docs"),
-            Ok(Arguments::Test { only: vec!["fmt".to_owned(), "docs".to_owned()] })
+            parse("test --only fmt --lean --only docs"),
+            Ok(Arguments::Test { only: vec!["fmt".to_owned(), "docs".to_owned()], lean: true })
         );
         let options = ["--scenario", "storm", "--help"].map(str::to_owned).to_vec();
         assert_eq!(parse("faults --scenario storm --help"), Ok(Arguments::Faults { arguments: options }));

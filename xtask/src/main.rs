@@ -6,6 +6,7 @@
 mod arguments;
 mod bench;
 mod command;
+mod disk;
 mod faults;
 mod fuzz;
 mod header;
@@ -19,6 +20,7 @@ mod test;
 use std::process::ExitCode;
 
 use arguments::Arguments;
+use disk::Builds;
 use outcome::Stop;
 use project::Project;
 
@@ -51,7 +53,9 @@ fn run(arguments: Arguments) -> Result<(), Stop> {
         }
         Arguments::Header { check: false } => header::write(&Project::load()?),
         Arguments::Header { check: true } => header::check(&Project::load()?),
-        Arguments::Test { only } => test::run(&Project::load()?, &only),
+        Arguments::Test { only, lean } => {
+            test::run(&Project { builds: Builds::of_run(lean), ..Project::load()? }, &only)
+        }
         Arguments::Bench { arguments } => bench::run(&Project::load()?, &arguments),
         Arguments::Faults { arguments } => faults::run(&Project::load()?, &arguments),
         Arguments::Fuzz { target, aim } => fuzz::run(&Project::load()?, target.as_deref(), aim),

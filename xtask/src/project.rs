@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::command::Cmd;
+use crate::disk::Builds;
 use crate::metadata::Metadata;
 use crate::outcome::Stop;
 
@@ -11,6 +12,7 @@ use crate::outcome::Stop;
 pub(crate) struct Project {
     pub(crate) root: PathBuf,
     pub(crate) metadata: Metadata,
+    pub(crate) builds: Builds,
 }
 
 impl Project {
@@ -23,7 +25,7 @@ impl Project {
         let json = Cmd::new(cargo(), &root).args(["metadata", "--format-version", "1"]).output()?;
         let metadata =
             Metadata::parse(&json).ok_or_else(|| Stop::failed("cannot read what `cargo metadata` says"))?;
-        Ok(Self { root, metadata })
+        Ok(Self { root, metadata, builds: Builds::Kept })
     }
 
     /// A program, started in the root of the workspace.
@@ -49,6 +51,11 @@ impl Project {
         std::fs::read_to_string(self.root.join(path))
             .map_err(|error| Stop::failed(format!("cannot read {path}: {error}")))
     }
+}
+
+/// Whether nobody but a machine looks on.
+pub(crate) fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true")
 }
 
 fn cargo() -> String {

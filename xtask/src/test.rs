@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use crate::disk;
 use crate::outcome::Stop;
-use crate::project::Project;
+use crate::project::{Project, is_ci};
 use crate::steps::{STEPS, Step};
 
 /// Prints the steps.
@@ -17,18 +18,21 @@ pub(crate) fn list() {
 /// Runs the named steps, or all. The last line is `N passed, N failed`, with `, N skipped` where some were.
 pub(crate) fn run(project: &Project, only: &[String]) -> Result<(), Stop> {
     let steps = selected(only)?;
-    let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+    if only.is_empty() {
+        disk::begin(project)?;
+    }
     let mut results = Vec::new();
     for (index, step) in steps.iter().enumerate() {
         println!("\n=== {}/{} {}: {}", index + 1, steps.len(), step.name, step.what);
         let begun = Instant::now();
-        let ended = judged((step.run)(project), in_ci);
+        let ended = judged((step.run)(project), is_ci());
         let took = begun.elapsed();
         match &ended {
             Ok(()) => println!("--- {} passed in {}", step.name, seconds(took)),
             Err(Stop::Skipped(why)) => println!("--- {} skipped: {why}", step.name),
             Err(Stop::Failed(why)) => println!("--- {} {why}", step.name),
         }
+        disk::end_step(project);
         results.push((*step, ended, took));
     }
     sum_up(&results)

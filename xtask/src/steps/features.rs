@@ -1,6 +1,7 @@
 //! Each library crate is worth having alone: with its default features, with none, and with each alone.
 
 use crate::command::is_installed;
+use crate::disk;
 use crate::outcome::Stop;
 use crate::project::Project;
 
@@ -28,6 +29,7 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
                 let cmd = project.cargo().args(["test", "--quiet", "-p", &package.name]);
                 cmd.args(&set).args(kind.iter().copied()).run()?;
             }
+            disk::end_part(project);
         }
     }
     Ok(())
