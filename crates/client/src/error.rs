@@ -230,4 +230,16 @@ mod tests {
         let error = Error::from(GrantError::other("the coupon is not known"));
         assert_eq!(error.to_string(), format!("the coupon is not known; {}", error.recovery()));
     }
+
+    #[test]
+    fn the_error_of_a_programs_own_interaction_is_found_among_the_sources() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the window is closed; open it again")]
+        struct WindowClosed;
+
+        let error = Error::from(GrantError::from(InteractionError::other(WindowClosed)));
+        let sources = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
+        assert_eq!(sources.filter(|source| source.is::<WindowClosed>()).count(), 1);
+        assert_eq!(error.to_string(), "the window is closed; open it again");
+    }
 }

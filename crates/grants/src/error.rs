@@ -322,8 +322,11 @@ impl GrantError {
             Self::Interaction(InteractionError::TimedOut { .. } | InteractionError::Cancelled) => {
                 Recovery::LogIn
             }
+            Self::NoS256 { .. }
+            | Self::VerificationUri { .. }
+            | Self::Interaction(InteractionError::Other(_))
+            | Self::Other(_) => Recovery::GiveUp,
             Self::Interaction(_) => Recovery::FixConfiguration,
-            Self::NoS256 { .. } | Self::VerificationUri { .. } | Self::Other(_) => Recovery::GiveUp,
         }
     }
 }
@@ -367,7 +370,7 @@ fn standard(code: &str) -> &str {
     SPELLINGS.iter().find(|(own, _)| *own == code).map_or(code, |(_, registered)| registered)
 }
 
-/// What to do by registered error code (RFC 6749 §4.1.2.1 and §5.2, RFC 8628 §3.5, RFC 8707 §2, RFC 9396 §5,
+/// What to do by registered error code (RFC 6749 §4.1.2.1 and §5.2, RFC 7009 §2.2.1, RFC 8628 §3.5, RFC 8707 §2, RFC 9396 §5,
 /// RFC 9449 §5 and §8, OpenID Connect Core §3.1.2.6).
 fn advice(code: &str) -> Option<Recovery> {
     Some(match standard(code) {
@@ -397,6 +400,7 @@ fn advice(code: &str) -> Option<Recovery> {
         | "request_uri_not_supported"
         | "registration_not_supported"
         | "unmet_authentication_requirements" => Recovery::FixRequest,
+        "unsupported_token_type" => Recovery::GiveUp,
         _ => return None,
     })
 }

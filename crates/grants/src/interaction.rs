@@ -1,6 +1,7 @@
 //! `Interaction`: how a person is reached. A terminal, a GUI and a C program each bring their own.
 //! The listener that receives the authorization response is `RedirectEndpoint`.
 
+use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -207,30 +208,28 @@ pub trait RedirectReceiver: Send {
 }
 
 /// Why a person could not be reached.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum InteractionError {
     /// This kind of interaction is not to be had here.
-    #[error("{what}; log in from a program that can, or choose another grant")]
     Unavailable {
         /// What is missing.
         what: String,
     },
     /// The person, or the program, gave up.
-    #[error("the login was cancelled")]
     Cancelled,
     /// Nobody answered in time.
-    #[error("nobody finished the login within {} seconds; start it again", .waited.as_secs())]
     TimedOut {
         /// How long it waited.
         waited: Duration,
     },
     /// Something else went wrong.
-    #[error("{what}")]
     Failed {
         /// What went wrong and what to do, without secrets.
         what: String,
     },
+    /// An error of an interaction outside of this crate. `source()` gives it back as it was, for a downcast.
+    Other(Arc<dyn StdError + Send + Sync>),
 }
 
 impl InteractionError {
@@ -247,5 +246,51 @@ impl InteractionError {
     /// Something went wrong; say what, and what to do.
     pub fn failed(what: impl Into<String>) -> Self {
         Self::Failed { what: what.into() }
+    }
+
+    /// Wraps the error of one's own interaction. Its `Display` must say what to do and show no secret. Whoever called for the
+    /// login finds it among the sources of the error that it ended with:
+    ///
+    /// ```
+    /// use std::error::Error;
+    /// use jeton_grants::{GrantError, InteractionError};
+    ///
+    /// # #[derive(Debug)] struct DialogClosed(u32);
+    /// # impl std::fmt::Display for DialogClosed {
+    /// #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.write_str("the dialog was closed") }
+    /// # }
+    /// # impl Error for DialogClosed {}
+    /// let error = GrantError::from(InteractionError::other(DialogClosed(7)));
+    /// let source = error.source().and_then(|source| source.downcast_ref::<DialogClosed>());
+    /// assert!(matches!(source, Some(DialogClosed(7))));
+    /// ```
+    pub fn other(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::Other(Arc::from(error.into()))
+    }
+}
+
+impl fmt::Display for InteractionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unavailable { what } => {
+                write!(f, "{what}; log in from a program that can, or choose another grant")
+            }
+            Self::Cancelled => f.write_str("the login was cancelled"),
+            Self::TimedOut { waited } => {
+                write!(f, "nobody finished the login within {} seconds; start it again", waited.as_secs())
+            }
+            Self::Failed { what } => f.write_str(what),
+            Self::Other(error) => error.fmt(f),
+        }
+    }
+}
+
+impl StdError for InteractionError {
+    // By hand: a derived one would give the `Arc` as the source, which no downcast to the error in it finds.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            Self::Other(error) => Some(&**error),
+            _ => None,
+        }
     }
 }

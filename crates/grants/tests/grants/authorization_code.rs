@@ -540,6 +540,25 @@ async fn a14_a_browser_that_cannot_be_opened_ends_the_login() {
 }
 
 #[tokio::test]
+async fn the_error_of_an_interaction_ends_the_login_and_comes_through_as_it_was() {
+    #[derive(Debug, PartialEq, thiserror::Error)]
+    #[error("the window is closed; open it again")]
+    struct WindowClosed(u32);
+
+    let clock = ManualClock::paused(a_moment());
+    let (server, transport, listener) = (as_example(), Scripted::new(&clock, []), FakeListener::new());
+    let person = Person::who(|_| Err(InteractionError::other(WindowClosed(7))));
+    let mut cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
+    cx.interaction = &person;
+    let error = AuthorizationCode::new(listener.clone()).obtain(&cx).await.unwrap_err();
+    assert_eq!(error.to_string(), "the window is closed; open it again");
+    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+    assert_eq!(source, Some(&WindowClosed(7)));
+    assert!(!listener.is_open());
+    assert_eq!(listener.outcomes(), ["failed: the window is closed; open it again"]);
+}
+
+#[tokio::test]
 async fn a14_the_person_pastes_the_url_where_nobody_listens() {
     let devserver = Arc::new(DevServer::start().unwrap());
     let server = metadata(&devserver).await;

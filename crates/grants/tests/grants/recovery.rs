@@ -247,6 +247,7 @@ fn the_errors_without_a_request_have_their_advice() {
         (GrantError::DeviceCodeExpired, Recovery::LogIn),
         (InteractionError::cancelled().into(), Recovery::LogIn),
         (InteractionError::unavailable("no terminal").into(), Recovery::FixConfiguration),
+        (InteractionError::other("mine").into(), Recovery::GiveUp),
         (GrantError::other("mine"), Recovery::GiveUp),
     ] {
         assert_eq!(error.recovery(), recovery, "{error}");
