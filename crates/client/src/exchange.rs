@@ -185,19 +185,12 @@ fn learn(session: &Session, token: &AccessToken, response: &impl HttpResponse, t
     if !response.is_from(target) {
         return false;
     }
-    match judge(response.status(), response.headers()) {
-        Verdict::Taken => {
-            session.confirm(token);
-            false
-        }
-        Verdict::Rejected => session.reject(token),
-        Verdict::None => false,
-    }
+    session.judge(token, response.status(), response.headers())
 }
 
 /// What an answer says about the token that came with the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+pub(crate) enum Verdict {
     /// It is valid.
     Taken,
     /// It is not valid, or not any more.
@@ -208,7 +201,7 @@ enum Verdict {
 
 /// A 401 that names another error, such as a lack of authentication strength (RFC 9470), is something that a refresh would
 /// not mend.
-fn judge(status: StatusCode, headers: &HeaderMap) -> Verdict {
+pub(crate) fn verdict_of(status: StatusCode, headers: &HeaderMap) -> Verdict {
     if status.is_success() || status == StatusCode::NOT_MODIFIED {
         return Verdict::Taken;
     }
@@ -275,7 +268,7 @@ mod tests {
         for challenge in challenges {
             headers.append(WWW_AUTHENTICATE, HeaderValue::from_bytes(challenge).unwrap());
         }
-        judge(StatusCode::from_u16(status).unwrap(), &headers)
+        verdict_of(StatusCode::from_u16(status).unwrap(), &headers)
     }
 
     #[test]

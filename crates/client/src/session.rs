@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use ::http::{HeaderMap, StatusCode};
 use jeton_grants::{GrantError, PendingLogin};
 use jeton_models::{Scope, Token, TokenResponse};
 use jeton_storage::{
@@ -16,6 +17,7 @@ use url::Url;
 use crate::background::Background;
 use crate::backoff::Urgency;
 use crate::event::EventKind;
+use crate::exchange::{Verdict, verdict_of};
 use crate::login::{Login, revision};
 use crate::slot::{Flight, Flying, Joined, Slot, landed_or};
 use crate::sync::watch;
@@ -514,6 +516,54 @@ impl Session {
     /// A request with the access token, to one of the client's resource servers.
     pub fn request(&self, method: ::http::Method, url: &str) -> AuthenticatedRequest {
         AuthenticatedRequest::new(self.clone(), method, url)
+    }
+
+    /// Whether the token may be sent to that URL: it is of one of the client's resource servers, and HTTPS or on loopback. For
+    /// programs with an HTTP client of their own, who ask before they attach the token, and again for the target of each
+    /// redirect that they follow.
+    ///
+    /// # Errors
+    /// [`Error::ForeignOrigin`] if it may not.
+    pub fn check_url(&self, url: &Url) -> Result<(), Error> {
+        self.client().check_origin(url)
+    }
+
+    /// Tells the session what a resource server's answer says about the token that came with the request (RFC 6750 §3.1), as
+    /// authenticated requests do by themselves: [`confirm`](Self::confirm) or [`reject`](Self::reject), or neither where the
+    /// answer says nothing about the token (a 404, a 503). For programs with an HTTP client of their own.
+    ///
+    /// Gives back whether the token was rejected and another one may help: then send the request once more, with what
+    /// [`token`](Self::token) gives now.
+    ///
+    /// Only the answer of the server that got the token counts: after a redirect to another origin, ask nothing.
+    ///
+    /// ```
+    /// # use jeton_client::{AccessToken, Error, Session};
+    /// # use http::{HeaderMap, StatusCode};
+    /// # use url::Url;
+    /// # trait MyHttp { async fn get(&self, url: &Url, token: &AccessToken) -> (StatusCode, HeaderMap, String); }
+    /// async fn get(session: &Session, http: &impl MyHttp, url: &Url) -> Result<(StatusCode, String), Error> {
+    ///     session.check_url(url)?;
+    ///     let token = session.token().await?;
+    ///     let (status, headers, body) = http.get(url, &token).await;
+    ///     if !session.judge(&token, status, &headers) {
+    ///         return Ok((status, body));
+    ///     }
+    ///     let another = session.token().await?;
+    ///     let (status, headers, body) = http.get(url, &another).await;
+    ///     session.judge(&another, status, &headers);
+    ///     Ok((status, body))
+    /// }
+    /// ```
+    pub fn judge(&self, token: &AccessToken, status: StatusCode, headers: &HeaderMap) -> bool {
+        match verdict_of(status, headers) {
+            Verdict::Taken => {
+                self.confirm(token);
+                false
+            }
+            Verdict::Rejected => self.reject(token),
+            Verdict::None => false,
+        }
     }
 
     pub(crate) fn client(&self) -> &crate::client::ClientInner {

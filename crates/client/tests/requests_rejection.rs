@@ -5,8 +5,13 @@ mod requests_support;
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-use jeton_client::{Error, Session};
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http_body_util::Empty;
+use hyper_util::client::legacy::Client as Legacy;
+use hyper_util::rt::TokioExecutor;
+use jeton_client::{AccessToken, Error, Session};
 use jeton_devserver::{DevServer, Endpoint, Fault};
 use requests_support::{bearers, challenge, signed_in, token_requests};
 
@@ -235,4 +240,50 @@ async fn a_replay_that_is_rejected_too_is_the_answer() {
     assert_eq!((server.stats().refreshes, bearers(&server).len()), (1, 2));
     assert_eq!(status(&session, &server).await, 200);
     assert_eq!(server.stats().refreshes, 1);
+}
+
+/// A GET by an HTTP client that knows nothing of jeton.
+async fn own_get(url: &str, token: &AccessToken) -> (StatusCode, HeaderMap) {
+    let http = Legacy::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
+    let mut request = Request::get(url).body(Empty::new()).unwrap();
+    request.headers_mut().insert(AUTHORIZATION, token.authorization().clone());
+    let (parts, _) = http.request(request).await.unwrap().into_parts();
+    (parts.status, parts.headers)
+}
+
+#[tokio::test]
+async fn a_program_with_an_http_client_of_its_own_has_answers_judged_alike() {
+    let server = DevServer::start().unwrap();
+    let session = signed_in(&server).await;
+    let url = server.resource_url();
+    session.check_url(&url.parse().unwrap()).unwrap();
+    for foreign in ["https://elsewhere.example/", "http://127.0.0.1:9/", "data:text/plain,x"] {
+        let error = session.check_url(&foreign.parse().unwrap()).unwrap_err();
+        assert!(matches!(error, Error::ForeignOrigin { .. }), "{error}");
+    }
+
+    let token = session.token().await.unwrap();
+    let (status, headers) = own_get(&url, &token).await;
+    assert_eq!((status, session.judge(&token, status, &headers)), (StatusCode::OK, false));
+    // A lack of scope says that the token is known.
+    let (status, headers) = own_get(&server.url("/api/admin"), &token).await;
+    assert_eq!((status, session.judge(&token, status, &headers)), (StatusCode::FORBIDDEN, false));
+    assert_eq!(session.token().await.unwrap().secret(), token.secret());
+
+    server.revoke_access_tokens();
+    let (status, headers) = own_get(&url, &token).await;
+    assert_eq!((status, session.judge(&token, status, &headers)), (StatusCode::UNAUTHORIZED, true));
+    let another = session.token().await.unwrap();
+    assert_ne!(another.secret(), token.secret());
+    let (status, headers) = own_get(&url, &another).await;
+    assert_eq!((status, session.judge(&another, status, &headers)), (StatusCode::OK, false));
+
+    // One that is rejected without ever having been taken is not replaced: another one would be no better.
+    server.fault_times(Endpoint::Resource, challenge(401, Some(INVALID_TOKEN)), 2);
+    let (status, headers) = own_get(&url, &another).await;
+    assert!(session.judge(&another, status, &headers));
+    let third = session.token().await.unwrap();
+    let (status, headers) = own_get(&url, &third).await;
+    assert_eq!((status, session.judge(&third, status, &headers)), (StatusCode::UNAUTHORIZED, false));
+    assert_eq!(server.stats().refreshes, 2);
 }

@@ -223,6 +223,31 @@ impl Session {
         self.session.persist_error()
     }
 
+    /// Tells the session that a resource server rejected this very token, for programs that send requests themselves. See
+    /// [`jeton::Session::reject`](crate::Session::reject).
+    pub fn reject(&self, token: &AccessToken) -> bool {
+        self.session.reject(token)
+    }
+
+    /// Tells the session that a resource server took this token.
+    pub fn confirm(&self, token: &AccessToken) {
+        self.session.confirm(token);
+    }
+
+    /// Whether the token may be sent to that URL, for programs with an HTTP client of their own.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::check_url`](crate::Session::check_url).
+    pub fn check_url(&self, url: &url::Url) -> Result<(), Error> {
+        self.session.check_url(url)
+    }
+
+    /// Tells the session what a resource server's answer says about the token; gives back whether another one may help. See
+    /// [`jeton::Session::judge`](crate::Session::judge).
+    pub fn judge(&self, token: &AccessToken, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.session.judge(token, status, headers)
+    }
+
     /// A GET request with the access token.
     pub fn get(&self, url: &str) -> AuthenticatedRequest {
         self.request(Method::GET, url)

@@ -3,6 +3,7 @@
 // Tests fail by panicking.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use jeton::grants::http::{HeaderMap, StatusCode};
 use jeton::{Client, ClientCredentials, blocking};
 use jeton_devserver::{DevServer, Endpoint};
 use serde_json::{Value, json};
@@ -48,4 +49,18 @@ fn what_the_server_says_about_itself_and_where_logins_are_kept() {
     let client = client(&server);
     assert_eq!(client.metadata().unwrap().token_endpoint, Some(server.token_url()));
     assert_eq!(client.store().backend, "memory");
+}
+
+#[test]
+fn answers_to_another_http_client_are_judged() {
+    let server = DevServer::start().unwrap();
+    let session = client(&server).session();
+    session.check_url(&server.resource_url().parse().unwrap()).unwrap();
+    let foreign = session.check_url(&"https://elsewhere.example/".parse().unwrap());
+    assert!(matches!(foreign, Err(jeton::Error::ForeignOrigin { .. })));
+    let token = session.token().unwrap();
+    assert!(!session.judge(&token, StatusCode::OK, &HeaderMap::new()));
+    assert_eq!(session.token().unwrap().secret(), token.secret());
+    assert!(session.judge(&token, StatusCode::UNAUTHORIZED, &HeaderMap::new()));
+    assert_ne!(session.token().unwrap().secret(), token.secret());
 }
