@@ -10,6 +10,7 @@ pub mod house;
 mod html;
 pub mod log;
 pub mod person;
+pub mod test_server;
 pub mod user_agent;
 pub mod worker;
 pub mod world;

@@ -65,7 +65,7 @@ pub(crate) fn authorize(state: &mut State, now: SystemTime, request: &Request) -
             return refuse(state, StatusCode::FOUND, &redirect_uri, sent.as_deref(), &refusal);
         }
     };
-    if state.deny_next_authorization {
+    if state.deny_next_authorization || state.settings.auto_deny {
         state.deny_next_authorization = false;
         return denied(state, StatusCode::FOUND, &authorization);
     }

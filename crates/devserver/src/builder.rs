@@ -25,6 +25,7 @@ pub struct Builder {
     pub(crate) rotation: Rotation,
     pub(crate) code_lifetime: Duration,
     pub(crate) auto_approve: bool,
+    pub(crate) auto_deny: bool,
     pub(crate) advertise_iss: bool,
     pub(crate) device_auto_approve_after_polls: Option<u32>,
     pub(crate) device_interval: Option<u64>,
@@ -49,6 +50,7 @@ impl Default for Builder {
             rotation: Rotation::Strict,
             code_lifetime: Duration::from_secs(60),
             auto_approve: true,
+            auto_deny: false,
             advertise_iss: true,
             device_auto_approve_after_polls: None,
             device_interval: Some(5),
@@ -161,6 +163,13 @@ impl Builder {
     /// [`DevServer::approve_as`] says) or shows a consent page to a person. It approves until set.
     pub fn auto_approve(mut self, yes: bool) -> Self {
         self.auto_approve = yes;
+        self
+    }
+
+    /// Whether every authorization request and every device code is denied at once, as by a person who always says no. It
+    /// goes before every way of approving; no until set.
+    pub fn auto_deny(mut self, yes: bool) -> Self {
+        self.auto_deny = yes;
         self
     }
 

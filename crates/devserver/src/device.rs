@@ -134,6 +134,7 @@ pub(crate) fn poll(
 ) -> Result<Approved, Refusal> {
     let device_code = parameters.require("device_code")?;
     let (auto_approve, user) = (state.settings.device_auto_approve_after_polls, state.approve_as.clone());
+    let auto_deny = state.settings.auto_deny;
     let device = state.devices.by_device_code.get_mut(device_code);
     let device = device.ok_or_else(|| Refusal::invalid_grant("no such device code"))?;
     if device.client_id != client_id {
@@ -158,6 +159,9 @@ pub(crate) fn poll(
             "slow_down",
             "A16: polled before the interval was over; it is now 5 seconds longer, for good (RFC 8628 section 3.5)",
         ));
+    }
+    if device.verdict == Verdict::Pending && auto_deny {
+        device.verdict = Verdict::Denied;
     }
     if device.verdict == Verdict::Pending && auto_approve.is_some_and(|after| device.answered_polls >= after)
     {

@@ -396,6 +396,7 @@ fn settings(builder: &Builder, origin: &str) -> Settings {
         rotation: builder.rotation,
         code_lifetime: builder.code_lifetime,
         auto_approve: builder.auto_approve,
+        auto_deny: builder.auto_deny,
         advertise_iss: builder.advertise_iss,
         device_auto_approve_after_polls: builder.device_auto_approve_after_polls,
         device_interval: builder.device_interval,

@@ -41,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) rotation: Rotation,
     pub(crate) code_lifetime: Duration,
     pub(crate) auto_approve: bool,
+    pub(crate) auto_deny: bool,
     pub(crate) advertise_iss: bool,
     pub(crate) device_auto_approve_after_polls: Option<u32>,
     pub(crate) device_interval: Option<u64>,

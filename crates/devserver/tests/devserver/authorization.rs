@@ -125,6 +125,15 @@ fn a23_iss_can_be_left_out() {
 }
 
 #[test]
+fn a_person_who_always_says_no() {
+    let server = DevServer::builder().auto_deny(true).start().unwrap();
+    for _ in 0..2 {
+        let reply = get(&Attempt::new().url(&server));
+        assert_eq!(redirected(&reply, "error").as_deref(), Some("access_denied"));
+    }
+}
+
+#[test]
 fn denial_login_hint_and_approve_as() {
     let server = DevServer::start().unwrap();
     server.deny_next_authorization();

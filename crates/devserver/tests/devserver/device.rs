@@ -115,6 +115,14 @@ fn a16_expiry_denial_and_strangers() {
 }
 
 #[test]
+fn a_person_who_always_says_no() {
+    let server = server(|builder| builder.auto_deny(true).device_auto_approve_after_polls(Some(0)));
+    for _ in 0..2 {
+        poll(&server, &begin(&server, &[]), &[]).assert_refused(400, "access_denied", "");
+    }
+}
+
+#[test]
 fn the_interval_can_be_set_and_left_out() {
     let server = server(|builder| builder.device_interval(None).device_auto_approve_after_polls(Some(2)));
     let answer = begin(&server, &[]);
