@@ -133,6 +133,12 @@ impl ClientBuilder {
         self
     }
 
+    /// The introspection endpoint (RFC 7662); together with an issuer it overrides what discovery finds.
+    pub fn introspection_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.given.introspection_endpoint = Some(url.into());
+        self
+    }
+
     // ----- The client --------------------------------------------------------------------------------------------------
 
     /// A client secret, sent by `client_secret_basic` (RFC 6749 §2.3.1). Without one the client is public.
@@ -292,6 +298,7 @@ impl ClientBuilder {
             ("authorization endpoint", &self.given.authorization_endpoint),
             ("device authorization endpoint", &self.given.device_authorization_endpoint),
             ("revocation endpoint", &self.given.revocation_endpoint),
+            ("introspection endpoint", &self.given.introspection_endpoint),
         ] {
             if let Some(url) = url {
                 check_endpoint(name, url)?;

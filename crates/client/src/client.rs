@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, UNIX_EPOCH};
 
 use jeton_grants::{
-    ClientAuthentication, Clock, EndpointRequest, ExtraParameters, Grant, GrantContext, GrantError,
-    Interaction, Limits, Operation, PendingLogin, Transport, begin_authorization, discover,
-    finish_authorization,
+    ClientAuthentication, Clock, ExtraParameters, Grant, GrantContext, GrantError, Interaction, Limits,
+    PendingLogin, Transport, begin_authorization, discover, finish_authorization, introspect, revoke,
 };
 use jeton_models::{
-    AuthorizationServerMetadata, Issuer, Parameters, ParseOptions, Scope, Secret, TokenResponse,
+    AuthorizationServerMetadata, Introspection, Issuer, ParseOptions, Scope, Secret, TokenResponse,
     create_code_challenge,
 };
 use jeton_storage::{LoginKey, LoginRecord, StoreDescription, TokenStore, TokenTarget, unix_ms};
@@ -257,6 +256,7 @@ impl ClientInner {
                     (&given.token_endpoint, &mut found.token_endpoint),
                     (&given.device_authorization_endpoint, &mut found.device_authorization_endpoint),
                     (&given.revocation_endpoint, &mut found.revocation_endpoint),
+                    (&given.introspection_endpoint, &mut found.introspection_endpoint),
                 ] {
                     if let Some(own) = own {
                         *found = Some(own.clone());
@@ -323,24 +323,25 @@ impl ClientInner {
     pub(crate) async fn revoke(&self, record: &LoginRecord) -> Result<(), Error> {
         let target = TokenTarget::default();
         let cx = self.context(&target).await?;
-        let url = match cx.server.endpoint("revocation_endpoint") {
-            Ok(url) => url,
-            Err(error) => return Err(GrantError::from(error).into()),
-        };
         let tokens: Vec<(&Secret, &str)> = match &record.refresh_token {
             Some(refresh_token) => vec![(refresh_token, "refresh_token")],
             None => record.tokens.iter().map(|token| (&token.access_token, "access_token")).collect(),
         };
         for (token, hint) in tokens {
-            let mut parameters = Parameters::new();
-            parameters.append_required("token", token.expose()).map_err(GrantError::from)?;
-            parameters.append("token_type_hint", hint).map_err(GrantError::from)?;
-            let request = EndpointRequest::new(Operation::named("revocation"), url.clone(), parameters);
-            request.send(&cx).await?.read(|answer| match answer.status {
-                200..=299 => Ok(()),
-                _ => Err(answer.error(&self.parse)),
-            })?;
+            revoke(&cx, token, Some(hint)).await?;
         }
         Ok(())
+    }
+
+    /// Revokes one access token (RFC 7009).
+    pub(crate) async fn revoke_access_token(&self, token: &Secret) -> Result<(), GrantError> {
+        let target = TokenTarget::default();
+        revoke(&self.context(&target).await?, token, Some("access_token")).await
+    }
+
+    /// Asks the server about an access token (RFC 7662).
+    pub(crate) async fn introspect(&self, token: &Secret) -> Result<Introspection, GrantError> {
+        let target = TokenTarget::default();
+        introspect(&self.context(&target).await?, token, Some("access_token")).await
     }
 }

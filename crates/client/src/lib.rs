@@ -93,7 +93,7 @@ pub use jeton_grants::{
     PublicClient, Recovery, ResourceOwnerPasswordCredentials, Transport,
 };
 pub use jeton_models as models;
-pub use jeton_models::{Scope, Secret, Token, Warning};
+pub use jeton_models::{Introspection, Scope, Secret, Token, Warning};
 pub use jeton_storage as storage;
 #[cfg(feature = "sealed")]
 pub use jeton_storage::{Argon2Cost, SealedStore, SealingKey};

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use ::http::{HeaderMap, StatusCode};
 use jeton_grants::{GrantError, PendingLogin};
-use jeton_models::{Scope, Token, TokenResponse};
+use jeton_models::{Introspection, Scope, Token, TokenResponse};
 use jeton_storage::{
     DEFAULT_ACCOUNT, LoginKey, LoginRecord, StoreError, StoredToken, TokenLease, TokenTarget,
 };
@@ -499,6 +499,39 @@ impl Session {
     /// Why the newest token could not be stored, if that is so (see [`EventKind::PersistFailed`]).
     pub fn persist_error(&self) -> Option<Error> {
         self.login().state().persist_error.clone()
+    }
+
+    // ----- The server and the access token -----------------------------------------------------------------------------
+
+    /// Asks the authorization server about the session's access token (RFC 7662), the one that [`token`](Self::token) gives now.
+    ///
+    /// That the token is not active is an answer, not an error; the session goes on with it nevertheless. Call
+    /// [`refresh`](Self::refresh) for another one. Most servers answer confidential clients only.
+    ///
+    /// ```
+    /// # use jeton_client::{Client, ClientCredentials};
+    /// # let server = jeton_devserver::DevServer::start()?;
+    /// # let (issuer, (id, secret)) = (server.issuer(), jeton_devserver::DevServer::SERVICE_CLIENT);
+    /// # let client = Client::builder(id).issuer(issuer).client_secret(secret).grant(ClientCredentials).build()?;
+    /// # let session = client.session();
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let introspection = session.introspect().await?;
+    /// assert!(introspection.active);
+    /// println!("good for {:?}, until {:?}", introspection.scope, introspection.expires_at());
+    /// println!("{}", introspection.to_json());
+    /// # Ok::<(), jeton_client::Error>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`token`](Self::token) if there is no token to ask about; [`Error::Grant`] with
+    /// [`GrantError::Metadata`](crate::GrantError::Metadata) if the server names no introspection endpoint: set it with
+    /// [`introspection_endpoint`](crate::ClientBuilder::introspection_endpoint) if there is one; [`Error::Grant`] if the server
+    /// refuses, does not answer, or not in a way that can be used.
+    pub async fn introspect(&self) -> Result<Introspection, Error> {
+        let token = self.token().await?;
+        let login = self.login().clone();
+        self.detached(async move { Ok(login.client.introspect(token.secret()).await?) }).await
     }
 
     // ----- Authenticated requests --------------------------------------------------------------------------------------

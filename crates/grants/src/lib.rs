@@ -48,8 +48,10 @@ mod endpoint;
 mod error;
 mod grant;
 mod interaction;
+mod introspection;
 mod refresh_token;
 mod resource_owner_password_credentials;
+mod revocation;
 mod transport;
 
 // What implementations of the traits need, in the versions that the signatures have.
@@ -76,8 +78,10 @@ pub use interaction::{
     AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError, LoginOutcome,
     NoInteraction, RedirectEndpoint, RedirectReceiver,
 };
+pub use introspection::introspect;
 pub use refresh_token::RefreshToken;
 pub use resource_owner_password_credentials::ResourceOwnerPasswordCredentials;
+pub use revocation::revoke;
 pub use transport::{Limits, Transport, TransportError, TransportErrorKind};
 
 /// The README's example is compiled and run like the others.

@@ -33,7 +33,9 @@ use jeton_grants::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode}
 use jeton_models::AuthorizationServerMetadata;
 use jeton_storage::StoreDescription;
 
-use crate::{AccessToken, CachedToken, Error, LoggedOut, LoginKey, PendingLogin, Scope, Token};
+use crate::{
+    AccessToken, CachedToken, Error, Introspection, LoggedOut, LoginKey, PendingLogin, Scope, Token,
+};
 
 /// A [`jeton::Client`](crate::Client) whose calls block.
 #[derive(Clone, Debug)]
@@ -221,6 +223,14 @@ impl Session {
     /// Why the newest token could not be stored, if that is so.
     pub fn persist_error(&self) -> Option<Error> {
         self.session.persist_error()
+    }
+
+    /// Asks the server about the session's access token (RFC 7662).
+    ///
+    /// # Errors
+    /// As [`jeton::Session::introspect`](crate::Session::introspect).
+    pub fn introspect(&self) -> Result<Introspection, Error> {
+        self.run(|session| async move { session.introspect().await })
     }
 
     /// Tells the session that a resource server rejected this very token, for programs that send requests themselves. See

@@ -64,3 +64,16 @@ fn answers_to_another_http_client_are_judged() {
     assert!(session.judge(&token, StatusCode::UNAUTHORIZED, &HeaderMap::new()));
     assert_ne!(session.token().unwrap().secret(), token.secret());
 }
+
+#[test]
+fn the_server_is_asked_about_the_token() {
+    let server = DevServer::start().unwrap();
+    let session = client(&server).session();
+    let introspection = session.introspect().unwrap();
+    assert_eq!(
+        (introspection.active, introspection.client_id.as_deref()),
+        (true, Some(DevServer::SERVICE_CLIENT.0))
+    );
+    server.revoke_access_tokens();
+    assert!(!session.introspect().unwrap().active);
+}

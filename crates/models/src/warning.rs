@@ -74,6 +74,12 @@ warnings! {
     IntervalFraction "interval_fraction" "`interval` had a fraction and was rounded up (RFC 8628 §3.2)";
     IntervalInvalid "interval_invalid" "`interval` was not a positive number; 5 seconds were taken (RFC 8628 §3.2)";
     DeviceExpiresInAbsent "device_expires_in_absent" "the device answer had no usable `expires_in`; 600 seconds were taken (RFC 8628 §3.2)";
+    ActiveString "active_string" "`active` was a string instead of a boolean (RFC 7662 §2.2)";
+    TimeString "time_string" "`exp`, `iat` or `nbf` was a string instead of a number (RFC 7662 §2.2)";
+    TimeFraction "time_fraction" "`exp`, `iat` or `nbf` had a fraction, which was cut off (RFC 7662 §2.2)";
+    TimeInvalid "time_invalid" "`exp`, `iat` or `nbf` was not a Unix time and was ignored (RFC 7662 §2.2)";
+    TextNumber "text_number" "a member was a number instead of a string (RFC 7662 §2.2)";
+    TextInvalid "text_invalid" "a member was not a string and was ignored (RFC 7662 §2.2)";
 }
 
 impl fmt::Display for Warning {
