@@ -50,6 +50,8 @@ Commands, one a line. Each is answered with one line, {\"ok\":true,...} or {\"ok
   approve USER_CODE             and `deny USER_CODE`; ok is false where no such code waits
   approve-as USER               alice (until told) or bob
   deny-next                     the next authorization request is denied
+  authorize URL                 the URL that the server sends a browser to that opens this one, as `location`: with --approve
+                                or --deny, for programs that receive the redirect themselves
   visit URL                     a browser opens the URL, in the background
   fail-next N STATUS [ENDPOINT] the next N requests are answered with that HTTP status
   fault NAME [ENDPOINT]         for the next request; `fault-always NAME [ENDPOINT]` for each that meets no other
@@ -271,6 +273,10 @@ fn obey(server: &Arc<DevServer>, words: &[&str]) -> Result<Value, String> {
         }
         ["approve-as", user] => return Err(format!("no user `{user}`")),
         ["deny-next"] => server.deny_next_authorization(),
+        ["authorize", url] => {
+            let location = server.authorize(url).map_err(|error| error.to_string())?;
+            return Ok(json!({ "ok": true, "location": location }));
+        }
         ["visit", url] => {
             let url = url.to_owned();
             // The listener shows its page when the login has ended; nobody here waits for that.
