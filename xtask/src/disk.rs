@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use crate::outcome::Stop;
 use crate::project::{Project, is_ci};
+use crate::steps::Step;
 
 const GB: f64 = 1e9;
 
-/// What all steps together take at most when each build is removed as soon as no later step uses it.
-const LEAN_RUN: u64 = 5_000_000_000;
-/// The same when everything is kept.
-const WHOLE_RUN: u64 = 16_000_000_000;
+/// What a lean run takes at most; nobody gets through with less.
+const LEAN_RUN: u64 = 4_000_000_000;
+/// What a run takes that keeps all it builds.
+const WHOLE_RUN: u64 = 12_000_000_000;
 
 /// Whether a run removes what it built. A person's builds are kept: they make the next run quick.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,33 +34,37 @@ pub(crate) fn begin(project: &Project) -> Result<(), Stop> {
     let Some(free) = free(project) else { return Ok(()) };
     let built = built(project);
     println!("disk: {} free, builds take {}", gigabytes(free), gigabytes(built));
-    enough(free, built, project.builds)
+    match (enough(free + built, project.builds), project.builds) {
+        (Err(why), Builds::Kept) if free + built >= LEAN_RUN => {
+            println!("disk: {why}");
+            Ok(())
+        }
+        (result, _) => result.map_err(Stop::Failed),
+    }
 }
 
-fn enough(free: u64, built: u64, builds: Builds) -> Result<(), Stop> {
+/// Whether there is room for all steps; if not, what to do.
+fn enough(room: u64, builds: Builds) -> Result<(), String> {
     let (needed, hint) = match builds {
         Builds::Removed => (LEAN_RUN, "make room"),
-        Builds::Kept => {
-            (WHOLE_RUN, "make room, or add --lean, which removes builds as it goes and needs less")
-        }
+        Builds::Kept => (WHOLE_RUN, "make room, or add --lean, which removes builds as it goes"),
     };
-    if free + built >= needed {
+    if room >= needed {
         return Ok(());
     }
-    Err(Stop::failed(format!(
-        "all steps need about {} of disk, builds included, and there are {} free and {} of builds: {hint}",
-        gigabytes(needed),
-        gigabytes(free),
-        gigabytes(built)
-    )))
+    let (room, needed) = (gigabytes(room), gigabytes(needed));
+    Err(format!("all steps need about {needed}, and there are {room}, builds included: {hint}"))
 }
 
 /// After a step: in a lean run removes what it built and no later step uses; one line says what there is.
-pub(crate) fn end_step(project: &Project) {
+pub(crate) fn end_step(project: &Project, next: Option<&Step>) {
     let before = built(project);
     let mut line = format!("disk: builds take {}", gigabytes(before));
     if project.builds == Builds::Removed {
         remove_builds(project);
+        if !next.is_some_and(|step| step.runs_again) {
+            remove_programs(project);
+        }
         line.push_str(&format!(", {} of it removed", gigabytes(before.saturating_sub(built(project)))));
     }
     if let Some(free) = free(project) {
@@ -68,17 +73,19 @@ pub(crate) fn end_step(project: &Project) {
     println!("{line}");
 }
 
-/// What one step alone builds, and the programs of all, which are soon linked again.
+/// What one step alone builds.
 fn remove_builds(project: &Project) {
     let target = &project.metadata.target_directory;
-    for folder in ["doc", "loom", "bench", "debug/incremental"] {
+    for folder in ["doc", "debug/incremental"] {
         remove_folder(&target.join(folder));
+    }
+    if let Ok(host) = project.host() {
+        remove_folder(&target.join(host));
     }
     // The inputs that were found are no build.
     entries(&fuzz_target(project))
         .filter(|entry| !entry.ends_with("found"))
         .for_each(|entry| remove_folder(&entry));
-    remove_programs(project);
 }
 
 /// Between the parts of a step that builds many programs.
@@ -173,14 +180,12 @@ mod tests {
 
     #[test]
     fn too_little_room_is_told_before_anything_is_built() {
-        assert!(enough(LEAN_RUN, 0, Builds::Removed).is_ok());
-        assert!(enough(1, LEAN_RUN, Builds::Removed).is_ok(), "what is built need not be built again");
-        let Err(Stop::Failed(why)) = enough(3_000_000_000, 100_000_000, Builds::Removed) else {
-            panic!("enough")
-        };
-        assert!(why.contains("3.0 GB free") && why.contains("0.1 GB of builds"), "{why}");
-        let Err(Stop::Failed(why)) = enough(LEAN_RUN, 0, Builds::Kept) else { panic!("enough") };
-        assert!(why.contains("--lean"), "{why}");
+        assert_eq!(enough(LEAN_RUN, Builds::Removed), Ok(()));
+        assert_eq!(enough(WHOLE_RUN, Builds::Kept), Ok(()));
+        let why = enough(3_000_000_000, Builds::Removed).unwrap_err();
+        assert!(why.contains("4.0 GB") && why.contains("3.0 GB") && !why.contains("--lean"), "{why}");
+        let why = enough(LEAN_RUN, Builds::Kept).unwrap_err();
+        assert!(why.contains("12.0 GB") && why.contains("--lean"), "{why}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! `cargo xtask fuzz`: builds the fuzz targets with libFuzzer and runs them for a while each. On the stable toolchain: the
 //! instrumentation is LLVM's, asked for by flags that every rustc takes; no sanitizer, which would need a nightly one.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -36,7 +38,7 @@ pub(crate) fn step(project: &Project) -> Result<(), Stop> {
     run(project, None, Aim::Search { seconds: SECONDS_OF_THE_STEP })
 }
 
-/// Runs the target of that name, or all of them, one after the other.
+/// Runs the target of that name, or all of them.
 pub(crate) fn run(project: &Project, only: Option<&str>, aim: Aim) -> Result<(), Stop> {
     if cfg!(windows) {
         return Err(Stop::without("libFuzzer for Rust on Windows", "Linux or macOS"));
@@ -62,21 +64,24 @@ pub(crate) fn run(project: &Project, only: Option<&str>, aim: Aim) -> Result<(),
 fn build(project: &Project) -> Result<(), Stop> {
     let cargo = project.cargo().args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml", "--bins"]);
     // With a target named, the flags are not for build scripts and macros, which are no part of what is looked at.
-    cargo.args(["--target", &host(project)?]).env("RUSTFLAGS", INSTRUMENTATION).run()
-}
-
-fn host(project: &Project) -> Result<String, Stop> {
-    let version = project.cmd("rustc").arg("-vV").output()?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned);
-    host.ok_or_else(|| Stop::failed("rustc -vV does not say for which machine it builds"))
+    cargo.args(["--target", &project.host()?]).env("RUSTFLAGS", INSTRUMENTATION).run()
 }
 
 fn search(project: &Project, targets: &[&Target], seconds: u64) -> Result<(), Stop> {
     let (mut table, mut findings) = (Figures::HEAD.to_owned(), Vec::new());
-    for target in targets {
-        let (figures, finding) = target.search(project, seconds)?;
-        table.push_str(&format!("\n{figures}"));
-        findings.extend(finding);
+    // As many at a time as there are processors: each takes one.
+    let at_a_time = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    for group in targets.chunks(at_a_time) {
+        let results = std::thread::scope(|scope| {
+            let searches: Vec<_> =
+                group.iter().map(|target| scope.spawn(|| target.search(project, seconds))).collect();
+            searches.into_iter().map(ScopedJoinHandle::join).collect::<Vec<_>>()
+        });
+        for result in results {
+            let (figures, finding) = result.map_err(|_| Stop::failed("a search panicked"))??;
+            table.push_str(&format!("\n{figures}"));
+            findings.extend(finding);
+        }
     }
     println!("\n{table}");
     match findings.as_slice() {
@@ -104,7 +109,7 @@ impl Target {
         let json = cmd.args(["--no-deps", "--format-version", "1"]).output()?;
         let (names, target_directory) =
             binaries(&json).ok_or_else(|| Stop::failed("cannot read what `cargo metadata` says of fuzz"))?;
-        let binaries = target_directory.join(host(project)?).join("release");
+        let binaries = target_directory.join(project.host()?).join("release");
         let fuzz = project.root.join("fuzz");
         Ok(names
             .into_iter()

@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::command::{Cmd, is_installed};
 use crate::outcome::Stop;
 use crate::project::Project;
+use crate::steps::every_test;
 
 const NODE: u32 = 20;
 const START: Duration = Duration::from_secs(30);
@@ -32,10 +33,7 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<(), Stop> {
     let folder = project.root.join("tests/interop");
     check_node()?;
     install(&folder)?;
-    let test = |last: &[&str]| {
-        let cmd = project.cargo().args(["test", "-p", "jeton-tests", "--test", "interop"]);
-        cmd.args(last.iter().copied())
-    };
+    let test = |last: &[&str]| every_test(project).args(["--test", "interop"]).args(last.iter().copied());
     // Compiled before the server starts, so that a mistake in the tests is told as such.
     test(&["--no-run"]).run()?;
 

@@ -13,6 +13,8 @@ pub(crate) struct Package {
     pub(crate) rust_version: Option<String>,
     /// Its features without `default`, in alphabetical order.
     pub(crate) features: Vec<String>,
+    /// Its integration tests.
+    pub(crate) tests: Vec<String>,
     pub(crate) is_member: bool,
     pub(crate) folder: PathBuf,
 }
@@ -67,11 +69,13 @@ impl Package {
         let features = package["features"].as_object()?;
         let mut features: Vec<String> = features.keys().filter(|name| *name != "default").cloned().collect();
         features.sort();
+        let tests = package["targets"].as_array()?.iter().filter(|target| target["kind"][0] == "test");
         Some(Self {
             name: package["name"].as_str()?.to_owned(),
             version: package["version"].as_str()?.to_owned(),
             rust_version: package["rust_version"].as_str().map(str::to_owned),
             features,
+            tests: tests.filter_map(|target| target["name"].as_str().map(str::to_owned)).collect(),
             is_member: members.contains(&package["id"]),
             folder: manifest.parent()?.to_owned(),
         })
@@ -109,13 +113,14 @@ mod tests {
         "packages": [
             {"id": "a", "name": "jeton-client", "version": "0.1.0", "rust_version": "1.89",
              "manifest_path": "/x/crates/client/Cargo.toml",
-             "features": {"default": ["rustls"], "rustls": [], "native-tls": [], "json": []}},
+             "features": {"default": ["rustls"], "rustls": [], "native-tls": [], "json": []},
+             "targets": [{"kind": ["lib"], "name": "client"}, {"kind": ["test"], "name": "terminal"}]},
             {"id": "b", "name": "jeton-models", "version": "0.1.0", "rust_version": "1.89",
-             "manifest_path": "/x/crates/models/Cargo.toml", "features": {}},
+             "manifest_path": "/x/crates/models/Cargo.toml", "features": {}, "targets": []},
             {"id": "t", "name": "xtask", "version": "0.1.0", "rust_version": "1.89",
-             "manifest_path": "/x/xtask/Cargo.toml", "features": {"own": []}},
+             "manifest_path": "/x/xtask/Cargo.toml", "features": {"own": []}, "targets": []},
             {"id": "c", "name": "serde", "version": "1.0.0", "rust_version": null,
-             "manifest_path": "/registry/crates/serde/Cargo.toml", "features": {"derive": []}}
+             "manifest_path": "/registry/crates/serde/Cargo.toml", "features": {"derive": []}, "targets": []}
         ],
         "workspace_members": ["a", "b", "t"],
         "target_directory": "/x/target"
@@ -128,6 +133,7 @@ mod tests {
         assert_eq!(names, ["jeton-client", "jeton-models"]);
         assert!(metadata.member("serde").is_none());
         assert!(metadata.member("xtask").is_some());
+        assert_eq!(metadata.member("jeton-client").unwrap().tests, ["terminal"]);
     }
 
     #[test]

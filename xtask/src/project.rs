@@ -38,6 +38,13 @@ impl Project {
         self.cmd(&cargo())
     }
 
+    /// What this machine is called as a target of rustc.
+    pub(crate) fn host(&self) -> Result<String, Stop> {
+        let version = self.cmd("rustc").arg("-vV").output()?;
+        let host = version.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_owned);
+        host.ok_or_else(|| Stop::failed("rustc -vV does not say for which machine it builds"))
+    }
+
     /// A folder below the target folder for what xtask makes.
     pub(crate) fn scratch(&self, name: &str) -> Result<PathBuf, Stop> {
         let folder = self.metadata.target_directory.join("xtask").join(name);

@@ -32,7 +32,7 @@ pub(crate) fn run(project: &Project, only: &[String]) -> Result<(), Stop> {
             Err(Stop::Skipped(why)) => println!("--- {} skipped: {why}", step.name),
             Err(Stop::Failed(why)) => println!("--- {} {why}", step.name),
         }
-        disk::end_step(project);
+        disk::end_step(project, steps.get(index + 1).copied());
         results.push((*step, ended, took));
     }
     sum_up(&results)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::command::Cmd;
 use crate::outcome::Stop;
 use crate::project::Project;
 
@@ -27,8 +28,14 @@ pub(crate) fn doc(project: &Project) -> Result<(), Stop> {
 
 /// With every feature; the steps `features` and `features-test` see to the other combinations.
 pub(crate) fn test(project: &Project) -> Result<(), Stop> {
+    every_test(project).arg("--no-fail-fast").run()
+}
+
+/// `cargo test` of the workspace with every feature. Whoever runs a few of these tests again, with something that not
+/// every machine has, selects the same way, and has nothing to build.
+pub(crate) fn every_test(project: &Project) -> Cmd {
     let features = project.metadata.all_features(NEEDS_MORE_THAN_RUST);
-    project.cargo().args(["test", "--workspace", "--no-fail-fast", "--features"]).arg(features).run()
+    project.cargo().args(["test", "--workspace", "--features"]).arg(features)
 }
 
 pub(crate) fn quickstart(project: &Project) -> Result<(), Stop> {

@@ -4,6 +4,8 @@ use crate::command::is_installed;
 use crate::outcome::Stop;
 use crate::project::Project;
 
+use super::code::every_test;
+
 /// They are ignored by `cargo test`, so that a machine with only Rust passes that.
 pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     if !cfg!(target_os = "linux") {
@@ -15,8 +17,8 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
             return Err(Stop::without(tool, "D-Bus and gnome-keyring (Debian: dbus gnome-keyring)"));
         }
     }
-    let features = project.metadata.member("jeton-storage").map(|storage| storage.features.join(","));
-    let features = features.ok_or_else(|| Stop::failed("jeton-storage is not in the workspace"))?;
-    let cmd = project.cargo().args(["test", "-p", "jeton-storage", "--features", &features, "--tests"]);
-    cmd.args(["--", "--ignored"]).run()
+    let storage = project.metadata.member("jeton-storage");
+    let storage = storage.ok_or_else(|| Stop::failed("jeton-storage is not in the workspace"))?;
+    let tests = storage.tests.iter().flat_map(|name| ["--test", name]);
+    every_test(project).args(tests).args(["--", "--ignored"]).run()
 }

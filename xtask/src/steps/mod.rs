@@ -8,6 +8,8 @@ mod keychain;
 mod loom;
 mod sources;
 
+pub(crate) use code::every_test;
+
 use crate::outcome::Stop;
 use crate::project::Project;
 use crate::{bench, fuzz, header, interop};
@@ -18,13 +20,21 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
     pub(crate) run: fn(&Project) -> Result<(), Stop>,
+    /// Whether it runs programs again that the step before it has built.
+    pub(crate) runs_again: bool,
 }
 
 const fn step(name: &'static str, what: &'static str, run: fn(&Project) -> Result<(), Stop>) -> Step {
-    Step { name, what, run }
+    Step { name, what, run, runs_again: false }
 }
 
-/// All steps in the order in which they run.
+impl Step {
+    const fn runs_again(self) -> Self {
+        Self { runs_again: true, ..self }
+    }
+}
+
+/// All steps in the order in which they run. Those that use the same builds stand together.
 pub(crate) const STEPS: &[Step] = &[
     step("source-scan", "house rules that no compiler checks (needs git)", sources::scan),
     step("fmt", "the code is formatted", code::fmt),
@@ -39,9 +49,13 @@ pub(crate) const STEPS: &[Step] = &[
     step("clippy", "no warnings, with every feature but native-tls", code::clippy),
     step("doc", "the documentation builds without warnings", code::doc),
     step("test", "every test and doctest of the workspace", code::test),
-    step("loom", "the concurrent core of a session, in every order of its threads", loom::models),
-    step("fuzz", "every fuzz target for a few seconds (needs a C++ compiler)", fuzz::step),
-    step("bench", "every benchmark runs and gives the right results; nothing is timed", bench::step),
+    step(
+        "keychain",
+        "logins in a real keychain, which is also restarted, locked and killed (on Linux needs gnome-keyring)",
+        keychain::test,
+    )
+    .runs_again(),
+    step("interop", "jeton at a real authorization server (needs Node 20 or newer)", interop::step).runs_again(),
     step("quickstart", "the README's first command", code::quickstart),
     step("features", "each library alone: clippy with each feature alone and with none", features::clippy),
     step(
@@ -51,11 +65,6 @@ pub(crate) const STEPS: &[Step] = &[
     ),
     step("native-tls", "the feature native-tls (on Linux needs OpenSSL's headers)", features::native_tls),
     step(
-        "keychain",
-        "logins in a real keychain, which is also restarted, locked and killed (on Linux needs gnome-keyring)",
-        keychain::test,
-    ),
-    step(
         "header-compiles",
         "the header alone and twice as C and C++ (needs gcc or clang)",
         c_abi::header_compiles,
@@ -64,5 +73,7 @@ pub(crate) const STEPS: &[Step] = &[
     step("smoke-c", "a C program uses the library (needs gcc or clang)", c_abi::smoke_c),
     step("smoke-cpp", "a C++ program uses the library (needs g++ or clang++)", c_abi::smoke_cpp),
     step("smoke-go", "the Go package uses the library (needs Go and a C compiler)", c_abi::smoke_go),
-    step("interop", "jeton at a real authorization server (needs Node 20 or newer)", interop::step),
+    step("loom", "the concurrent core of a session, in every order of its threads", loom::models),
+    step("bench", "every benchmark runs and gives the right results; nothing is timed", bench::step),
+    step("fuzz", "every fuzz target for a few seconds (needs a C++ compiler)", fuzz::step),
 ];
