@@ -49,6 +49,13 @@ impl Backoff {
         Self { failures, began_ms: now_ms, until_ms, spared_until_ms, asked_until_ms, error }
     }
 
+    /// The token that expires then, if that is the one to spare, is dead already.
+    pub(crate) fn spare_no_longer(&mut self, expires_at_ms: u64) {
+        if self.spared_until_ms == expires_at_ms {
+            self.spared_until_ms = 0;
+        }
+    }
+
     /// The error to give instead of a try, if it is too early for one.
     pub(crate) fn too_early(&self, now_ms: u64, urgency: Urgency) -> Option<Error> {
         let until_ms = match urgency {

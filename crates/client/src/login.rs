@@ -76,6 +76,11 @@ impl State {
         self.backoffs.remove(&Some(target.clone()));
     }
 
+    /// The token that expires then is dead already: no request waits any more so as not to put it at risk.
+    pub(crate) fn spare_no_longer(&mut self, expires_at_ms: u64) {
+        self.backoffs.values_mut().for_each(|backoff| backoff.spare_no_longer(expires_at_ms));
+    }
+
     /// The login is another one now: what the server said of the old one does not count.
     pub(crate) fn begin_anew(&mut self) {
         self.backoffs.clear();
@@ -198,6 +203,12 @@ impl Login {
     pub(crate) fn clear_slots(&self) {
         let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         slots.iter().filter_map(Weak::upgrade).for_each(|slot| slot.clear());
+    }
+
+    /// Forgets that very token wherever it is cached.
+    pub(crate) fn forget_token(&self, token: &Secret) {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.iter().filter_map(Weak::upgrade).for_each(|slot| slot.forget(token));
     }
 
     /// A stored token as a caller gets it.

@@ -21,7 +21,7 @@ use crate::exchange::{Verdict, verdict_of};
 use crate::login::{Login, revision};
 use crate::slot::{Flight, Flying, Joined, Slot, landed_or};
 use crate::sync::watch;
-use crate::transaction::{self, Need, apply, not_saved};
+use crate::transaction::{self, Need, Newest, apply, not_saved};
 use crate::{AccessToken, AuthenticatedRequest, CachedToken, Error};
 
 /// How long a refresh may take before those whose token still lives have that one, and no longer wait.
@@ -534,6 +534,47 @@ impl Session {
         self.detached(async move { Ok(login.client.introspect(token.secret()).await?) }).await
     }
 
+    /// Revokes the session's access token at the server (RFC 7009) and forgets it, here and in the store, so that the next
+    /// [`token`](Self::token) is another one. The login stays: [`log_out`](Self::log_out) is what ends it. For a token that has
+    /// been shown to somebody, or is not needed any more and lives for long.
+    ///
+    /// What is revoked is the token in this session's cache, or else the one in the store; if there is none, there is nothing to
+    /// do. Tokens for other resources or scopes stay, and so does a newer one that another process has got meanwhile. A process
+    /// that has the revoked token in its cache hears of it from a resource server's 401.
+    ///
+    /// Mind what the server does beyond that. It may revoke the refresh token along with the access token (RFC 7009 §2.1): then
+    /// the next refresh is refused, the login ends, and somebody has to log in again. It may also refuse
+    /// (`unsupported_token_type`, RFC 7009 §2.2.1). And a resource server that does not ask it, but believes what is written in
+    /// the token, takes the token until it expires.
+    ///
+    /// Without a refresh token, and with a grant that needs a person, the next [`token`](Self::token) is
+    /// [`Error::LoginRequired`].
+    ///
+    /// ```
+    /// # use jeton_client::{Client, ClientCredentials};
+    /// # let server = jeton_devserver::DevServer::start()?;
+    /// # let (issuer, (id, secret)) = (server.issuer(), jeton_devserver::DevServer::SERVICE_CLIENT);
+    /// # let client = Client::builder(id).issuer(issuer).client_secret(secret).grant(ClientCredentials).build()?;
+    /// # let session = client.session();
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let token = session.token().await?;
+    /// session.revoke().await?;
+    /// assert_ne!(session.token().await?.secret(), token.secret());
+    /// # Ok::<(), jeton_client::Error>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be read or its lease not be had; nothing was sent. [`Error::Grant`] if the server
+    /// names no revocation endpoint, refuses or does not answer: the token may live on, and stays in use. That a revoked token
+    /// could not be removed from the store is no error: see [`persist_error`](Self::persist_error).
+    pub async fn revoke(&self) -> Result<(), Error> {
+        let (login, slot) = (self.login().clone(), self.slot.clone());
+        // The one in use now, and not one that a refresh under way may bring.
+        let in_use = slot.cached();
+        self.detached(async move { revoke_token(&login, &slot, in_use).await }).await
+    }
+
     // ----- Authenticated requests --------------------------------------------------------------------------------------
 
     /// A GET request with the access token. See [`request`](Self::request).
@@ -712,6 +753,48 @@ fn begin_login(login: &Login, slot: &Slot, token: AccessToken) -> Result<AccessT
     }
     login.emit(EventKind::LoggedIn);
     Ok(token)
+}
+
+/// Revokes the access token in use, or else the stored one, and forgets it. The lease is held all the while, so that nobody
+/// refreshes with a record that is about to be written.
+async fn revoke_token(login: &Arc<Login>, slot: &Slot, in_use: Option<AccessToken>) -> Result<(), Error> {
+    let client = &login.client;
+    let mut lease = client.store.lease(&login.key, client.lease_timeout).await?;
+    let Newest { record, stored } = match transaction::newest(login, &mut *lease).await {
+        // There is nothing to be removed from it, and a new login will replace it.
+        Err(Error::Store(error)) if matches!(*error, StoreError::Damaged { .. }) => Newest::default(),
+        newest => newest?,
+    };
+    let now_ms = client.now_ms();
+    let in_use = in_use.filter(|token| token.lives(now_ms, Duration::ZERO));
+    let in_use = in_use.map(|token| (token.secret().clone(), token.expires_at_ms()));
+    let in_store = || {
+        let token = record.as_ref().filter(|record| record.is_live())?.token(&slot.target)?;
+        Some((token.access_token.clone(), token.expires_at_ms))
+    };
+    let chosen = in_use.or_else(in_store).filter(|(token, _)| !token.is_empty());
+    let Some((token, expires_at_ms)) = chosen else { return Ok(()) };
+    client.revoke_access_token(&token).await?;
+
+    // No refresh is held back any more so as not to put this token at risk.
+    if let Some(expires_at_ms) = expires_at_ms {
+        login.state().spare_no_longer(expires_at_ms);
+    }
+    if let Some(mut record) =
+        record.filter(|record| record.tokens.iter().any(|own| own.access_token == token))
+    {
+        record.tokens.retain(|own| own.access_token != token);
+        if let Some(hold) = record.refresh_hold.as_mut().filter(|hold| hold.spared_until_ms == expires_at_ms)
+        {
+            hold.spared_until_ms = None;
+        }
+        // Not another generation: what somebody else could not store yet is no older for this.
+        record.updated_at_ms = now_ms;
+        transaction::save(login, &mut *lease, record, stored).await;
+    }
+    // After the store: whoever reads it from now on finds nothing to put into the cache again.
+    login.forget_token(&token);
+    Ok(())
 }
 
 /// What a new login replaces. A damaged record has been set aside by the store and is no obstacle.

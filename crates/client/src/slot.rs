@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use jeton_models::Secret;
 use jeton_storage::TokenTarget;
 
 use crate::sync::{Mutex, MutexGuard, TokenCell, watch};
@@ -48,6 +49,15 @@ impl Slot {
 
     pub(crate) fn clear(&self) {
         self.change(None);
+    }
+
+    /// Forgets that very token. Whoever has just read it from the store does not put it back.
+    pub(crate) fn forget(&self, token: &Secret) {
+        let mut changes = self.changes();
+        *changes += 1;
+        if self.cached_ref().is_some_and(|cached| cached.secret() == token) {
+            self.cached.store(None);
+        }
     }
 
     fn change(&self, token: Option<&AccessToken>) {

@@ -93,9 +93,10 @@ enum Turn {
 }
 
 /// What is known under the lease: the newest record, and which state of it the store has.
-struct Newest {
-    record: Option<LoginRecord>,
-    stored: Revision,
+#[derive(Default)]
+pub(crate) struct Newest {
+    pub(crate) record: Option<LoginRecord>,
+    pub(crate) stored: Revision,
 }
 
 struct Transaction<'a> {
@@ -548,7 +549,7 @@ fn forget_refresh_token(record: &mut LoginRecord) {
 }
 
 /// The record under the lease. One that this process could not save yet is newer, and tried again.
-async fn newest(login: &Arc<Login>, lease: &mut dyn TokenLease) -> Result<Newest, Error> {
+pub(crate) async fn newest(login: &Arc<Login>, lease: &mut dyn TokenLease) -> Result<Newest, Error> {
     let record = lease.load().await?;
     let stored = record.as_ref().map(revision);
     // If somebody logged in, refreshed or logged out meanwhile, theirs counts.

@@ -233,6 +233,14 @@ impl Session {
         self.run(|session| async move { session.introspect().await })
     }
 
+    /// Revokes the session's access token at the server (RFC 7009) and forgets it; the login stays.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::revoke`](crate::Session::revoke).
+    pub fn revoke(&self) -> Result<(), Error> {
+        self.run(|session| async move { session.revoke().await })
+    }
+
     /// Tells the session that a resource server rejected this very token, for programs that send requests themselves. See
     /// [`jeton::Session::reject`](crate::Session::reject).
     pub fn reject(&self, token: &AccessToken) -> bool {

@@ -66,7 +66,7 @@ fn answers_to_another_http_client_are_judged() {
 }
 
 #[test]
-fn the_server_is_asked_about_the_token() {
+fn the_server_is_asked_about_the_token_and_told_to_forget_it() {
     let server = DevServer::start().unwrap();
     let session = client(&server).session();
     let introspection = session.introspect().unwrap();
@@ -74,6 +74,10 @@ fn the_server_is_asked_about_the_token() {
         (introspection.active, introspection.client_id.as_deref()),
         (true, Some(DevServer::SERVICE_CLIENT.0))
     );
+    let revoked = session.token().unwrap();
+    session.revoke().unwrap();
+    assert!(!server.is_access_token_live(revoked.secret().expose()));
+    assert_ne!(session.token().unwrap().secret(), revoked.secret());
     server.revoke_access_tokens();
     assert!(!session.introspect().unwrap().active);
 }
