@@ -518,7 +518,7 @@ private:
     std::shared_ptr<const std::string> what_;
 };
 #else
-/// Called with the error before `value()` of a failed result ends the program; it may end it itself, or leave by longjmp.
+/// Called with the error before `value()` of a failed result ends the program itself, unless the handler ends it.
 using failure_handler = void (*)(const error &);
 namespace detail {
 inline std::atomic<failure_handler> &current_failure_handler() noexcept
@@ -778,6 +778,7 @@ struct callback_of final : callback<Args...> {
 template <class... Args, class Callable>
 std::shared_ptr<callback<Args...>> share(Callable &&callable)
 {
+    static_assert(std::is_invocable_v<std::decay_t<Callable> &, Args...>, "the callback does not take what it is given");
     return std::make_shared<callback_of<std::decay_t<Callable>, Args...>>(
         std::in_place, std::forward<Callable>(callable));
 }
