@@ -12,6 +12,7 @@
 #ifndef JETON_H
 #define JETON_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 // The version of this header. The version of the library that is loaded: jeton_version().
@@ -23,9 +24,523 @@
 #define JETON_VERSION_NUMBER 0x000100
 
 
+// Something went wrong, and the program should know.
+#define JETON_LOG_ERROR 1
+
+// Something is not as it should be, and jeton went on.
+#define JETON_LOG_WARN 2
+
+// What happens seldom.
+#define JETON_LOG_INFO 3
+
+// What happens at each request.
+#define JETON_LOG_DEBUG 4
+
+// Everything.
+#define JETON_LOG_TRACE 5
+
+/* ---- Statuses: what every function that can fail returns ---- */
+
+// The call did what it was asked for.
+#define JETON_OK 0
+
+// An argument is wrong: NULL where a value is needed, invalid UTF-8, a wrong `struct_size`, an option that is not
+// known or takes another type, a pending login that was used before, a call from where it is not allowed.
+#define JETON_ERROR_INVALID_ARGUMENT 1
+
+// The configuration cannot work; the message says what to set.
+#define JETON_ERROR_CONFIGURATION 2
+
+// There is no login to use, and a person has to log in: call jeton_session_log_in.
+#define JETON_ERROR_LOGIN_REQUIRED 3
+
+// Ended by jeton_cancel_cancel, or the person or the program gave up the login.
+#define JETON_ERROR_CANCELLED 4
+
+// No answer came from the authorization server.
+#define JETON_ERROR_NETWORK 5
+
+// The authorization server answered an OAuth error, in an answer or in a redirect: jeton_error_oauth_code.
+#define JETON_ERROR_OAUTH 6
+
+// The authorization server's answer cannot be used.
+#define JETON_ERROR_ANSWER 7
+
+// The store of logins failed: locked, full, damaged, not permitted, in use.
+#define JETON_ERROR_STORE 8
+
+// An earlier try failed and it is too early for the next one: jeton_error_retry_after_ms. Nothing was sent.
+#define JETON_ERROR_BACKING_OFF 9
+
+// The URL belongs to none of the client's resource servers: the token does not go there.
+#define JETON_ERROR_FOREIGN_ORIGIN 10
+
+// An authenticated request got no answer, or cannot be sent as it is.
+#define JETON_ERROR_REQUEST 11
+
+// The person could not be reached, or did not answer in time.
+#define JETON_ERROR_INTERACTION 12
+
+// A callback of the program returned an error: jeton_error_callback_result.
+#define JETON_ERROR_CALLBACK 13
+
+// This build of the library lacks the feature: jeton_has_feature.
+#define JETON_ERROR_UNSUPPORTED 14
+
+// jeton_session_cached only: there is no valid token in memory. jeton_session_token gets one.
+#define JETON_ERROR_NOT_CACHED 15
+
+// A defect of jeton: a panic was caught. Please report it.
+#define JETON_ERROR_INTERNAL 16
+
+/* ---- What to do about an error: jeton_error_recovery ---- */
+
+// Try the same call again later, after jeton_error_retry_after_ms if that is known.
+#define JETON_RECOVERY_RETRY 1
+
+// Log in (again): jeton_session_log_in.
+#define JETON_RECOVERY_LOG_IN 2
+
+// The request itself is wrong: its scope, its resource, its parameters, the arguments of the call.
+#define JETON_RECOVERY_FIX_REQUEST 3
+
+// The configuration is wrong: client identifier, secret, endpoint, redirect URI, permissions of a folder.
+#define JETON_RECOVERY_FIX_CONFIGURATION 4
+
+// There is nothing that the program could do.
+#define JETON_RECOVERY_GIVE_UP 5
+
+/* ---- Points in time and waits that are not known ---- */
+
+// What the getters for points in time (`_at_ms`) and waits (`_after_ms`) answer for "not known" or "never".
+#define JETON_NEVER (-1)
+
+/* ---- Kinds of events ---- */
+
+// Somebody logged in through this client.
+#define JETON_EVENT_LOGGED_IN 1
+
+// This process obtained a new access token.
+#define JETON_EVENT_REFRESHED 2
+
+// The server refused the refresh token for good; `message` says why. Somebody has to log in again.
+#define JETON_EVENT_LOGIN_ENDED 3
+
+// A new token could not be stored; `message` says why. It is used all the same, and stored as soon as that works; if
+// the process ends before, the login may be lost.
+#define JETON_EVENT_PERSIST_FAILED 4
+
+// Somebody logged out through this client.
+#define JETON_EVENT_LOGGED_OUT 5
+
+// The login is gone from the store: another process logged out.
+#define JETON_EVENT_LOGGED_OUT_ELSEWHERE 6
+
+/* ---- What try_lock of a store answers ---- */
+
+// The answer of a store's `try_lock` when somebody else has the lock.
+#define JETON_STORE_BUSY 1
+
+/* ---- Options: the authorization server ---- */
+
+// String: the issuer identifier of the authorization server, an HTTPS URL exactly as the server spells it. Its endpoints are
+// discovered from there at the first use (RFC 8414, OpenID Connect Discovery).
+#define JETON_OPTION_ISSUER 1
+
+// String: the URL of the token endpoint, for servers without discovery, or instead of the discovered one. So are the four
+// options that follow.
+#define JETON_OPTION_TOKEN_ENDPOINT 2
+
+// String: the URL of the authorization endpoint.
+#define JETON_OPTION_AUTHORIZATION_ENDPOINT 3
+
+// String: the URL of the device authorization endpoint (RFC 8628).
+#define JETON_OPTION_DEVICE_AUTHORIZATION_ENDPOINT 4
+
+// String: the URL of the revocation endpoint (RFC 7009).
+#define JETON_OPTION_REVOCATION_ENDPOINT 5
+
+// String: the URL of the introspection endpoint (RFC 7662).
+#define JETON_OPTION_INTROSPECTION_ENDPOINT 6
+
+// String: the server's whole metadata document, JSON of RFC 8414. Nothing is discovered then.
+#define JETON_OPTION_METADATA 7
+
+/* ---- Options: the client ---- */
+
+// String, required: the client identifier that the server gave this program.
+#define JETON_OPTION_CLIENT_ID 20
+
+// Secret: the client secret, UTF-8. A program without one is a public client.
+#define JETON_OPTION_CLIENT_SECRET 21
+
+// Number: how the client authenticates, a `JETON_AUTHENTICATION_` constant. Unless set: Basic where there is a secret, else
+// none.
+#define JETON_OPTION_CLIENT_AUTHENTICATION 22
+
+/* ---- Options: how a first token is obtained, and for what ---- */
+
+// Number: how a first token is obtained, a `JETON_GRANT_` constant. Unless set, there are jeton_session_begin_log_in and
+// jeton_session_adopt only.
+#define JETON_OPTION_GRANT 30
+
+// String: the scope to ask for, names separated by spaces.
+#define JETON_OPTION_SCOPE 31
+
+// String, may be set several times: a resource to ask for, by its identifier, an absolute URI (RFC 8707). The origin of an
+// HTTPS URL may get the token in requests, too.
+#define JETON_OPTION_RESOURCE 32
+
+// String, may be set several times: an origin that may get the token in requests, such as "https://api.example". No other
+// one ever gets it.
+#define JETON_OPTION_RESOURCE_SERVER 33
+
+// String: the person's name, for JETON_GRANT_PASSWORD.
+#define JETON_OPTION_USERNAME 34
+
+// Secret: the person's password, UTF-8, for JETON_GRANT_PASSWORD.
+#define JETON_OPTION_PASSWORD 35
+
+// String: the host of the redirect URI, for JETON_GRANT_AUTHORIZATION_CODE: "127.0.0.1" (unless set), "[::1]" or
+// "localhost". The listener is on loopback in any case.
+#define JETON_OPTION_REDIRECT_HOST 36
+
+// Number: the port of the redirect URI, 0 (any free one, unless set) to 65535.
+#define JETON_OPTION_REDIRECT_PORT 37
+
+// String: the path of the redirect URI; "/callback" unless set.
+#define JETON_OPTION_REDIRECT_PATH 38
+
+// Number, 0 or 1: PKCE in the device grant too, for servers that take it there. 0 unless set.
+#define JETON_OPTION_DEVICE_PKCE 39
+
+/* ---- Options: where logins are kept ---- */
+
+// Number: where logins are kept, a `JETON_STORE_` constant. `JETON_STORE_MEMORY` unless set.
+#define JETON_OPTION_STORE 50
+
+// String: the folder of the stores of files, and of the locks of JETON_STORE_KEYRING. Unless set, the platform's default
+// place.
+#define JETON_OPTION_STORE_FOLDER 51
+
+// String: JETON_STORE_KEYRING: the service of the keychain's entries ("jeton" unless set). JETON_STORE_AUTOMATIC, required: the
+// program's name, best under a domain of yours ("com.example.my-tool"). JETON_STORE_SEALED with neither key nor passphrase: the
+// service of the keychain's entry for the key ("jeton" unless set).
+#define JETON_OPTION_STORE_SERVICE 52
+
+// Secret: 32 random bytes that files are sealed with: JETON_STORE_SEALED and JETON_STORE_AUTOMATIC.
+#define JETON_OPTION_STORE_KEY 53
+
+// Secret: the passphrase, UTF-8, that files are sealed with: JETON_STORE_SEALED and JETON_STORE_AUTOMATIC.
+#define JETON_OPTION_STORE_PASSPHRASE 54
+
+// Number, 0 or 1: JETON_STORE_AUTOMATIC may take a file that is not encrypted where there is nothing better. 0 unless set.
+#define JETON_OPTION_STORE_ALLOW_UNENCRYPTED_FILE 55
+
+/* ---- Options: HTTP ---- */
+
+// String: the proxy, such as "http://user:password@proxy.example:8080". Unless set, what the environment or the system says.
+#define JETON_OPTION_PROXY 60
+
+// Number, 0 or 1: no proxy, whatever the environment says.
+#define JETON_OPTION_NO_PROXY 61
+
+// String, may be set several times: certificate authorities in PEM to trust beside the platform's.
+#define JETON_OPTION_CA_CERTIFICATES 62
+
+// String: the header `User-Agent`. "jeton/" and the version unless set.
+#define JETON_OPTION_USER_AGENT 63
+
+// Number, milliseconds: how long connecting may take. 10000 unless set.
+#define JETON_OPTION_CONNECT_TIMEOUT_MS 64
+
+// Number, milliseconds: how long a whole request to the authorization server may take. 30000 unless set.
+#define JETON_OPTION_REQUEST_TIMEOUT_MS 65
+
+// Number, bytes: the largest answer of the authorization server that is read. 1 MiB unless set.
+#define JETON_OPTION_MAX_BODY 66
+
+/* ---- Options: behaviour ---- */
+
+// Number, 0 or 1: what would be a warning on a token (jeton_token_warning_count) is an error. 0 unless set.
+#define JETON_OPTION_STRICT 70
+
+// Number, milliseconds: how long before its expiry a token counts as expired. 30000 unless set, and never more than a fifth of
+// the token's lifetime.
+#define JETON_OPTION_EARLY_EXPIRY_MS 71
+
+// Number, 0 or 1: refresh in the background shortly before a token in use expires, so that a busy caller never waits. For
+// long-running programs; 0 unless set.
+#define JETON_OPTION_REFRESH_AHEAD 72
+
+// Number, milliseconds: the longest wait for another process that is refreshing the same login. The request timeout and 15 s
+// unless set.
+#define JETON_OPTION_LEASE_TIMEOUT_MS 73
+
+// Number, milliseconds: the longest wait of jeton_session_close and of the last jeton_session_free of a login for a refresh
+// under way. 10000 unless set.
+#define JETON_OPTION_CLOSE_TIMEOUT_MS 74
+
+// Number, milliseconds: how long a person may take for a login by authorization code. 300000 unless set.
+#define JETON_OPTION_LOGIN_TIMEOUT_MS 75
+
+/* ---- Values of JETON_OPTION_CLIENT_AUTHENTICATION ---- */
+
+// `client_secret_basic` (RFC 6749 §2.3.1): the default where there is a secret.
+#define JETON_AUTHENTICATION_BASIC 1
+
+// `client_secret_post` (RFC 6749 §2.3.1): the secret in the body, for servers that insist.
+#define JETON_AUTHENTICATION_POST 2
+
+// A public client, which has no secret.
+#define JETON_AUTHENTICATION_NONE 3
+
+/* ---- Values of JETON_OPTION_GRANT ---- */
+
+// A person logs in with a browser, and the answer comes to a listener on loopback (RFC 6749 §4.1, RFC 8252, PKCE).
+#define JETON_GRANT_AUTHORIZATION_CODE 1
+
+// A person enters a code on another device (RFC 8628). Needs jeton_config_set_interaction with `show_device_code`.
+#define JETON_GRANT_DEVICE_CODE 2
+
+// The program itself is who logs in (RFC 6749 §4.4). No person is needed: jeton_session_token does all.
+#define JETON_GRANT_CLIENT_CREDENTIALS 3
+
+// The program knows a person's name and password (RFC 6749 §4.3). RFC 9700 §2.4 forbids it: for servers that offer nothing else.
+#define JETON_GRANT_PASSWORD 4
+
+/* ---- Values of JETON_OPTION_STORE ---- */
+
+// In memory: gone when the process ends. The default.
+#define JETON_STORE_MEMORY 1
+
+// A plain file per login, which only the user can read.
+#define JETON_STORE_FILE 2
+
+// An encrypted file per login: with JETON_OPTION_STORE_KEY, JETON_OPTION_STORE_PASSPHRASE, or else a key that is kept in the
+// operating system's keychain.
+#define JETON_STORE_SEALED 3
+
+// The operating system's keychain.
+#define JETON_STORE_KEYRING 4
+
+// The keychain; where there is none, sealed files if key or passphrase are set; else a plain file if that is allowed. Once a
+// login is stored, always the same one.
+#define JETON_STORE_AUTOMATIC 5
+
+/* ---- Kinds of requests: jeton_config_add_parameter ---- */
+
+// Extra parameters of authorization requests: the URL that the browser opens.
+#define JETON_REQUEST_AUTHORIZATION 1
+
+// Extra parameters of token requests other than refreshes.
+#define JETON_REQUEST_TOKEN 2
+
+// Extra parameters of refresh requests.
+#define JETON_REQUEST_REFRESH 3
+
+// Extra parameters of device authorization requests.
+#define JETON_REQUEST_DEVICE_AUTHORIZATION 4
+
+// The accounts that jeton_client_accounts found, in alphabetical order.
+//
+// Ownership: free it with jeton_accounts_free.
+//
+// Threads: does not change; any thread.
+typedef struct jeton_accounts jeton_accounts;
+
+// Ends the blocking calls that were given it: those under way, and any that follow. One handle may be given to any number of
+// calls, on any threads. It does not go back: make another one for calls to come.
+//
+// Ownership: free it with jeton_cancel_free. That may be done while calls run: they hold on to what they need, and then
+// nothing cancels them any more.
+//
+// Threads: any thread, several at once.
+typedef struct jeton_cancel jeton_cancel;
+
+// One client at one authorization server, with any number of logins.
+//
+// Ownership: jeton_client_new makes one, jeton_client_free frees it. Sessions that were made from it go on working.
+//
+// Threads: any thread, several at once.
+typedef struct jeton_client jeton_client;
+
+// The configuration of clients: options, callbacks, a store. jeton_client_new checks it as a whole.
+//
+// Ownership: jeton_config_new makes one, jeton_config_free frees it, which may be done as soon as the clients are made. What
+// is set is copied, and secrets are wiped when it is freed.
+//
+// Threads: one thread at a time.
+typedef struct jeton_config jeton_config;
+
+// Why a call failed: what a function hands out through its last argument, `jeton_error **error`.
+//
+// That argument may be NULL for whoever does not want to know. Otherwise the call sets `*error` to NULL before
+// anything else, and to a handle if it fails; free that with jeton_error_free. A handle that `*error` held before is
+// not freed by the call.
+//
+// Threads: does not change; any thread.
+typedef struct jeton_error jeton_error;
+
+// A request that will carry the session's access token: made by jeton_session_request, sent by jeton_request_send as often as
+// wanted, freed by jeton_request_free.
+//
+// The token goes to the client's resource servers (`JETON_OPTION_RESOURCE_SERVER`) and nowhere else. If one of them rejects it
+// (401 `invalid_token`), jeton gets another one and sends the request once more. Redirects are followed; one to another origin goes on
+// without the token.
+//
+// Threads: one at a time.
+typedef struct jeton_request jeton_request;
+
+// What a resource server answered: made by jeton_request_send, freed by jeton_response_free. What the getters give is borrowed
+// from it.
+//
+// Threads: does not change; any thread.
+typedef struct jeton_response jeton_response;
+
+// One login of a client, kept valid: shared by threads, by processes that use the same store, and by later runs.
+//
+// Ownership: free it with jeton_session_free.
+//
+// Threads: any thread, several at once.
+typedef struct jeton_session jeton_session;
+
+// Where a store's callback writes to: lent to it for the call.
+//
+// Threads: the thread of the callback only.
+typedef struct jeton_sink jeton_sink;
+
+// A valid access token, as it was when it was asked for. It knows no refresh token.
+//
+// Ownership: each one that a call hands out is to be freed once with jeton_token_free, also where two calls hand out the same
+// pointer: the handle counts. What it lends (strings) lives until it is freed; then it is wiped.
+//
+// Threads: does not change; any thread, several at once.
+typedef struct jeton_token jeton_token;
+
+// Is told what the library logs: `level` is one of the `JETON_LOG_` constants, `target` the part of the library that speaks,
+// `message` the text, which shows no secrets. Both strings are lent for the call.
+//
+// Runs on a thread of jeton's, one call at a time. It may take long (then messages are dropped and counted) and may call jeton.
+// It must return in the ordinary way: no exception, no longjmp.
+typedef void (*jeton_log_callback)(void *userdata,
+                                   int32_t level,
+                                   const char *target,
+                                   const char *message);
+
+// What to show for a login with a device code (RFC 8628 §3.3).
+//
+// Ownership: lent to the callback for the call, with its strings.
+typedef struct jeton_device_prompt {
+  // The size of this struct in the library that calls: read no member beyond it.
+  size_t struct_size;
+  // The code that the person types. Never NULL.
+  const char *user_code;
+  // Where the person types it: an HTTPS URL, or one on loopback. Never NULL.
+  const char *verification_uri;
+  // The same with the code in it, for a link or a QR code; NULL if the server gave none.
+  const char *verification_uri_complete;
+  // When the code stops working: Unix time in milliseconds.
+  int64_t expires_at_ms;
+} jeton_device_prompt;
+
+// How the program reaches the person who logs in: for jeton_config_set_interaction. Members may be NULL.
+//
+// The callbacks run on threads of jeton's. They may take long, block, and call any function of jeton, also ones that block.
+// Those of different logins may run at the same time, and so may `login_ended` while `show_device_code` has not returned.
+// They must return in the ordinary way: no exception, no longjmp.
+//
+// Each but `login_ended` returns 0, or anything else to end the login with `JETON_ERROR_CALLBACK`; then
+// jeton_error_callback_result tells what was returned. A login that ended or was cancelled waits for no callback.
+typedef struct jeton_interaction {
+  // sizeof(jeton_interaction).
+  size_t struct_size;
+  // Handed to each callback.
+  void *userdata;
+  // Brings the person to the authorization URL: opens a browser, or shows the URL. It holds a secret of this login
+  // (`state`): do not log it. NULL: the system's browser is opened.
+  int32_t (*open_url)(void *userdata, const char *url);
+  // Shows where to enter which code. jeton asks the server meanwhile whether that has happened, whether this has returned or
+  // not. NULL: the device grant fails with `JETON_ERROR_INTERACTION`.
+  int32_t (*show_device_code)(void *userdata, const jeton_device_prompt *prompt);
+  // Called about once a second while the server waits for the person, for a countdown: `remaining_ms` milliseconds are
+  // left. Left out as long as an earlier call of it has not returned. NULL: nothing.
+  int32_t (*device_code_pending)(void *userdata, int64_t remaining_ms);
+  // Called once when a login that was shown to the person is over, unless it was cancelled: `status` is `JETON_OK` if there is
+  // a token, `JETON_ERROR_OAUTH` if the person or the server said no, `JETON_ERROR_INTERACTION` for anything else (what
+  // exactly, the call that logged in tells). `message`: for people, "" for success; lent for the call. NULL: nothing.
+  void (*login_ended)(void *userdata, int32_t status, const char *message);
+  // Called once, on any thread, when the last callback has ended and configuration, clients and sessions are gone. May be NULL.
+  void (*destroy)(void *userdata);
+} jeton_interaction;
+
+// Something that happened to a login.
+//
+// Ownership: lent to the callback for the call, with its strings.
+typedef struct jeton_event {
+  // The size of this struct in the library that calls: read no member beyond it.
+  size_t struct_size;
+  // What happened: one of the `JETON_EVENT_` constants. Pass over those that are not known; later versions have more.
+  int32_t kind;
+  // The account of the login. Never NULL.
+  const char *account;
+  // Why the login ended, or why it could not be stored; "" otherwise. For people; shows no secret. Never NULL.
+  const char *message;
+} jeton_event;
+
+// Is told each event of a client's logins, in order, one at a time, on a thread of jeton's.
+//
+// It may take long, block, call any function of jeton and free handles, those of this client too; nobody waits for it. If 64
+// events wait for it, it misses the oldest. It must return in the ordinary way: no exception, no longjmp.
+typedef void (*jeton_event_callback)(void *userdata, const struct jeton_event *event);
+
+// A store of the program's own: for jeton_config_set_store.
+//
+// Keys are names of at most 64 characters (letters and digits in ASCII), one for each login, that fit into file names. A
+// record is a text of some kilobytes that holds the login's tokens in the clear: keep it from others.
+//
+// All callbacks of one store run on one thread of jeton's, one at a time. They must not make blocking calls of jeton, which
+// answer `JETON_ERROR_INVALID_ARGUMENT` there, and must return in the ordinary way: no exception, no longjmp. Each but
+// `unlock` and `destroy` returns 0 for success. Anything else (from `try_lock`: anything but `JETON_STORE_BUSY`) is an error: the
+// call of jeton that needed the store fails with `JETON_ERROR_CALLBACK`, and jeton_error_callback_result tells what was returned.
+//
+// Within the process jeton sees to it that only one writes a login at a time, as long as all clients are made from one
+// configuration. If records are shared with other processes or other configurations, `try_lock` and `unlock` must exclude those.
+typedef struct jeton_store {
+  // sizeof(jeton_store).
+  size_t struct_size;
+  // Handed to each callback.
+  void *userdata;
+  // Shown in descriptions and errors; copied. NULL: "custom".
+  const char *name;
+  // 1 if logins are still there after the program was started anew, else 0.
+  int32_t is_persistent;
+  // 1 if the store encrypts what it keeps, else 0.
+  int32_t is_encrypted;
+  // Writes the record of `key` into `sink` with jeton_sink_write, in one or several parts, or writes nothing and returns 0 if
+  // there is none. A record is whole: what one `save` got, never half of one.
+  int32_t (*load)(void *userdata, const char *key, jeton_sink *sink);
+  // Replaces the record of `key`, or creates it: wholly or not at all. Durable when it returns. `record` is wiped afterwards.
+  int32_t (*save)(void *userdata, const char *key, const uint8_t *record, size_t length);
+  // Removes the record of `key`. Durable when it returns; no error if there was none.
+  int32_t (*remove)(void *userdata, const char *key);
+  // Writes the key of each record into `sink`, each with one jeton_sink_write. May be NULL: then jeton_client_accounts fails.
+  int32_t (*list)(void *userdata, jeton_sink *sink);
+  // Locks `key` among all who share the records: 0 if it has the lock now, `JETON_STORE_BUSY` if somebody else has it. Must
+  // not wait: jeton tries again until the lease timeout (`JETON_OPTION_LEASE_TIMEOUT_MS`). The lock must not outlive the
+  // process. May be NULL, with `unlock`, for a store that nobody else uses.
+  int32_t (*try_lock)(void *userdata, const char *key);
+  // Gives back what `try_lock` took: called once for each 0 that it returned.
+  void (*unlock)(void *userdata, const char *key);
+  // Called once, on any thread, when the last callback has ended and configuration, clients and sessions are gone. May be NULL.
+  void (*destroy)(void *userdata);
+} jeton_store;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/* ---- The library ---- */
 
 // The version of the library that is loaded, such as "0.1.0" (Semantic Versioning). Compare it with
 // `JETON_VERSION`, the version of the header that the program was compiled with.
@@ -60,6 +575,805 @@ uint32_t jeton_version_number(void);
 //
 // `name` is NULL or points to a NUL-terminated string.
 int32_t jeton_has_feature(const char *name);
+
+// Sets the callback that is told what the library logs, for the whole process, in the place of the one before. A NULL callback
+// ends it: then logging costs next to nothing.
+//
+// `max_level`: up to which level, one of the `JETON_LOG_` constants; not looked at if `callback` is NULL.
+// `userdata` is handed to the callback. `destroy` (may be NULL) is called once with it, on any thread, when another callback was
+// set and the last call of this one has ended; not if this function fails, and not for a NULL callback.
+//
+// What was logged before is still told to the callback of that time. This call waits for that, at most two seconds, unless a
+// callback of jeton's makes it.
+//
+// Threads: any thread. Errors: `JETON_ERROR_INVALID_ARGUMENT` for a level that is not known.
+//
+// `callback` and `destroy` may be called with `userdata` on any thread; `error` is NULL or points to where a pointer can be
+// written.
+int32_t jeton_set_log(int32_t max_level,
+                      jeton_log_callback callback,
+                      void *userdata,
+                      void (*destroy)(void *userdata),
+                      jeton_error **error);
+
+/* ---- Errors ---- */
+
+// The name of a status without its prefix, such as "LOGIN_REQUIRED" or "OK", for logs. "UNKNOWN" for a number that
+// this version does not know.
+//
+// Ownership: belongs to the library; do not free it. Never NULL.
+//
+// Threads: any thread. Errors: none.
+const char *jeton_status_name(int32_t status);
+
+// What kind of failure it is: one of the `JETON_ERROR_` constants, the same that the call returned. `JETON_OK` for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `error` is NULL or a live handle.
+int32_t jeton_error_status(const jeton_error *error);
+
+// What was wrong and what to do, in English, for logs and developers. It shows no secrets; it may show text of the
+// server's. "" for NULL; never NULL.
+//
+// Ownership: borrowed from `error`, until jeton_error_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `error` is NULL or a live handle.
+const char *jeton_error_message(const jeton_error *error);
+
+// What to do about it: one of the `JETON_RECOVERY_` constants. 0 for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `error` is NULL or a live handle.
+int32_t jeton_error_recovery(const jeton_error *error);
+
+// The error code that the authorization server answered, such as "invalid_grant" or "access_denied" (RFC 6749 §5.2 and
+// §4.1.2.1), also for the failure that is behind `JETON_ERROR_BACKING_OFF`. NULL if the server answered none.
+//
+// Ownership: borrowed from `error`, until jeton_error_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `error` is NULL or a live handle.
+const char *jeton_error_oauth_code(const jeton_error *error);
+
+// The server's `error_description`: text for the developer. It comes from the server as it is: do not show it as markup.
+// NULL if there is none.
+//
+// Ownership: borrowed from `error`, until jeton_error_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `error` is NULL or a live handle.
+const char *jeton_error_oauth_description(const jeton_error *error);
+
+// The server's `error_uri`: a page about the error. It comes from the server as it is. NULL if there is none.
+//
+// Ownership: borrowed from `error`, until jeton_error_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `error` is NULL or a live handle.
+const char *jeton_error_oauth_uri(const jeton_error *error);
+
+// The HTTP status of the answer that the failure is about; 0 if there was no answer, or for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `error` is NULL or a live handle.
+int32_t jeton_error_http_status(const jeton_error *error);
+
+// How long to wait before the next try, in milliseconds: what the server asked for (`Retry-After`), or what is left of
+// jeton's own waiting. `JETON_NEVER` if neither is known, or for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `error` is NULL or a live handle.
+int64_t jeton_error_retry_after_ms(const jeton_error *error);
+
+// What the callback of the program returned that made the call fail; 0 if none did, or for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `error` is NULL or a live handle.
+int32_t jeton_error_callback_result(const jeton_error *error);
+
+// Frees an error and the strings that were borrowed from it. NULL is allowed.
+//
+// Threads: any thread, while no other one uses it. Errors: none.
+//
+// `error` is NULL or a live handle, which is not used afterwards.
+void jeton_error_free(jeton_error *error);
+
+/* ---- Cancelling blocking calls ---- */
+
+// Makes a cancel handle.
+//
+// Ownership: the caller's; free it with jeton_cancel_free. NULL only after a defect of jeton.
+//
+// Threads: any thread. Errors: none.
+jeton_cancel *jeton_cancel_new(void);
+
+// Ends the calls that were given this handle, which return `JETON_ERROR_CANCELLED`, and returns at once. What a call has
+// begun and others need goes on: a refresh under way comes to its end, so that its tokens are not lost. A call that comes
+// later sends nothing. Cancelling twice is allowed, and so is NULL.
+//
+// Threads: any thread, also from a callback; not from a signal handler.
+//
+// Errors: none.
+//
+// `cancel` is NULL or a live handle.
+void jeton_cancel_cancel(const jeton_cancel *cancel);
+
+// Whether jeton_cancel_cancel was called: 1, else 0. 0 for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `cancel` is NULL or a live handle.
+int32_t jeton_cancel_is_cancelled(const jeton_cancel *cancel);
+
+// Frees a cancel handle. NULL is allowed. Calls that were given it go on; they cannot be cancelled any more.
+//
+// Threads: any thread, while no other one uses the handle itself. Errors: none.
+//
+// `cancel` is NULL or a live handle, which is not used afterwards.
+void jeton_cancel_free(jeton_cancel *cancel);
+
+// Sets how the program reaches the person who logs in, in the place of what was set before (whose `destroy` is called, if
+// nothing else uses it). A configuration without has the system's browser opened, and shows no device codes.
+//
+// `interaction`: the struct is copied; its `userdata` belongs to jeton from here on, until its `destroy` is called. If this
+// function fails, that is not called.
+//
+// Threads: the configuration's. Errors: `JETON_ERROR_INVALID_ARGUMENT` if `config` or `interaction` is NULL, or if its
+// `struct_size` is wrong.
+//
+// `config` is NULL or a live handle that no other thread uses; `interaction` is NULL or points to a `jeton_interaction` of the
+// size that it says, whose functions may be called with its `userdata` on any thread; `error` is NULL or points to where a
+// pointer can be written.
+int32_t jeton_config_set_interaction(jeton_config *config,
+                                     const jeton_interaction *interaction,
+                                     jeton_error **error);
+
+// Has a callback told what happens to the logins of all clients that are made from the configuration afterwards. May be
+// called several times: each callback is told, each on a thread of its own.
+//
+// `userdata` is handed to the callback. `destroy` (may be NULL) is called once with it, on any thread, when the last call of the
+// callback has ended and configuration, clients and sessions are gone. If this function fails it is not called.
+//
+// Threads: the configuration's. Errors: `JETON_ERROR_INVALID_ARGUMENT` if `config` or `callback` is NULL.
+//
+// `config` is NULL or a live handle that no other thread uses; `callback` and `destroy` may be called with `userdata` on any
+// thread; `error` is NULL or points to where a pointer can be written.
+int32_t jeton_config_on_event(jeton_config *config,
+                              jeton_event_callback callback,
+                              void *userdata,
+                              void (*destroy)(void *userdata),
+                              jeton_error **error);
+
+/* ---- A store of the program's own ---- */
+
+// Writes what a store's callback has: for `load` a part of the record, which may come in several; for `list` one whole key,
+// without a NUL.
+//
+// `bytes`: `length` bytes, copied; may be NULL if `length` is 0. A record of no bytes is a damaged one: write nothing at all if
+// there is none.
+//
+// Returns `JETON_OK`, or `JETON_ERROR_INVALID_ARGUMENT` if an argument is NULL or the record is longer than 16 MiB.
+//
+// Threads: only within the callback that was given the sink, on its thread.
+//
+// `sink` is NULL or the sink of the callback that runs; `bytes` is NULL or points to `length` bytes.
+int32_t jeton_sink_write(jeton_sink *sink,
+                         const uint8_t *bytes,
+                         size_t length);
+
+// Sets a store of the program's own, in the place of what was set before (whose `destroy` is called, if nothing else uses
+// it) and of `JETON_OPTION_STORE`.
+//
+// `store`: the struct is copied; its `userdata` belongs to jeton from here on, until its `destroy` is called. If this function
+// fails, that is not called. A program that keeps the same records in two configurations must bring `try_lock` and `unlock`.
+//
+// Threads: the configuration's. Errors: `JETON_ERROR_INVALID_ARGUMENT` if `config` or `store` is NULL, if its `struct_size` is
+// wrong, if it lacks `load`, `save` or `remove`, or has only one of `try_lock` and `unlock`.
+//
+// `config` is NULL or a live handle that no other thread uses; `store` is NULL or points to a `jeton_store` of the size that it
+// says, whose functions may be called with its `userdata` on any thread; `error` is NULL or points to where a pointer can be
+// written.
+int32_t jeton_config_set_store(jeton_config *config,
+                               const jeton_store *store,
+                               jeton_error **error);
+
+/* ---- Configuration ---- */
+
+// Makes an empty configuration.
+//
+// Ownership: the caller's; free it with jeton_config_free. NULL only after a defect of jeton.
+//
+// Threads: any thread. Errors: none.
+jeton_config *jeton_config_new(void);
+
+// Frees a configuration and wipes its secrets. NULL is allowed. Clients that were made with it go on working; interaction,
+// store and listeners are destroyed when the last of those is gone as well.
+//
+// Threads: one thread at a time. Errors: none.
+//
+// `config` is NULL or a live handle, which is not used afterwards.
+void jeton_config_free(jeton_config *config);
+
+// Sets an option that takes a string. Setting it again replaces the string, or adds one where the option says that it may be
+// set several times.
+//
+// `option`: one of the `JETON_OPTION_` constants. `value`: NUL-terminated UTF-8, copied.
+//
+// Threads: one thread at a time.
+//
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known, takes something else, or the value is NULL or not UTF-8.
+// Whether the value itself can work is checked by jeton_client_new.
+//
+// `config` is NULL or a live handle, `value` is NULL or a NUL-terminated string, and `error` is NULL or can be written to.
+int32_t jeton_config_set_str(jeton_config *config,
+                             int32_t option,
+                             const char *value,
+                             jeton_error **error);
+
+// Sets an option that takes a secret. Setting it again replaces it.
+//
+// `option`: one of the `JETON_OPTION_` constants. `value`: `length` bytes, copied; the copy is wiped when the configuration is
+// freed. Wipe yours.
+//
+// Threads: one thread at a time.
+//
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known or takes something else, if the value is NULL with a length,
+// not UTF-8 where it must be text, or of the wrong length where it is a key.
+//
+// `config` is NULL or a live handle, `value` is NULL or points to `length` bytes, and `error` is NULL or can be written to.
+int32_t jeton_config_set_secret(jeton_config *config,
+                                int32_t option,
+                                const uint8_t *value,
+                                size_t length,
+                                jeton_error **error);
+
+// Sets an option that takes a number. Setting it again replaces it.
+//
+// `option`: one of the `JETON_OPTION_` constants, which says the unit: milliseconds, bytes, 0 or 1, or one of several constants.
+//
+// Threads: one thread at a time.
+//
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known or takes something else, or if the number is out of range.
+//
+// `config` is NULL or a live handle, and `error` is NULL or can be written to.
+int32_t jeton_config_set_int(jeton_config *config,
+                             int32_t option,
+                             int64_t value,
+                             jeton_error **error);
+
+// Adds a parameter of the program's own to a kind of request, such as "prompt" or "audience". What is set for one kind never
+// leaks into another.
+//
+// `request`: one of the `JETON_REQUEST_` constants. `name`, `value`: NUL-terminated UTF-8, copied; not encoded. An empty value
+// is left out, as RFC 6749 §3.1 treats it.
+//
+// Threads: one thread at a time.
+//
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the kind of request is not known, an argument is NULL or not UTF-8, or the parameter
+// is there already and may not be repeated. A parameter that clashes with one of the request's own fails when the request is
+// made, with `JETON_ERROR_CONFIGURATION`.
+//
+// `config` is NULL or a live handle, `name` and `value` each are NULL or a NUL-terminated string, and `error` is NULL or can be
+// written to.
+int32_t jeton_config_add_parameter(jeton_config *config,
+                                   int32_t request,
+                                   const char *name,
+                                   const char *value,
+                                   jeton_error **error);
+
+/* ---- Client ---- */
+
+// Makes a client. The configuration is checked as a whole and only read: it may make several clients, and be freed at once.
+// Nothing is sent to the server yet. With JETON_STORE_AUTOMATIC it is looked where logins are kept, which may ask the person for
+// the password of the keychain, and blocks meanwhile.
+//
+// `client`: set to the new client, which is the caller's: free it with jeton_client_free. NULL on failure.
+//
+// Threads: any thread, while no other one changes the configuration.
+//
+// Errors: `JETON_ERROR_CONFIGURATION`, with what is wrong and what to set; `JETON_ERROR_STORE` if the store that is asked for is
+// not to be had; `JETON_ERROR_UNSUPPORTED` if this build lacks it; `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+//
+// `config` is NULL or a live handle; `client` and `error` each are NULL or can be written to.
+int32_t jeton_client_new(const jeton_config *config,
+                         jeton_client **client,
+                         jeton_error **error);
+
+// Frees a client. NULL is allowed. Sessions that were made from it go on working.
+//
+// Threads: any thread, while no other one uses the handle. Errors: none.
+//
+// `client` is NULL or a live handle, which is not used afterwards.
+void jeton_client_free(jeton_client *client);
+
+// Where the client keeps its logins, in one line for people: kind, place, whether they are kept across restarts and encrypted,
+// and why this store was chosen. "" for NULL.
+//
+// Ownership: borrowed from `client`, until jeton_client_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `client` is NULL or a live handle.
+const char *jeton_client_store_description(const jeton_client *client);
+
+// Whether logins are still there after the program was started anew: 1, else 0. 0 for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `client` is NULL or a live handle.
+int32_t jeton_client_store_is_persistent(const jeton_client *client);
+
+// Whether the store encrypts what it keeps: 1, else 0. 0 for NULL. What the disk does beneath it is not counted.
+//
+// Threads: any thread. Errors: none.
+//
+// `client` is NULL or a live handle.
+int32_t jeton_client_store_is_encrypted(const jeton_client *client);
+
+// Lists the accounts of this client that the store has a login of.
+//
+// `cancel`: ends the call, or NULL. `accounts`: set to the list, which is the caller's: free it with jeton_accounts_free. NULL on
+// failure.
+//
+// Threads: any thread; blocks. Not from a store's callback.
+//
+// Errors: `JETON_ERROR_STORE` if the store cannot be listed, `JETON_ERROR_CALLBACK` if it is the program's own,
+// `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+//
+// `client` and `cancel` each are NULL or a live handle; `accounts` and `error` each are NULL or can be written to.
+int32_t jeton_client_accounts(const jeton_client *client,
+                              const jeton_cancel *cancel,
+                              jeton_accounts **accounts,
+                              jeton_error **error);
+
+// A login of this client. All sessions of one account share one login within the process, and, through the store, with other
+// processes and later runs. Making one is cheap; nothing is read or sent yet.
+//
+// `account`: a label that the program chooses, such as a user's name; copied. NULL: "default". `session`: set to the new session,
+// which is the caller's: free it with jeton_session_free. NULL on failure.
+//
+// Threads: any thread.
+//
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` for a NULL client or an account that is not UTF-8.
+//
+// `client` is NULL or a live handle, `account` is NULL or a NUL-terminated string; `session` and `error` each are NULL or can be
+// written to.
+int32_t jeton_client_session(const jeton_client *client,
+                             const char *account,
+                             jeton_session **session,
+                             jeton_error **error);
+
+// How many accounts there are. 0 for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `accounts` is NULL or a live handle.
+size_t jeton_accounts_count(const jeton_accounts *accounts);
+
+// The account at that place, counted from 0, as jeton_client_session takes it. NULL beyond the end, and for NULL.
+//
+// Ownership: borrowed from `accounts`, until jeton_accounts_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `accounts` is NULL or a live handle.
+const char *jeton_accounts_get(const jeton_accounts *accounts,
+                               size_t index);
+
+// Frees a list of accounts. NULL is allowed.
+//
+// Threads: any thread, while no other one uses the handle. Errors: none.
+//
+// `accounts` is NULL or a live handle, which is not used afterwards.
+void jeton_accounts_free(jeton_accounts *accounts);
+
+/* ---- Session: one login ---- */
+
+// The same login, with its access token for one resource (RFC 8707). Its refresh token is shared.
+//
+// `resource`: the identifier of the resource, an absolute URI; copied. `other`: set to the new session, which is the caller's:
+// free it with jeton_session_free. NULL on failure.
+//
+// Threads: any thread.
+//
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is not UTF-8. Whether it is a resource is found out when a token is asked
+// for.
+//
+// `session` is NULL or a live handle, `resource` is NULL or a NUL-terminated string; `other` and `error` each are NULL or can be
+// written to.
+int32_t jeton_session_for_resource(const jeton_session *session,
+                                   const char *resource,
+                                   jeton_session **other,
+                                   jeton_error **error);
+
+// The same login, with an access token for a part of its scope. Its refresh token is shared.
+//
+// `scope`: names separated by spaces; copied. `other`: set to the new session, which is the caller's: free it with
+// jeton_session_free. NULL on failure.
+//
+// Threads: any thread.
+//
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL, what is not UTF-8, or characters that no scope may have (RFC 6749 §3.3).
+//
+// `session` is NULL or a live handle, `scope` is NULL or a NUL-terminated string; `other` and `error` each are NULL or can be
+// written to.
+int32_t jeton_session_with_scope(const jeton_session *session,
+                                 const char *scope,
+                                 jeton_session **other,
+                                 jeton_error **error);
+
+// Frees a session. NULL is allowed. The last one of a login waits, at most the close timeout (JETON_OPTION_CLOSE_TIMEOUT_MS), for
+// a refresh under way, so that its tokens are not lost when the process ends. Tokens that were handed out stay valid.
+//
+// Threads: any thread, while no other one uses the handle. Errors: none.
+//
+// `session` is NULL or a live handle, which is not used afterwards.
+void jeton_session_free(jeton_session *session);
+
+// The account that the session is of, as it was named: "default" where none was. NULL for NULL.
+//
+// Ownership: borrowed from `session`, until jeton_session_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `session` is NULL or a live handle.
+const char *jeton_session_account(const jeton_session *session);
+
+// A valid access token: the one in memory, one that another process has stored, or whatever it takes to get one without a person.
+// However many threads and processes wait, an expired token costs one request.
+//
+// `valid_for_ms`: how long the token is wanted to be valid for, in milliseconds; 0 for just now. The wish counts up to four fifths of
+// the token's lifetime. `cancel`: ends the call, or NULL. `token`: set to the token, which is the caller's: free it with
+// jeton_token_free. NULL on failure.
+//
+// Threads: any thread, several at once; blocks where a request is needed. Not from a store's callback.
+//
+// Errors: `JETON_ERROR_LOGIN_REQUIRED` if a person has to log in: jeton_session_log_in. Anything else is transient or a matter of
+// configuration: jeton_error_recovery says which. `JETON_ERROR_CANCELLED`; `JETON_ERROR_INVALID_ARGUMENT` for NULL or a negative
+// time.
+//
+// `session` and `cancel` each are NULL or a live handle; `token` and `error` each are NULL or can be written to.
+int32_t jeton_session_token(const jeton_session *session,
+                            int64_t valid_for_ms,
+                            const jeton_cancel *cancel,
+                            jeton_token **token,
+                            jeton_error **error);
+
+// Gets a new access token although the present one may still be good. If somebody else, in this process or another, got a new one
+// meanwhile, that one is taken. After an answer that was lost it sends a refresh token that may be spent, which a strict server takes
+// for a theft: for programs that know why; jeton_session_token is for all others.
+//
+// `cancel`: ends the call, or NULL. `token`: set to the token, which is the caller's: free it with jeton_token_free. NULL on failure.
+//
+// Threads: any thread, several at once; blocks. Not from a store's callback.
+//
+// Errors: as jeton_session_token; a failure is told even if the present token still lives.
+//
+// `session` and `cancel` each are NULL or a live handle; `token` and `error` each are NULL or can be written to.
+int32_t jeton_session_refresh(const jeton_session *session,
+                              const jeton_cancel *cancel,
+                              jeton_token **token,
+                              jeton_error **error);
+
+// The token in memory, if it is valid: no lock, no request, no waiting, no allocation. For the moment before each request; where it
+// answers `JETON_ERROR_NOT_CACHED`, jeton_session_token finds out more. That does not mean that nobody is logged in.
+//
+// `valid_for_ms`: as for jeton_session_token. `token`: set to the token, which is the caller's: free it with jeton_token_free. NULL if
+// there is none.
+//
+// Threads: any thread, several at once; never blocks.
+//
+// Errors: `JETON_ERROR_NOT_CACHED`; `JETON_ERROR_INVALID_ARGUMENT` for NULL or a negative time.
+//
+// `session` is NULL or a live handle; `token` is NULL or can be written to.
+int32_t jeton_session_cached(const jeton_session *session,
+                             int64_t valid_for_ms,
+                             jeton_token **token);
+
+// Logs in through the client's grant, with a person if it needs one, and replaces whatever login there was.
+//
+// `cancel`: ends the login, or NULL. Unless the server has answered already; then the token is still stored. `token`: set to the
+// token, which is the caller's: free it with jeton_token_free. NULL on failure.
+//
+// Threads: any thread; blocks, for as long as the person takes. Not from a store's callback.
+//
+// Errors: `JETON_ERROR_OAUTH` with what the server or the person said, `JETON_ERROR_INTERACTION` if the person could not be reached or
+// did not answer in time, `JETON_ERROR_CALLBACK` if a callback ended the login, `JETON_ERROR_STORE` if the store cannot be written,
+// which is found out before anybody is asked, `JETON_ERROR_CONFIGURATION` if the client has no grant, `JETON_ERROR_NETWORK`,
+// `JETON_ERROR_ANSWER`, `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+//
+// `session` and `cancel` each are NULL or a live handle; `token` and `error` each are NULL or can be written to.
+int32_t jeton_session_log_in(const jeton_session *session,
+                             const jeton_cancel *cancel,
+                             jeton_token **token,
+                             jeton_error **error);
+
+/* ---- Token ---- */
+
+// The token itself, for programs that put it elsewhere than into the header. Opaque: do not parse it, do not log it. NULL for
+// NULL.
+//
+// Ownership: borrowed from `token`, until jeton_token_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `token` is NULL or a live handle.
+const char *jeton_token_access_token(const jeton_token *token);
+
+// The value of the header `Authorization` that presents the token: "Bearer " and the token (RFC 6750 §2.1). Do not log it. NULL
+// for NULL.
+//
+// Ownership: borrowed from `token`, until jeton_token_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `token` is NULL or a live handle.
+const char *jeton_token_authorization(const jeton_token *token);
+
+// The length of what jeton_token_authorization gives, in bytes, without the NUL. 0 for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `token` is NULL or a live handle.
+size_t jeton_token_authorization_length(const jeton_token *token);
+
+// How the token is presented: "Bearer". NULL for NULL.
+//
+// Ownership: borrowed from `token`, until jeton_token_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `token` is NULL or a live handle.
+const char *jeton_token_type(const jeton_token *token);
+
+// What the token is good for: the granted scope, or the requested one where the server named none (RFC 6749 §5.1); names
+// separated by spaces. NULL if no scope was asked for or named, and for NULL.
+//
+// Ownership: borrowed from `token`, until jeton_token_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `token` is NULL or a live handle.
+const char *jeton_token_scope(const jeton_token *token);
+
+// When the token expires, in milliseconds of Unix time. `JETON_NEVER` if the server did not say, and for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `token` is NULL or a live handle.
+int64_t jeton_token_expires_at_ms(const jeton_token *token);
+
+// How many leniencies it took to read the server's answer. 0 for NULL, and for a server that keeps to the RFCs.
+//
+// Threads: any thread. Errors: none.
+//
+// `token` is NULL or a live handle.
+size_t jeton_token_warning_count(const jeton_token *token);
+
+// The code of a leniency, such as "expires_in_string", counted from 0. NULL beyond the end, and for NULL.
+//
+// Ownership: borrowed from `token`, until jeton_token_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `token` is NULL or a live handle.
+const char *jeton_token_warning_code(const jeton_token *token,
+                                     size_t index);
+
+// A leniency in a sentence for developers, counted from 0. NULL beyond the end, and for NULL.
+//
+// Ownership: borrowed from `token`, until jeton_token_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `token` is NULL or a live handle.
+const char *jeton_token_warning_message(const jeton_token *token, size_t index);
+
+// Another member of the server's answer, such as "id_token": a string as its text, anything else as JSON. It may be a secret: do
+// not log it. NULL if there is none of that name, and for NULL.
+//
+// `name`: NUL-terminated UTF-8.
+//
+// Ownership: borrowed from `token`, until jeton_token_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `token` is NULL or a live handle, and `name` is NULL or a NUL-terminated string.
+const char *jeton_token_extra(const jeton_token *token,
+                              const char *name);
+
+// All members of the server's answer that have no function of their own, as one JSON object: "{}" if there are none. It may hold
+// secrets: do not log it. NULL for NULL.
+//
+// Ownership: borrowed from `token`, until jeton_token_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `token` is NULL or a live handle.
+const char *jeton_token_extra_json(const jeton_token *token);
+
+// Gives a token back; its strings are wiped when the last one is. NULL is allowed.
+//
+// Threads: any thread; not while another one uses what was borrowed through this very handle. Errors: none.
+//
+// `token` is NULL or a live handle; this one is not used afterwards, nor is what was borrowed from it.
+void jeton_token_free(jeton_token *token);
+
+/* ---- Authenticated requests ---- */
+
+// Begins a request to one of the client's resource servers. Nothing is sent yet.
+//
+// `method`: such as "GET"; methods are case-sensitive. `url`: absolute, with its query, if any, in the right encoding. What is
+// wrong with either is told here; whether the token may go there, by jeton_request_send (jeton_session_check_url asks).
+//
+// Ownership: free `*request` with jeton_request_free. It holds on to the session's login: `session` may be freed before.
+//
+// Threads: any thread. Errors: `JETON_ERROR_INVALID_ARGUMENT`, `JETON_ERROR_REQUEST` for what is no method or no URL.
+//
+// `session` is NULL or a live handle; `method` and `url` are NULL or NUL-terminated strings; `request` and `error` are NULL or
+// point to where a pointer can be written.
+int32_t jeton_session_request(const jeton_session *session,
+                              const char *method,
+                              const char *url,
+                              jeton_request **request,
+                              jeton_error **error);
+
+// Adds a header; one that is there stays, so that a name may have several values.
+//
+// `value`: any text without line breaks. An "Authorization" header is refused when the request is sent: the token goes there.
+//
+// Threads: the request's. Errors: `JETON_ERROR_INVALID_ARGUMENT`, `JETON_ERROR_REQUEST` for what no header can hold.
+//
+// `request` is NULL or a live handle that no other thread uses; `name` and `value` are NULL or NUL-terminated strings; `error` is
+// NULL or points to where a pointer can be written.
+int32_t jeton_request_add_header(jeton_request *request,
+                                 const char *name,
+                                 const char *value,
+                                 jeton_error **error);
+
+// Adds a parameter to the URL's query, encoded as it must be, behind what is there.
+//
+// Threads: the request's. Errors: `JETON_ERROR_INVALID_ARGUMENT`.
+//
+// As for jeton_request_add_header.
+int32_t jeton_request_add_query(jeton_request *request,
+                                const char *name,
+                                const char *value,
+                                jeton_error **error);
+
+// Sets the body, in the place of one that was set before. Its type goes into a header: jeton_request_add_header with
+// "Content-Type".
+//
+// `body`: `length` bytes, copied; may be NULL if `length` is 0, for an empty body.
+//
+// Threads: the request's. Errors: `JETON_ERROR_INVALID_ARGUMENT`.
+//
+// `request` is NULL or a live handle that no other thread uses; `body` is NULL or points to `length` bytes; `error` is NULL or
+// points to where a pointer can be written.
+int32_t jeton_request_set_body(jeton_request *request,
+                               const uint8_t *body,
+                               size_t length,
+                               jeton_error **error);
+
+// Limits how long the resource server may take, in milliseconds, from connecting until the body is read. The second try after
+// a 401 has as long again. Unless set there is no limit: then jeton_cancel ends a call.
+//
+// Threads: the request's. Errors: `JETON_ERROR_INVALID_ARGUMENT`, also for a time that is negative or 0.
+//
+// `request` is NULL or a live handle that no other thread uses; `error` is NULL or points to where a pointer can be written.
+int32_t jeton_request_set_timeout_ms(jeton_request *request,
+                                     int64_t timeout_ms,
+                                     jeton_error **error);
+
+// Limits the body of the answer, in bytes. A longer one makes jeton_request_send fail with `JETON_ERROR_REQUEST`; nothing of it is
+// given out. 64 MiB unless set.
+//
+// Threads: the request's. Errors: `JETON_ERROR_INVALID_ARGUMENT`, also for a negative number.
+//
+// `request` is NULL or a live handle that no other thread uses; `error` is NULL or points to where a pointer can be written.
+int32_t jeton_request_set_max_body(jeton_request *request,
+                                   int64_t bytes,
+                                   jeton_error **error);
+
+// Sends the request with a valid access token, which is obtained or refreshed if need be, and waits for the whole answer. Any HTTP
+// status is an answer and no error. The request may be changed and sent again afterwards.
+//
+// `cancel` (may be NULL): ends the call from another thread. What was sent by then may have its effect.
+//
+// Ownership: free `*response` with jeton_response_free. It depends on nothing else.
+//
+// Threads: the request's; it blocks. Errors: `JETON_ERROR_FOREIGN_ORIGIN` if the URL is at none of the client's resource servers,
+// `JETON_ERROR_REQUEST` if there is no answer, if the body is too long or the request has an "Authorization" header of its own,
+// `JETON_ERROR_CANCELLED`, and those of jeton_session_token.
+//
+// `request` is NULL or a live handle that no other thread changes or frees meanwhile; `cancel` is NULL or a live handle;
+// `response` and `error` are NULL or point to where a pointer can be written.
+int32_t jeton_request_send(const jeton_request *request,
+                           const jeton_cancel *cancel,
+                           jeton_response **response,
+                           jeton_error **error);
+
+// Frees a request. NULL is allowed.
+//
+// `request` is NULL or a live handle that nobody uses any more.
+void jeton_request_free(jeton_request *request);
+
+// The HTTP status, such as 200. 0 for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `response` is NULL or a live handle.
+int32_t jeton_response_status(const jeton_response *response);
+
+// The value of the first header of that name, in whatever case; NULL if there is none. The others of the name stand in the
+// list: jeton_response_header_name.
+//
+// Ownership: borrowed from `response`, until jeton_response_free.
+//
+// Threads: any thread. Errors: none; NULL for an argument that is NULL.
+//
+// `response` is NULL or a live handle; `name` is NULL or a NUL-terminated string.
+const char *jeton_response_header(const jeton_response *response,
+                                  const char *name);
+
+// How many headers there are; one with several values counts as often as it came. 0 for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `response` is NULL or a live handle.
+size_t jeton_response_header_count(const jeton_response *response);
+
+// The name of a header, in lower case, by its index from 0; NULL beyond the end. Values of one name stand together, in the order
+// in which they came.
+//
+// Ownership: borrowed from `response`, until jeton_response_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `response` is NULL or a live handle.
+const char *jeton_response_header_name(const jeton_response *response,
+                                       size_t index);
+
+// The value of a header by its index from 0; NULL beyond the end. What is not UTF-8 in it is shown as U+FFFD.
+//
+// Ownership: borrowed from `response`, until jeton_response_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `response` is NULL or a live handle.
+const char *jeton_response_header_value(const jeton_response *response,
+                                        size_t index);
+
+// The whole body. A NUL stands behind its end, so that a text can be read as a C string; there may be others inside. NULL for
+// NULL only: an empty body is an empty string.
+//
+// `length` (may be NULL): gets its length in bytes, without that NUL.
+//
+// Ownership: borrowed from `response`, until jeton_response_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `response` is NULL or a live handle; `length` is NULL or points to where a `size_t` can be written.
+const uint8_t *jeton_response_body(const jeton_response *response,
+                                   size_t *length);
+
+// Frees a response. NULL is allowed.
+//
+// `response` is NULL or a live handle that nobody uses any more.
+void jeton_response_free(jeton_response *response);
+
+// The next call of a function of jeton's on this thread panics inside. For tests only.
+void jeton_test_panic_next(void);
 
 #ifdef __cplusplus
 }  // extern "C"

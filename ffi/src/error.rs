@@ -4,7 +4,6 @@ use std::error::Error as StdError;
 use std::ffi::{CStr, CString, c_char};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jeton::grants::InteractionError;
 use jeton::models::{AuthorizationResponseError, ErrorResponse, MetadataError};
@@ -488,6 +487,8 @@ impl fmt::Debug for jeton_error {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn handed_out(error: impl Into<Failure>) -> Failure {

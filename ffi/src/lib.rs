@@ -19,13 +19,52 @@
 #[rustfmt::skip]
 mod version;
 #[rustfmt::skip]
+mod log;
+#[rustfmt::skip]
 mod error;
+#[rustfmt::skip]
+mod cancel;
+#[rustfmt::skip]
+mod interaction;
+#[rustfmt::skip]
+mod event;
+#[rustfmt::skip]
+mod store;
+#[rustfmt::skip]
+mod config;
+#[rustfmt::skip]
+mod client;
+#[rustfmt::skip]
+mod accounts;
+#[rustfmt::skip]
+mod session;
+#[rustfmt::skip]
+mod token;
+#[rustfmt::skip]
+mod request;
+#[rustfmt::skip]
+mod response;
 
+mod browser;
+mod callbacks;
 mod strings;
+mod wait;
 mod words;
 
+pub use accounts::*;
+pub use cancel::*;
+pub use client::*;
+pub use config::*;
 pub use error::*;
-pub use version::{jeton_has_feature, jeton_version, jeton_version_number};
+pub use event::*;
+pub use interaction::*;
+pub use log::*;
+pub use request::*;
+pub use response::*;
+pub use session::*;
+pub use store::*;
+pub use token::*;
+pub use version::*;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

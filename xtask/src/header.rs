@@ -54,8 +54,74 @@ fn generate(project: &Project) -> Result<String, Stop> {
     bindings.write(&mut header);
     let header =
         String::from_utf8(header).map_err(|_| Stop::failed("cbindgen made a header that is not UTF-8"))?;
+    Ok(finish(&header))
+}
+
+/// Headings of the groups of the header, each above the item that is first in its group.
+const HEADINGS: [(&str, &str); 27] = [
+    ("#define JETON_OK", "Statuses: what every function that can fail returns"),
+    ("#define JETON_RECOVERY_RETRY", "What to do about an error: jeton_error_recovery"),
+    ("#define JETON_NEVER", "Points in time and waits that are not known"),
+    ("#define JETON_OPTION_ISSUER", "Options: the authorization server"),
+    ("#define JETON_OPTION_CLIENT_ID", "Options: the client"),
+    ("#define JETON_OPTION_GRANT", "Options: how a first token is obtained, and for what"),
+    ("#define JETON_OPTION_STORE", "Options: where logins are kept"),
+    ("#define JETON_OPTION_PROXY", "Options: HTTP"),
+    ("#define JETON_OPTION_STRICT", "Options: behaviour"),
+    ("#define JETON_AUTHENTICATION_BASIC", "Values of JETON_OPTION_CLIENT_AUTHENTICATION"),
+    ("#define JETON_GRANT_AUTHORIZATION_CODE", "Values of JETON_OPTION_GRANT"),
+    ("#define JETON_STORE_MEMORY", "Values of JETON_OPTION_STORE"),
+    ("#define JETON_REQUEST_AUTHORIZATION", "Kinds of requests: jeton_config_add_parameter"),
+    ("#define JETON_EVENT_LOGGED_IN", "Kinds of events"),
+    ("#define JETON_LOG_ERROR", "Levels of the log"),
+    ("#define JETON_STORE_BUSY", "What try_lock of a store answers"),
+    ("const char *jeton_version(", "The library"),
+    ("const char *jeton_status_name(", "Errors"),
+    ("jeton_cancel *jeton_cancel_new(", "Cancelling blocking calls"),
+    ("jeton_config *jeton_config_new(", "Configuration"),
+    ("int32_t jeton_client_new(", "Client"),
+    ("int32_t jeton_session_for_resource(", "Session: one login"),
+    ("const char *jeton_pending_login_url(", "Logins whose redirect the program receives itself"),
+    ("const char *jeton_token_access_token(", "Token"),
+    ("int32_t jeton_introspection_is_active(", "Introspection (RFC 7662)"),
+    ("int32_t jeton_session_request(", "Authenticated requests"),
+    ("int32_t jeton_sink_write(", "A store of the program's own"),
+];
+
+/// What cbindgen made, as C programmers expect it.
+fn finish(header: &str) -> String {
     // A heading that rustdoc wants; to C programmers its text is one more sentence on the argument.
-    Ok(header.replace("// # Safety\n//\n", ""))
+    let header = header.replace("// # Safety\n//\n", "");
+    let mut blocks: Vec<String> = Vec::new();
+    // Items stand apart by empty lines, each with its comment.
+    for block in header.split("\n\n") {
+        let item = block.lines().find(|line| !line.starts_with("//")).unwrap_or_default();
+        let is_first = |(first, _): &&(&str, &str)| {
+            plain(item).strip_prefix(*first).is_some_and(|rest| first.ends_with('(') || rest.starts_with(' '))
+        };
+        if let Some((_, heading)) = HEADINGS.iter().find(is_first) {
+            blocks.push(format!("/* ---- {heading} ---- */"));
+        }
+        blocks.push(block.lines().map(plain).collect::<Vec<_>>().join("\n"));
+    }
+    let mut header = blocks.join("\n\n");
+    if !header.ends_with('\n') {
+        header.push('\n');
+    }
+    header
+}
+
+/// A line without what C programmers do not write: `struct` before a type that has a name of its own, and negative constants
+/// without parentheses.
+fn plain(line: &str) -> String {
+    let defines = line.strip_prefix("#define ").and_then(|rest| rest.split_once(" -"));
+    if let Some((name, number)) = defines {
+        return format!("#define {name} (-{number})");
+    }
+    if line.starts_with("typedef ") || line.starts_with("//") {
+        return line.to_owned();
+    }
+    line.replace("struct jeton_", "jeton_")
 }
 
 /// The macros that tell which version a header is of; cbindgen does not carry string constants over.
@@ -113,6 +179,20 @@ mod tests {
         }
         assert_eq!(version_macros("1.2"), None);
         assert_eq!(version_macros("one.two.three"), None);
+    }
+
+    #[test]
+    fn groups_have_headings_and_types_go_by_their_names() {
+        let made = "// One.\n#define JETON_OK 0\n\n#define JETON_NEVER -1\n\n// A type.\ntypedef struct jeton_cancel \
+                    jeton_cancel;\n\n// Makes one.\n//\n// # Safety\n//\n// Any.\nstruct jeton_cancel \
+                    *jeton_cancel_new(void);\n";
+        assert_eq!(
+            finish(made),
+            "/* ---- Statuses: what every function that can fail returns ---- */\n\n// One.\n#define JETON_OK 0\n\n\
+             /* ---- Points in time and waits that are not known ---- */\n\n#define JETON_NEVER (-1)\n\n// A type.\n\
+             typedef struct jeton_cancel jeton_cancel;\n\n/* ---- Cancelling blocking calls ---- */\n\n// Makes one.\n//\n\
+             // Any.\njeton_cancel *jeton_cancel_new(void);\n"
+        );
     }
 
     #[test]
