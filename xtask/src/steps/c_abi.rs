@@ -11,7 +11,7 @@ use crate::project::Project;
 
 const C_STANDARDS: &[&str] = &["c99", "c11", "c2x"];
 const CPP_STANDARDS: &[&str] = &["c++17", "c++20"];
-const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+pub(super) const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 /// What a Rust static library wants from the system on Linux.
 const STATIC_NEEDS: &[&str] = &["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
@@ -111,13 +111,13 @@ fn smoke(project: &Project, compilers: &[&str], source: &str, standards: &[&str]
 }
 
 /// The freshly built library, where cargo says that it is.
-struct Library {
+pub(super) struct Library {
     shared: PathBuf,
     archive: PathBuf,
 }
 
 impl Library {
-    fn build(project: &Project) -> Result<Self, Stop> {
+    pub(super) fn build(project: &Project) -> Result<Self, Stop> {
         let cmd =
             project.cargo().args(["build", "-p", "jeton-ffi", "--message-format=json-render-diagnostics"]);
         println!("$ {}", cmd.line());
@@ -131,7 +131,7 @@ impl Library {
         Ok(Self { shared: find(&["so", "dylib", "dll"])?, archive: find(&["a", "lib"])? })
     }
 
-    fn folder(&self) -> String {
+    pub(super) fn folder(&self) -> String {
         self.shared.parent().unwrap_or(Path::new(".")).display().to_string()
     }
 }
@@ -151,7 +151,7 @@ fn built_files(messages: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-fn installed<'a>(compilers: &[&'a str]) -> Result<Vec<&'a str>, Stop> {
+pub(super) fn installed<'a>(compilers: &[&'a str]) -> Result<Vec<&'a str>, Stop> {
     let found: Vec<_> =
         compilers.iter().copied().filter(|compiler| is_installed(compiler, "--version")).collect();
     match found.is_empty() {

@@ -2,6 +2,7 @@
 
 mod c_abi;
 mod code;
+mod cpp;
 mod dependencies;
 mod features;
 mod keychain;
@@ -72,6 +73,7 @@ pub(crate) const STEPS: &[Step] = &[
     step("symbols", "the library exports what the header declares, nothing else (needs nm)", c_abi::symbols),
     step("smoke-c", "a C program uses the library (needs gcc or clang)", c_abi::smoke_c),
     step("smoke-cpp", "a C++ program uses the library (needs g++ or clang++)", c_abi::smoke_cpp),
+    step("cpp", "jeton.hpp against a server, also with sanitizers and without exceptions (needs doctest)", cpp::test),
     step("smoke-go", "the Go package uses the library (needs Go and a C compiler)", c_abi::smoke_go),
     step("loom", "the concurrent core of a session, in every order of its threads", loom::models),
     step("bench", "every benchmark runs and gives the right results; nothing is timed", bench::step),

@@ -1,0 +1,199 @@
+//! `include/jeton.hpp`: compiles everywhere that it promises to, refuses what it promises to, and does what it says.
+
+use std::path::Path;
+
+use crate::command::{Cmd, is_installed};
+use crate::outcome::Stop;
+use crate::project::Project;
+
+use super::c_abi::{Library, WARNINGS, installed};
+
+const STANDARDS: &[&str] = &["c++17", "c++20", "c++2b"];
+/// Beyond what the C header is compiled with.
+const STRICTER: &[&str] = &["-Wshadow", "-Wconversion"];
+const NO_EXCEPTIONS: &[&str] = &["-fno-exceptions", "-fno-rtti"];
+const SANITIZERS: &[&str] =
+    &["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1", "-fno-omit-frame-pointer"];
+
+/// Files of the test program, and those that stand in each program.
+const TESTS: &[&str] = &[
+    "main",
+    "callbacks_test",
+    "grants_test",
+    "mixed_test",
+    "requests_test",
+    "session_test",
+    "store_test",
+    "values_test",
+    "support_new",
+];
+const SUPPORT: &str = "support";
+/// What a compiler has to refuse in refused.cpp; the last one only clang sees.
+const REFUSED: std::ops::RangeInclusive<u32> = 1..=8;
+const REFUSED_BY_CLANG_ONLY: u32 = 8;
+
+pub(crate) fn test(project: &Project) -> Result<(), Stop> {
+    if cfg!(windows) {
+        return Err(Stop::Skipped("the C++ tests are built on Linux and macOS only".to_owned()));
+    }
+    let compilers = installed(&["g++", "clang++"])?;
+    if !has_framework(project, compilers[0]) {
+        return Err(Stop::without("doctest", "its header (Debian: doctest-dev)"));
+    }
+    header_compiles(project, &compilers)?;
+    refusals(project, &compilers)?;
+    let library = Library::build(project)?;
+    let server = test_server(project)?;
+    // The library is not instrumented. GCC brings what sanitizers need with it, and clang is one more package.
+    let sanitized = Build { name: "sanitized", compiler: compilers[0], standard: "c++17", flags: SANITIZERS };
+    let plain =
+        Build { name: "plain", compiler: compilers[compilers.len() - 1], standard: "c++20", flags: &[] };
+    [sanitized, plain].iter().try_for_each(|build| build.test(project, &library, &server))
+}
+
+/// Alone and twice, in each standard, with and without exceptions.
+fn header_compiles(project: &Project, compilers: &[&str]) -> Result<(), Stop> {
+    let folder = project.scratch("cpp")?;
+    let twice = folder.join("twice.cpp");
+    std::fs::write(&twice, "#include \"jeton.hpp\"\n#include \"jeton.hpp\"\n")
+        .map_err(|error| Stop::failed(format!("cannot write {}: {error}", twice.display())))?;
+    let mut commands = Vec::new();
+    for (compiler, standard) in compilers.iter().flat_map(|c| STANDARDS.iter().map(move |s| (c, s))) {
+        for flags in [&[][..], NO_EXCEPTIONS] {
+            let cmd = compile(project, compiler, standard).args(flags.iter().copied());
+            commands.push(cmd.args(["-fsyntax-only", &twice.display().to_string()]));
+        }
+    }
+    all(&commands)
+}
+
+/// Cases that must not compile; the same file without them must.
+fn refusals(project: &Project, compilers: &[&str]) -> Result<(), Stop> {
+    for compiler in compilers {
+        let case = |number: u32| {
+            let cmd = compile(project, compiler, STANDARDS[0]).arg(format!("-DREFUSED={number}"));
+            cmd.args(["-fsyntax-only", "ffi/tests/cpp/refused.cpp"])
+        };
+        case(0).run()?;
+        for number in REFUSED.filter(|number| *number != REFUSED_BY_CLANG_ONLY || compiler.contains("clang"))
+        {
+            let cmd = case(number);
+            let output = cmd.command().output().map_err(|error| cmd.failed(&error.to_string()))?;
+            if output.status.success() {
+                return Err(cmd.failed("it compiles, and must not"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One way to build the test programs.
+struct Build<'a> {
+    name: &'static str,
+    compiler: &'a str,
+    standard: &'static str,
+    flags: &'static [&'static str],
+}
+
+impl Build<'_> {
+    fn test(&self, project: &Project, library: &Library, server: &str) -> Result<(), Stop> {
+        let folder = project.scratch(&format!("cpp/{}", self.name))?;
+        let object = |name: &str| folder.join(format!("{name}.o")).display().to_string();
+        let mut commands: Vec<_> = TESTS
+            .iter()
+            .chain([&SUPPORT])
+            .map(|name| self.compile(project, name, &object(name), &[]))
+            .collect();
+        for name in ["nonthrowing_unit", "no_exceptions"] {
+            commands.push(self.compile(project, name, &object(name), NO_EXCEPTIONS));
+        }
+        all(&commands)?;
+
+        let program = |name: &str| folder.join(name).display().to_string();
+        let tests = TESTS.iter().copied().chain([SUPPORT, "nonthrowing_unit"]).map(object);
+        self.link(project, library, tests.collect(), &program("tests"))?;
+        self.link(
+            project,
+            library,
+            vec![object("no_exceptions"), object(SUPPORT)],
+            &program("no_exceptions"),
+        )?;
+        for name in ["tests", "no_exceptions"] {
+            project.cmd(&program(name)).env("JETON_TEST_SERVER", server).run()?;
+        }
+        remove(&folder);
+        Ok(())
+    }
+
+    fn compile(&self, project: &Project, name: &str, object: &str, more: &[&str]) -> Cmd {
+        let cmd = compile(project, self.compiler, self.standard).args(self.flags.iter().copied());
+        // Compiles a quarter faster; only a debugger would see a difference.
+        let cmd = cmd.arg("-DDOCTEST_CONFIG_SUPER_FAST_ASSERTS");
+        cmd.args(more.iter().copied()).args(["-c", &format!("ffi/tests/cpp/{name}.cpp"), "-o", object])
+    }
+
+    fn link(
+        &self,
+        project: &Project,
+        library: &Library,
+        objects: Vec<String>,
+        program: &str,
+    ) -> Result<(), Stop> {
+        let folder = library.folder();
+        let cmd = project.cmd(self.compiler).args(self.flags.iter().copied()).args(objects);
+        let cmd = cmd.args([format!("-L{folder}"), "-ljeton".to_owned(), format!("-Wl,-rpath,{folder}")]);
+        cmd.args(["-pthread", "-o", program]).run()
+    }
+}
+
+fn compile(project: &Project, compiler: &str, standard: &str) -> Cmd {
+    let cmd = project.cmd(compiler).arg(format!("-std={standard}"));
+    cmd.args(WARNINGS.iter().chain(STRICTER).copied()).args(["-Iinclude", "-pthread"])
+}
+
+/// Runs commands that do not depend on each other, as many at a time as there are processors.
+fn all(commands: &[Cmd]) -> Result<(), Stop> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let work = || {
+        while let Some(cmd) = commands.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+            cmd.run()?;
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().map_err(|_| Stop::failed("a thread of xtask panicked")))
+            .try_for_each(|ended| ended?)
+    })
+}
+
+fn has_framework(project: &Project, compiler: &str) -> bool {
+    let cmd = project.cmd(compiler).args(["-x", "c++", "-std=c++17", "-fsyntax-only", "-include"]);
+    cmd.args(["doctest/doctest.h", "/dev/null"]).output().is_ok()
+}
+
+/// The server that programs in other languages are tried against.
+pub(super) fn test_server(project: &Project) -> Result<String, Stop> {
+    const NAME: &str = "jeton-test-server";
+    let cmd = project.cargo().args(["build", "-p", "jeton-tests", "--bin", NAME]);
+    cmd.run()?;
+    let program = project
+        .metadata
+        .target_directory
+        .join("debug")
+        .join(NAME)
+        .with_extension(std::env::consts::EXE_EXTENSION);
+    match is_installed(&program.display().to_string(), "--help") {
+        true => Ok(program.display().to_string()),
+        false => Err(cmd.failed(&format!("there is no {}", program.display()))),
+    }
+}
+
+/// Objects and programs, which the next run makes anew.
+fn remove(folder: &Path) {
+    // What cannot be removed takes room, no more.
+    drop(std::fs::remove_dir_all(folder));
+}
