@@ -48,6 +48,9 @@ void lab_check_text(const char *file, int line, const char *what, const char *go
 /* Frees the error. */
 void lab_check_status(const char *file, int line, const char *call, int32_t got, int32_t wanted, jeton_error *error);
 
+/* What an out-pointer held before a call: never to be seen after it. */
+#define POISONED ((void *)0x5)
+
 /* ---- tests ---- */
 struct lab_test {
   const char *name;

@@ -32,7 +32,7 @@ void jeton_test_panic_next(void);
 #endif
 
 /* What is not NULL and must become it. */
-#define POISON ((void *)0x5)
+#define POISON POISONED
 #define NULLED(argument) (mode == NULLS && at == (argument))
 
 static lab_server *server;
