@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::command::{Cmd, is_installed};
+use crate::command::is_installed;
 use crate::outcome::Stop;
 use crate::project::Project;
 
@@ -70,19 +70,6 @@ pub(crate) fn smoke_c(project: &Project) -> Result<(), Stop> {
 
 pub(crate) fn smoke_cpp(project: &Project) -> Result<(), Stop> {
     smoke(project, &["g++", "clang++"], "version.cpp", CPP_STANDARDS)
-}
-
-pub(crate) fn smoke_go(project: &Project) -> Result<(), Stop> {
-    if !is_installed("go", "version") {
-        return Err(Stop::without("go", "Go 1.21 or newer"));
-    }
-    installed(&["gcc", "clang"])?;
-    let folder = Library::build(project)?.folder();
-    let go = || Cmd::new("go", &project.root.join("ffi/go")).env("CGO_ENABLED", "1");
-    let go = || go().env("CGO_LDFLAGS", format!("-L{folder} -Wl,-rpath,{folder}"));
-    go().args(["vet", "./..."]).run()?;
-    // The library is no input that Go's cache of test results knows of.
-    go().args(["test", "-count=1", "-v", "./..."]).run()
 }
 
 /// Builds a program against the shared library, on Linux against the static one too, and runs it.

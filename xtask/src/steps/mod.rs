@@ -5,6 +5,7 @@ mod code;
 mod cpp;
 mod dependencies;
 mod features;
+mod go;
 mod keychain;
 mod loom;
 mod sources;
@@ -74,7 +75,7 @@ pub(crate) const STEPS: &[Step] = &[
     step("smoke-c", "a C program uses the library (needs gcc or clang)", c_abi::smoke_c),
     step("smoke-cpp", "a C++ program uses the library (needs g++ or clang++)", c_abi::smoke_cpp),
     step("cpp", "jeton.hpp against a server, also with sanitizers and without exceptions (needs doctest)", cpp::test),
-    step("smoke-go", "the Go package uses the library (needs Go and a C compiler)", c_abi::smoke_go),
+    step("go", "the Go package at a server, with its race detector and its checks of cgo (needs Go)", go::test),
     step("loom", "the concurrent core of a session, in every order of its threads", loom::models),
     step("bench", "every benchmark runs and gives the right results; nothing is timed", bench::step),
     step("fuzz", "every fuzz target for a few seconds (needs a C++ compiler)", fuzz::step),

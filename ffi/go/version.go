@@ -1,11 +1,5 @@
-// Package jeton is the Go side of libjeton: sign in once and stay signed in.
-//
-// Cgo finds the header in this repository. Where the library is, the environment tells: for a build in the
-// repository, CGO_LDFLAGS="-L$PWD/target/debug -Wl,-rpath,$PWD/target/debug".
 package jeton
 
-// #cgo CFLAGS: -I${SRCDIR}/../../include
-// #cgo LDFLAGS: -ljeton
 // #include <stdlib.h>
 // #include <jeton.h>
 import "C"
