@@ -143,12 +143,12 @@
 
 /* ---- Options: the authorization server ---- */
 
-// String: the issuer identifier of the authorization server, an HTTPS URL exactly as the server spells it. Its endpoints are
-// discovered from there at the first use (RFC 8414, OpenID Connect Discovery).
+// String: the issuer identifier of the authorization server, an HTTPS URL exactly as the server spells it. Its
+// endpoints are discovered from there at the first use (RFC 8414, OpenID Connect Discovery).
 #define JETON_OPTION_ISSUER 1
 
-// String: the URL of the token endpoint, for servers without discovery, or instead of the discovered one. So are the four
-// options that follow.
+// String: the URL of the token endpoint, for servers without discovery, or instead of the discovered one. So are the
+// four options that follow.
 #define JETON_OPTION_TOKEN_ENDPOINT 2
 
 // String: the URL of the authorization endpoint.
@@ -174,25 +174,25 @@
 // Secret: the client secret, UTF-8. A program without one is a public client.
 #define JETON_OPTION_CLIENT_SECRET 21
 
-// Number: how the client authenticates, a `JETON_AUTHENTICATION_` constant. Unless set: Basic where there is a secret, else
-// none.
+// Number: how the client authenticates, a `JETON_AUTHENTICATION_` constant. Unless set: Basic where there is a
+// secret, else none.
 #define JETON_OPTION_CLIENT_AUTHENTICATION 22
 
 /* ---- Options: how a first token is obtained, and for what ---- */
 
-// Number: how a first token is obtained, a `JETON_GRANT_` constant. Unless set, there are jeton_session_begin_log_in and
-// jeton_session_adopt only.
+// Number: how a first token is obtained, a `JETON_GRANT_` constant. Unless set, there are jeton_session_begin_log_in
+// and jeton_session_adopt only.
 #define JETON_OPTION_GRANT 30
 
 // String: the scope to ask for, names separated by spaces.
 #define JETON_OPTION_SCOPE 31
 
-// String, may be set several times: a resource to ask for, by its identifier, an absolute URI (RFC 8707). The origin of an
-// HTTPS URL may get the token in requests, too.
+// String, may be set several times: a resource to ask for, by its identifier, an absolute URI (RFC 8707). The origin
+// of an HTTPS URL may get the token in requests, too.
 #define JETON_OPTION_RESOURCE 32
 
-// String, may be set several times: an origin that may get the token in requests, such as "https://api.example". No other
-// one ever gets it.
+// String, may be set several times: an origin that may get the token in requests, such as "https://api.example". No
+// other one ever gets it.
 #define JETON_OPTION_RESOURCE_SERVER 33
 
 // String: the person's name, for JETON_GRANT_PASSWORD.
@@ -219,13 +219,13 @@
 // Number: where logins are kept, a `JETON_STORE_` constant. `JETON_STORE_MEMORY` unless set.
 #define JETON_OPTION_STORE 50
 
-// String: the folder of the stores of files, and of the locks of JETON_STORE_KEYRING. Unless set, the platform's default
-// place.
+// String: the folder of the stores of files, and of the locks of JETON_STORE_KEYRING. Unless set, the platform's
+// default place.
 #define JETON_OPTION_STORE_FOLDER 51
 
-// String: JETON_STORE_KEYRING: the service of the keychain's entries ("jeton" unless set). JETON_STORE_AUTOMATIC, required: the
-// program's name, best under a domain of yours ("com.example.my-tool"). JETON_STORE_SEALED with neither key nor passphrase: the
-// service of the keychain's entry for the key ("jeton" unless set).
+// String: JETON_STORE_KEYRING: the service of the keychain's entries ("jeton" unless set). JETON_STORE_AUTOMATIC,
+// required: the program's name, best under a domain of yours ("com.example.my-tool"). JETON_STORE_SEALED with
+// neither key nor passphrase: the service of the keychain's entry for the key ("jeton" unless set).
 #define JETON_OPTION_STORE_SERVICE 52
 
 // Secret: 32 random bytes that files are sealed with: JETON_STORE_SEALED and JETON_STORE_AUTOMATIC.
@@ -234,12 +234,14 @@
 // Secret: the passphrase, UTF-8, that files are sealed with: JETON_STORE_SEALED and JETON_STORE_AUTOMATIC.
 #define JETON_OPTION_STORE_PASSPHRASE 54
 
-// Number, 0 or 1: JETON_STORE_AUTOMATIC may take a file that is not encrypted where there is nothing better. 0 unless set.
+// Number, 0 or 1: JETON_STORE_AUTOMATIC may take a file that is not encrypted where there is nothing better. 0
+// unless set.
 #define JETON_OPTION_STORE_ALLOW_UNENCRYPTED_FILE 55
 
 /* ---- Options: HTTP ---- */
 
-// String: the proxy, such as "http://user:password@proxy.example:8080". Unless set, what the environment or the system says.
+// String: the proxy, such as "http://user:password@proxy.example:8080". Unless set, what the environment or the
+// system says.
 #define JETON_OPTION_PROXY 60
 
 // Number, 0 or 1: no proxy, whatever the environment says.
@@ -265,20 +267,20 @@
 // Number, 0 or 1: what would be a warning on a token (jeton_token_warning_count) is an error. 0 unless set.
 #define JETON_OPTION_STRICT 70
 
-// Number, milliseconds: how long before its expiry a token counts as expired. 30000 unless set, and never more than a fifth of
-// the token's lifetime.
+// Number, milliseconds: how long before its expiry a token counts as expired. 30000 unless set, and never more than
+// a fifth of the token's lifetime.
 #define JETON_OPTION_EARLY_EXPIRY_MS 71
 
-// Number, 0 or 1: refresh in the background shortly before a token in use expires, so that a busy caller never waits. For
-// long-running programs; 0 unless set.
+// Number, 0 or 1: refresh in the background shortly before a token in use expires, so that a busy caller never
+// waits. For long-running programs; 0 unless set.
 #define JETON_OPTION_REFRESH_AHEAD 72
 
-// Number, milliseconds: the longest wait for another process that is refreshing the same login. The request timeout and 15 s
-// unless set.
+// Number, milliseconds: the longest wait for another process that is refreshing the same login. The request timeout
+// and 15 s unless set.
 #define JETON_OPTION_LEASE_TIMEOUT_MS 73
 
-// Number, milliseconds: the longest wait of jeton_session_close and of the last jeton_session_free of a login for a refresh
-// under way. 10000 unless set.
+// Number, milliseconds: the longest wait of jeton_session_close and of the last jeton_session_free of a login for a
+// refresh under way. 10000 unless set.
 #define JETON_OPTION_CLOSE_TIMEOUT_MS 74
 
 // Number, milliseconds: how long a person may take for a login by authorization code. 300000 unless set.
@@ -306,7 +308,8 @@
 // The program itself is who logs in (RFC 6749 §4.4). No person is needed: jeton_session_token does all.
 #define JETON_GRANT_CLIENT_CREDENTIALS 3
 
-// The program knows a person's name and password (RFC 6749 §4.3). RFC 9700 §2.4 forbids it: for servers that offer nothing else.
+// The program knows a person's name and password (RFC 6749 §4.3). RFC 9700 §2.4 forbids it: for servers that offer
+// nothing else.
 #define JETON_GRANT_PASSWORD 4
 
 /* ---- Values of JETON_OPTION_STORE ---- */
@@ -317,15 +320,15 @@
 // A plain file per login, which only the user can read.
 #define JETON_STORE_FILE 2
 
-// An encrypted file per login: with JETON_OPTION_STORE_KEY, JETON_OPTION_STORE_PASSPHRASE, or else a key that is kept in the
-// operating system's keychain.
+// An encrypted file per login: with JETON_OPTION_STORE_KEY, JETON_OPTION_STORE_PASSPHRASE, or else a key that is
+// kept in the operating system's keychain.
 #define JETON_STORE_SEALED 3
 
 // The operating system's keychain.
 #define JETON_STORE_KEYRING 4
 
-// The keychain; where there is none, sealed files if key or passphrase are set; else a plain file if that is allowed. Once a
-// login is stored, always the same one.
+// The keychain; where there is none, sealed files if key or passphrase are set; else a plain file if that is
+// allowed. Once a login is stored, always the same one.
 #define JETON_STORE_AUTOMATIC 5
 
 /* ---- Kinds of requests: jeton_config_add_parameter ---- */
@@ -349,11 +352,11 @@
 // Threads: does not change; any thread.
 typedef struct jeton_accounts jeton_accounts;
 
-// Ends the blocking calls that were given it: those under way, and any that follow. One handle may be given to any number of
-// calls, on any threads. It does not go back: make another one for calls to come.
+// Ends the blocking calls that were given it: those under way, and any that follow. One handle may be given to any
+// number of calls, on any threads. It does not go back: make another one for calls to come.
 //
-// Ownership: free it with jeton_cancel_free. That may be done while calls run: they hold on to what they need, and then
-// nothing cancels them any more.
+// Ownership: free it with jeton_cancel_free. That may be done while calls run: they hold on to what they need, and
+// then nothing cancels them any more.
 //
 // Threads: any thread, several at once.
 typedef struct jeton_cancel jeton_cancel;
@@ -367,8 +370,8 @@ typedef struct jeton_client jeton_client;
 
 // The configuration of clients: options, callbacks, a store. jeton_client_new checks it as a whole.
 //
-// Ownership: jeton_config_new makes one, jeton_config_free frees it, which may be done as soon as the clients are made. What
-// is set is copied, and secrets are wiped when it is freed.
+// Ownership: jeton_config_new makes one, jeton_config_free frees it, which may be done as soon as the clients are
+// made. What is set is copied, and secrets are wiped when it is freed.
 //
 // Threads: one thread at a time.
 typedef struct jeton_config jeton_config;
@@ -381,6 +384,22 @@ typedef struct jeton_config jeton_config;
 //
 // Threads: does not change; any thread.
 typedef struct jeton_error jeton_error;
+
+// What the server says about an access token (RFC 7662 §2.2): jeton_session_introspect.
+//
+// Ownership: free it with jeton_introspection_free.
+//
+// Threads: does not change; any thread.
+typedef struct jeton_introspection jeton_introspection;
+
+// A login by authorization code that was begun with jeton_session_begin_log_in. It holds what only the one who began
+// it may know: keep its serialized form in the web session of that browser, never in a URL. It works once, and
+// expires.
+//
+// Ownership: free it with jeton_pending_login_free; its strings are wiped then.
+//
+// Threads: does not change; any thread.
+typedef struct jeton_pending_login jeton_pending_login;
 
 // A request that will carry the session's access token: made by jeton_session_request, sent by jeton_request_send as often as
 // wanted, freed by jeton_request_free.
@@ -412,8 +431,8 @@ typedef struct jeton_sink jeton_sink;
 
 // A valid access token, as it was when it was asked for. It knows no refresh token.
 //
-// Ownership: each one that a call hands out is to be freed once with jeton_token_free, also where two calls hand out the same
-// pointer: the handle counts. What it lends (strings) lives until it is freed; then it is wiped.
+// Ownership: each one that a call hands out is to be freed once with jeton_token_free, also where two calls hand out
+// the same pointer: the handle counts. What it lends (strings) lives until it is freed; then it is wiped.
 //
 // Threads: does not change; any thread, several at once.
 typedef struct jeton_token jeton_token;
@@ -606,7 +625,8 @@ int32_t jeton_set_log(int32_t max_level,
 // Threads: any thread. Errors: none.
 const char *jeton_status_name(int32_t status);
 
-// What kind of failure it is: one of the `JETON_ERROR_` constants, the same that the call returned. `JETON_OK` for NULL.
+// What kind of failure it is: one of the `JETON_ERROR_` constants, the same that the call returned. `JETON_OK` for
+// NULL.
 //
 // Threads: any thread. Errors: none.
 //
@@ -640,8 +660,8 @@ int32_t jeton_error_recovery(const jeton_error *error);
 // `error` is NULL or a live handle.
 const char *jeton_error_oauth_code(const jeton_error *error);
 
-// The server's `error_description`: text for the developer. It comes from the server as it is: do not show it as markup.
-// NULL if there is none.
+// The server's `error_description`: text for the developer. It comes from the server as it is: do not show it as
+// markup. NULL if there is none.
 //
 // Ownership: borrowed from `error`, until jeton_error_free.
 //
@@ -697,9 +717,9 @@ void jeton_error_free(jeton_error *error);
 // Threads: any thread. Errors: none.
 jeton_cancel *jeton_cancel_new(void);
 
-// Ends the calls that were given this handle, which return `JETON_ERROR_CANCELLED`, and returns at once. What a call has
-// begun and others need goes on: a refresh under way comes to its end, so that its tokens are not lost. A call that comes
-// later sends nothing. Cancelling twice is allowed, and so is NULL.
+// Ends the calls that were given this handle, which return `JETON_ERROR_CANCELLED`, and returns at once. What a call
+// has begun and others need goes on: a refresh under way comes to its end, so that its tokens are not lost. A call
+// that comes later sends nothing. Cancelling twice is allowed, and so is NULL.
 //
 // Threads: any thread, also from a callback; not from a signal handler.
 //
@@ -796,25 +816,26 @@ int32_t jeton_config_set_store(jeton_config *config,
 // Threads: any thread. Errors: none.
 jeton_config *jeton_config_new(void);
 
-// Frees a configuration and wipes its secrets. NULL is allowed. Clients that were made with it go on working; interaction,
-// store and listeners are destroyed when the last of those is gone as well.
+// Frees a configuration and wipes its secrets. NULL is allowed. Clients that were made with it go on working;
+// interaction, store and listeners are destroyed when the last of those is gone as well.
 //
 // Threads: one thread at a time. Errors: none.
 //
 // `config` is NULL or a live handle, which is not used afterwards.
 void jeton_config_free(jeton_config *config);
 
-// Sets an option that takes a string. Setting it again replaces the string, or adds one where the option says that it may be
-// set several times.
+// Sets an option that takes a string. Setting it again replaces the string, or adds one where the option says that
+// it may be set several times.
 //
 // `option`: one of the `JETON_OPTION_` constants. `value`: NUL-terminated UTF-8, copied.
 //
 // Threads: one thread at a time.
 //
-// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known, takes something else, or the value is NULL or not UTF-8.
-// Whether the value itself can work is checked by jeton_client_new.
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known, takes something else, or the value is NULL or
+// not UTF-8. Whether the value itself can work is checked by jeton_client_new.
 //
-// `config` is NULL or a live handle, `value` is NULL or a NUL-terminated string, and `error` is NULL or can be written to.
+// `config` is NULL or a live handle, `value` is NULL or a NUL-terminated string, and `error` is NULL or can be
+// written to.
 int32_t jeton_config_set_str(jeton_config *config,
                              int32_t option,
                              const char *value,
@@ -822,15 +843,16 @@ int32_t jeton_config_set_str(jeton_config *config,
 
 // Sets an option that takes a secret. Setting it again replaces it.
 //
-// `option`: one of the `JETON_OPTION_` constants. `value`: `length` bytes, copied; the copy is wiped when the configuration is
-// freed. Wipe yours.
+// `option`: one of the `JETON_OPTION_` constants. `value`: `length` bytes, copied; the copy is wiped when the
+// configuration is freed. Wipe yours.
 //
 // Threads: one thread at a time.
 //
-// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known or takes something else, if the value is NULL with a length,
-// not UTF-8 where it must be text, or of the wrong length where it is a key.
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known or takes something else, if the value is NULL
+// with a length, not UTF-8 where it must be text, or of the wrong length where it is a key.
 //
-// `config` is NULL or a live handle, `value` is NULL or points to `length` bytes, and `error` is NULL or can be written to.
+// `config` is NULL or a live handle, `value` is NULL or points to `length` bytes, and `error` is NULL or can be
+// written to.
 int32_t jeton_config_set_secret(jeton_config *config,
                                 int32_t option,
                                 const uint8_t *value,
@@ -839,11 +861,13 @@ int32_t jeton_config_set_secret(jeton_config *config,
 
 // Sets an option that takes a number. Setting it again replaces it.
 //
-// `option`: one of the `JETON_OPTION_` constants, which says the unit: milliseconds, bytes, 0 or 1, or one of several constants.
+// `option`: one of the `JETON_OPTION_` constants, which says the unit: milliseconds, bytes, 0 or 1, or one of
+// several constants.
 //
 // Threads: one thread at a time.
 //
-// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known or takes something else, or if the number is out of range.
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known or takes something else, or if the number is out
+// of range.
 //
 // `config` is NULL or a live handle, and `error` is NULL or can be written to.
 int32_t jeton_config_set_int(jeton_config *config,
@@ -851,20 +875,20 @@ int32_t jeton_config_set_int(jeton_config *config,
                              int64_t value,
                              jeton_error **error);
 
-// Adds a parameter of the program's own to a kind of request, such as "prompt" or "audience". What is set for one kind never
-// leaks into another.
+// Adds a parameter of the program's own to a kind of request, such as "prompt" or "audience". What is set for one
+// kind never leaks into another.
 //
-// `request`: one of the `JETON_REQUEST_` constants. `name`, `value`: NUL-terminated UTF-8, copied; not encoded. An empty value
-// is left out, as RFC 6749 §3.1 treats it.
+// `request`: one of the `JETON_REQUEST_` constants. `name`, `value`: NUL-terminated UTF-8, copied; not encoded. An
+// empty value is left out, as RFC 6749 §3.1 treats it.
 //
 // Threads: one thread at a time.
 //
-// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the kind of request is not known, an argument is NULL or not UTF-8, or the parameter
-// is there already and may not be repeated. A parameter that clashes with one of the request's own fails when the request is
-// made, with `JETON_ERROR_CONFIGURATION`.
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the kind of request is not known, an argument is NULL or not UTF-8, or
+// the parameter is there already and may not be repeated. A parameter that clashes with one of the request's own
+// fails when the request is made, with `JETON_ERROR_CONFIGURATION`.
 //
-// `config` is NULL or a live handle, `name` and `value` each are NULL or a NUL-terminated string, and `error` is NULL or can be
-// written to.
+// `config` is NULL or a live handle, `name` and `value` each are NULL or a NUL-terminated string, and `error` is
+// NULL or can be written to.
 int32_t jeton_config_add_parameter(jeton_config *config,
                                    int32_t request,
                                    const char *name,
@@ -873,16 +897,17 @@ int32_t jeton_config_add_parameter(jeton_config *config,
 
 /* ---- Client ---- */
 
-// Makes a client. The configuration is checked as a whole and only read: it may make several clients, and be freed at once.
-// Nothing is sent to the server yet. With JETON_STORE_AUTOMATIC it is looked where logins are kept, which may ask the person for
-// the password of the keychain, and blocks meanwhile.
+// Makes a client. The configuration is checked as a whole and only read: it may make several clients, and be freed
+// at once. Nothing is sent to the server yet. With JETON_STORE_AUTOMATIC it is looked where logins are kept, which
+// may ask the person for the password of the keychain, and blocks meanwhile.
 //
 // `client`: set to the new client, which is the caller's: free it with jeton_client_free. NULL on failure.
 //
 // Threads: any thread, while no other one changes the configuration.
 //
-// Errors: `JETON_ERROR_CONFIGURATION`, with what is wrong and what to set; `JETON_ERROR_STORE` if the store that is asked for is
-// not to be had; `JETON_ERROR_UNSUPPORTED` if this build lacks it; `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+// Errors: `JETON_ERROR_CONFIGURATION`, with what is wrong and what to set; `JETON_ERROR_STORE` if the store that is
+// asked for is not to be had; `JETON_ERROR_UNSUPPORTED` if this build lacks it; `JETON_ERROR_INVALID_ARGUMENT` for
+// NULL.
 //
 // `config` is NULL or a live handle; `client` and `error` each are NULL or can be written to.
 int32_t jeton_client_new(const jeton_config *config,
@@ -896,8 +921,8 @@ int32_t jeton_client_new(const jeton_config *config,
 // `client` is NULL or a live handle, which is not used afterwards.
 void jeton_client_free(jeton_client *client);
 
-// Where the client keeps its logins, in one line for people: kind, place, whether they are kept across restarts and encrypted,
-// and why this store was chosen. "" for NULL.
+// Where the client keeps its logins, in one line for people: kind, place, whether they are kept across restarts and
+// encrypted, and why this store was chosen. "" for NULL.
 //
 // Ownership: borrowed from `client`, until jeton_client_free.
 //
@@ -922,8 +947,8 @@ int32_t jeton_client_store_is_encrypted(const jeton_client *client);
 
 // Lists the accounts of this client that the store has a login of.
 //
-// `cancel`: ends the call, or NULL. `accounts`: set to the list, which is the caller's: free it with jeton_accounts_free. NULL on
-// failure.
+// `cancel`: ends the call, or NULL. `accounts`: set to the list, which is the caller's: free it with
+// jeton_accounts_free. NULL on failure.
 //
 // Threads: any thread; blocks. Not from a store's callback.
 //
@@ -936,18 +961,18 @@ int32_t jeton_client_accounts(const jeton_client *client,
                               jeton_accounts **accounts,
                               jeton_error **error);
 
-// A login of this client. All sessions of one account share one login within the process, and, through the store, with other
-// processes and later runs. Making one is cheap; nothing is read or sent yet.
+// A login of this client. All sessions of one account share one login within the process, and, through the store,
+// with other processes and later runs. Making one is cheap; nothing is read or sent yet.
 //
-// `account`: a label that the program chooses, such as a user's name; copied. NULL: "default". `session`: set to the new session,
-// which is the caller's: free it with jeton_session_free. NULL on failure.
+// `account`: a label that the program chooses, such as a user's name; copied. NULL: "default". `session`: set to the
+// new session, which is the caller's: free it with jeton_session_free. NULL on failure.
 //
 // Threads: any thread.
 //
 // Errors: `JETON_ERROR_INVALID_ARGUMENT` for a NULL client or an account that is not UTF-8.
 //
-// `client` is NULL or a live handle, `account` is NULL or a NUL-terminated string; `session` and `error` each are NULL or can be
-// written to.
+// `client` is NULL or a live handle, `account` is NULL or a NUL-terminated string; `session` and `error` each are
+// NULL or can be written to.
 int32_t jeton_client_session(const jeton_client *client,
                              const char *account,
                              jeton_session **session,
@@ -981,16 +1006,16 @@ void jeton_accounts_free(jeton_accounts *accounts);
 
 // The same login, with its access token for one resource (RFC 8707). Its refresh token is shared.
 //
-// `resource`: the identifier of the resource, an absolute URI; copied. `other`: set to the new session, which is the caller's:
-// free it with jeton_session_free. NULL on failure.
+// `resource`: the identifier of the resource, an absolute URI; copied. `other`: set to the new session, which is the
+// caller's: free it with jeton_session_free. NULL on failure.
 //
 // Threads: any thread.
 //
-// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is not UTF-8. Whether it is a resource is found out when a token is asked
-// for.
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is not UTF-8. Whether it is a resource is found out when a
+// token is asked for.
 //
-// `session` is NULL or a live handle, `resource` is NULL or a NUL-terminated string; `other` and `error` each are NULL or can be
-// written to.
+// `session` is NULL or a live handle, `resource` is NULL or a NUL-terminated string; `other` and `error` each are
+// NULL or can be written to.
 int32_t jeton_session_for_resource(const jeton_session *session,
                                    const char *resource,
                                    jeton_session **other,
@@ -1003,17 +1028,19 @@ int32_t jeton_session_for_resource(const jeton_session *session,
 //
 // Threads: any thread.
 //
-// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL, what is not UTF-8, or characters that no scope may have (RFC 6749 §3.3).
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL, what is not UTF-8, or characters that no scope may have (RFC 6749
+// §3.3).
 //
-// `session` is NULL or a live handle, `scope` is NULL or a NUL-terminated string; `other` and `error` each are NULL or can be
-// written to.
+// `session` is NULL or a live handle, `scope` is NULL or a NUL-terminated string; `other` and `error` each are NULL
+// or can be written to.
 int32_t jeton_session_with_scope(const jeton_session *session,
                                  const char *scope,
                                  jeton_session **other,
                                  jeton_error **error);
 
-// Frees a session. NULL is allowed. The last one of a login waits, at most the close timeout (JETON_OPTION_CLOSE_TIMEOUT_MS), for
-// a refresh under way, so that its tokens are not lost when the process ends. Tokens that were handed out stay valid.
+// Frees a session. NULL is allowed. The last one of a login waits, at most the close timeout
+// (JETON_OPTION_CLOSE_TIMEOUT_MS), for a refresh under way, so that its tokens are not lost when the process ends.
+// Tokens that were handed out stay valid.
 //
 // Threads: any thread, while no other one uses the handle. Errors: none.
 //
@@ -1029,18 +1056,18 @@ void jeton_session_free(jeton_session *session);
 // `session` is NULL or a live handle.
 const char *jeton_session_account(const jeton_session *session);
 
-// A valid access token: the one in memory, one that another process has stored, or whatever it takes to get one without a person.
-// However many threads and processes wait, an expired token costs one request.
+// A valid access token: the one in memory, one that another process has stored, or whatever it takes to get one
+// without a person. However many threads and processes wait, an expired token costs one request.
 //
-// `valid_for_ms`: how long the token is wanted to be valid for, in milliseconds; 0 for just now. The wish counts up to four fifths of
-// the token's lifetime. `cancel`: ends the call, or NULL. `token`: set to the token, which is the caller's: free it with
-// jeton_token_free. NULL on failure.
+// `valid_for_ms`: how long the token is wanted to be valid for, in milliseconds; 0 for just now. The wish counts up
+// to four fifths of the token's lifetime. `cancel`: ends the call, or NULL. `token`: set to the token, which is the
+// caller's: free it with jeton_token_free. NULL on failure.
 //
 // Threads: any thread, several at once; blocks where a request is needed. Not from a store's callback.
 //
-// Errors: `JETON_ERROR_LOGIN_REQUIRED` if a person has to log in: jeton_session_log_in. Anything else is transient or a matter of
-// configuration: jeton_error_recovery says which. `JETON_ERROR_CANCELLED`; `JETON_ERROR_INVALID_ARGUMENT` for NULL or a negative
-// time.
+// Errors: `JETON_ERROR_LOGIN_REQUIRED` if a person has to log in: jeton_session_log_in. Anything else is transient
+// or a matter of configuration: jeton_error_recovery says which. `JETON_ERROR_CANCELLED`;
+// `JETON_ERROR_INVALID_ARGUMENT` for NULL or a negative time.
 //
 // `session` and `cancel` each are NULL or a live handle; `token` and `error` each are NULL or can be written to.
 int32_t jeton_session_token(const jeton_session *session,
@@ -1049,11 +1076,12 @@ int32_t jeton_session_token(const jeton_session *session,
                             jeton_token **token,
                             jeton_error **error);
 
-// Gets a new access token although the present one may still be good. If somebody else, in this process or another, got a new one
-// meanwhile, that one is taken. After an answer that was lost it sends a refresh token that may be spent, which a strict server takes
-// for a theft: for programs that know why; jeton_session_token is for all others.
+// Gets a new access token although the present one may still be good. If somebody else, in this process or another,
+// got a new one meanwhile, that one is taken. After an answer that was lost it sends a refresh token that may be
+// spent, which a strict server takes for a theft: for programs that know why; jeton_session_token is for all others.
 //
-// `cancel`: ends the call, or NULL. `token`: set to the token, which is the caller's: free it with jeton_token_free. NULL on failure.
+// `cancel`: ends the call, or NULL. `token`: set to the token, which is the caller's: free it with jeton_token_free.
+// NULL on failure.
 //
 // Threads: any thread, several at once; blocks. Not from a store's callback.
 //
@@ -1065,11 +1093,12 @@ int32_t jeton_session_refresh(const jeton_session *session,
                               jeton_token **token,
                               jeton_error **error);
 
-// The token in memory, if it is valid: no lock, no request, no waiting, no allocation. For the moment before each request; where it
-// answers `JETON_ERROR_NOT_CACHED`, jeton_session_token finds out more. That does not mean that nobody is logged in.
+// The token in memory, if it is valid: no lock, no request, no waiting, no allocation. For the moment before each
+// request; where it answers `JETON_ERROR_NOT_CACHED`, jeton_session_token finds out more. That does not mean that
+// nobody is logged in.
 //
-// `valid_for_ms`: as for jeton_session_token. `token`: set to the token, which is the caller's: free it with jeton_token_free. NULL if
-// there is none.
+// `valid_for_ms`: as for jeton_session_token. `token`: set to the token, which is the caller's: free it with
+// jeton_token_free. NULL if there is none.
 //
 // Threads: any thread, several at once; never blocks.
 //
@@ -1082,15 +1111,16 @@ int32_t jeton_session_cached(const jeton_session *session,
 
 // Logs in through the client's grant, with a person if it needs one, and replaces whatever login there was.
 //
-// `cancel`: ends the login, or NULL. Unless the server has answered already; then the token is still stored. `token`: set to the
-// token, which is the caller's: free it with jeton_token_free. NULL on failure.
+// `cancel`: ends the login, or NULL. Unless the server has answered already; then the token is still stored.
+// `token`: set to the token, which is the caller's: free it with jeton_token_free. NULL on failure.
 //
 // Threads: any thread; blocks, for as long as the person takes. Not from a store's callback.
 //
-// Errors: `JETON_ERROR_OAUTH` with what the server or the person said, `JETON_ERROR_INTERACTION` if the person could not be reached or
-// did not answer in time, `JETON_ERROR_CALLBACK` if a callback ended the login, `JETON_ERROR_STORE` if the store cannot be written,
-// which is found out before anybody is asked, `JETON_ERROR_CONFIGURATION` if the client has no grant, `JETON_ERROR_NETWORK`,
-// `JETON_ERROR_ANSWER`, `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+// Errors: `JETON_ERROR_OAUTH` with what the server or the person said, `JETON_ERROR_INTERACTION` if the person could
+// not be reached or did not answer in time, `JETON_ERROR_CALLBACK` if a callback ended the login,
+// `JETON_ERROR_STORE` if the store cannot be written, which is found out before anybody is asked,
+// `JETON_ERROR_CONFIGURATION` if the client has no grant, `JETON_ERROR_NETWORK`, `JETON_ERROR_ANSWER`,
+// `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
 //
 // `session` and `cancel` each are NULL or a live handle; `token` and `error` each are NULL or can be written to.
 int32_t jeton_session_log_in(const jeton_session *session,
@@ -1098,10 +1128,261 @@ int32_t jeton_session_log_in(const jeton_session *session,
                              jeton_token **token,
                              jeton_error **error);
 
+// Logs out: revokes the tokens at the server if it has a revocation endpoint (RFC 7009), then forgets the login,
+// here and in the store. Other processes see it at their next expiry, 401 or refresh.
+//
+// `cancel`: ends the waiting, or NULL; the log-out itself goes on to its end. `revocation_error`: set to NULL, or to
+// why the tokens could not be revoked at the server, where they may live on until they expire; the login is
+// forgotten all the same. It may be NULL; else free it with jeton_error_free.
+//
+// Threads: any thread; blocks. Not from a store's callback.
+//
+// Errors: `JETON_ERROR_STORE` or `JETON_ERROR_CALLBACK` if the login cannot be removed from the store,
+// `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+//
+// `session` and `cancel` each are NULL or a live handle; `revocation_error` and `error` each are NULL or can be
+// written to.
+int32_t jeton_session_log_out(const jeton_session *session,
+                              const jeton_cancel *cancel,
+                              jeton_error **revocation_error,
+                              jeton_error **error);
+
+// Revokes the access token in use at the server (RFC 7009 §2.1) and forgets it; the login stays, and the next
+// jeton_session_token gets another one. Some servers end the whole login then: the next call says
+// `JETON_ERROR_LOGIN_REQUIRED`.
+//
+// `cancel`: ends the waiting, or NULL.
+//
+// Threads: any thread; blocks. Not from a store's callback.
+//
+// Errors: `JETON_ERROR_CONFIGURATION` if the server names no revocation endpoint, `JETON_ERROR_OAUTH`,
+// `JETON_ERROR_NETWORK` and `JETON_ERROR_ANSWER` if it refuses or does not answer: the token may live on, and stays
+// in use. `JETON_ERROR_STORE` or `JETON_ERROR_CALLBACK` if the store cannot be read; nothing was sent.
+// `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+//
+// `session` and `cancel` each are NULL or a live handle; `error` is NULL or can be written to.
+int32_t jeton_session_revoke(const jeton_session *session,
+                             const jeton_cancel *cancel,
+                             jeton_error **error);
+
+// Asks the server about the session's access token (RFC 7662), getting one first if there is none. Most servers
+// answer confidential clients only. That the token is not active is an answer, not an error.
+//
+// `cancel`: ends the call, or NULL. `introspection`: set to the answer, which is the caller's: free it with
+// jeton_introspection_free. NULL on failure.
+//
+// Threads: any thread; blocks. Not from a store's callback.
+//
+// Errors: as jeton_session_token if there is no token; `JETON_ERROR_CONFIGURATION` if the server names no
+// introspection endpoint (JETON_OPTION_INTROSPECTION_ENDPOINT), `JETON_ERROR_OAUTH`, `JETON_ERROR_NETWORK` and
+// `JETON_ERROR_ANSWER` if it refuses or does not answer.
+//
+// `session` and `cancel` each are NULL or a live handle; `introspection` and `error` each are NULL or can be written
+// to.
+int32_t jeton_session_introspect(const jeton_session *session,
+                                 const jeton_cancel *cancel,
+                                 jeton_introspection **introspection,
+                                 jeton_error **error);
+
+// Starts from tokens that the program has already, as if it had logged in with them.
+//
+// `token_answer`: `length` bytes of JSON, a token answer of RFC 6749 §5.1, read as tolerantly as a server's:
+// "access_token", and "token_type", "expires_in" or "expires_at" (seconds of Unix time), "refresh_token", "scope".
+// With a "refresh_token" and no "access_token" (or an empty one), the first call refreshes. `cancel`: ends the
+// waiting, or NULL. `token`: set to the token, which is the caller's: free it with jeton_token_free. NULL on
+// failure.
+//
+// Threads: any thread; blocks. Not from a store's callback.
+//
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is no token answer. What cannot be stored now is used all
+// the same: jeton_session_persist_error.
+//
+// `session` and `cancel` each are NULL or a live handle, `token_answer` is NULL or points to `length` bytes; `token`
+// and `error` each are NULL or can be written to.
+int32_t jeton_session_adopt(const jeton_session *session,
+                            const uint8_t *token_answer,
+                            size_t length,
+                            const jeton_cancel *cancel,
+                            jeton_token **token,
+                            jeton_error **error);
+
+// Waits, at most the close timeout (JETON_OPTION_CLOSE_TIMEOUT_MS), for a refresh or login under way, and tries once
+// more to store what could not be stored so far. The session can be used afterwards. For the end of a program,
+// before it frees its sessions.
+//
+// `cancel`: ends the waiting, or NULL.
+//
+// Threads: any thread; blocks. Not from a store's callback.
+//
+// Errors: `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL. Whether all is stored:
+// jeton_session_persist_error.
+//
+// `session` and `cancel` each are NULL or a live handle; `error` is NULL or can be written to.
+int32_t jeton_session_close(const jeton_session *session,
+                            const jeton_cancel *cancel,
+                            jeton_error **error);
+
+// Why the newest token could not be stored, if that is so: it is used all the same, and the next refresh or
+// jeton_session_close tries again.
+//
+// Returns `JETON_OK`, and `*error` is NULL, if all is stored; else the status of `*error`.
+//
+// Threads: any thread; does not block.
+//
+// Errors: `JETON_ERROR_STORE`, `JETON_ERROR_CALLBACK`; `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+//
+// `session` is NULL or a live handle; `error` is NULL or can be written to.
+int32_t jeton_session_persist_error(const jeton_session *session,
+                                    jeton_error **error);
+
+// Begins a login by authorization code for a program that receives the redirect itself, such as a web application.
+// The client needs no grant for that.
+//
+// `redirect_uri`: the one that is registered for the client, an absolute URI. `cancel`: ends the call, or NULL.
+// `pending`: set to the login that was begun, which is the caller's: free it with jeton_pending_login_free. NULL on
+// failure. Send the browser to jeton_pending_login_url, keep jeton_pending_login_serialized where only this
+// browser's session reaches it, and remove it before finishing.
+//
+// Threads: any thread; blocks where the server's metadata has to be fetched. Not from a store's callback.
+//
+// Errors: `JETON_ERROR_NETWORK` and `JETON_ERROR_ANSWER` if the server's metadata cannot be had,
+// `JETON_ERROR_CONFIGURATION` if it lacks what is needed, `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT`
+// for NULL or a URI that is none.
+//
+// `session` and `cancel` each are NULL or a live handle, `redirect_uri` is NULL or a NUL-terminated string;
+// `pending` and `error` each are NULL or can be written to.
+int32_t jeton_session_begin_log_in(const jeton_session *session,
+                                   const char *redirect_uri,
+                                   const jeton_cancel *cancel,
+                                   jeton_pending_login **pending,
+                                   jeton_error **error);
+
+// Finishes a login by authorization code with the URL to which the browser was redirected, and replaces whatever
+// login there was.
+//
+// `pending`: from jeton_session_begin_log_in or jeton_pending_login_parse; it works once, and stays the caller's to
+// free. One that was begun for the account "default" may be finished for any account, as a web application does that
+// learns only then who came; any other for its own only. `redirected_url`: the whole URL with its query. `cancel`:
+// ends the waiting, or NULL. `token`: set to the token, which is the caller's: free it with jeton_token_free. NULL
+// on failure.
+//
+// Threads: any thread; blocks. Not from a store's callback.
+//
+// Errors: `JETON_ERROR_ANSWER` if the URL is not the answer to this login, `JETON_ERROR_OAUTH` if the person or the
+// server said no, `JETON_ERROR_INTERACTION` if the login was begun too long ago, `JETON_ERROR_INVALID_ARGUMENT` if
+// it was finished before, is another client's or account's, or for NULL, `JETON_ERROR_NETWORK`,
+// `JETON_ERROR_CANCELLED`. After any of these, begin again.
+//
+// `session`, `pending` and `cancel` each are NULL or a live handle, `redirected_url` is NULL or a NUL-terminated
+// string; `token` and `error` each are NULL or can be written to.
+int32_t jeton_session_finish_log_in(const jeton_session *session,
+                                    const jeton_pending_login *pending,
+                                    const char *redirected_url,
+                                    const jeton_cancel *cancel,
+                                    jeton_token **token,
+                                    jeton_error **error);
+
+// Whether the token may be sent to that URL: it is of one of the client's resource servers
+// (JETON_OPTION_RESOURCE_SERVER), and HTTPS or on loopback. For programs with an HTTP library of their own, which
+// ask before they attach the token, and again for the target of each redirect that they follow.
+//
+// `url`: an absolute URL.
+//
+// Threads: any thread; does not block.
+//
+// Errors: `JETON_ERROR_FOREIGN_ORIGIN` if it may not; `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is no URL.
+//
+// `session` is NULL or a live handle, `url` is NULL or a NUL-terminated string; `error` is NULL or can be written to.
+int32_t jeton_session_check_url(const jeton_session *session,
+                                const char *url,
+                                jeton_error **error);
+
+// Tells the session what a resource server answered to a request with this token, for programs with an HTTP library
+// of their own. Tell it each answer: a 401 that says that the token is not valid makes it stale, any other answer
+// makes it a good one.
+//
+// `http_status`: 100 to 999. `www_authenticate`: the values of that header joined by ", ", or NULL if there is none.
+// `try_again`: set to 1 if the token was rejected and another one may help: get one with jeton_session_token and
+// send the request once more; else to 0. It may be NULL.
+//
+// Threads: any thread; does not block.
+//
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL, a status that is none, or a header with control characters.
+//
+// `session` and `token` each are NULL or a live handle, `www_authenticate` is NULL or a NUL-terminated string;
+// `try_again` and `error` each are NULL or can be written to.
+int32_t jeton_session_judge(const jeton_session *session,
+                            const jeton_token *token,
+                            int32_t http_status,
+                            const char *www_authenticate,
+                            int32_t *try_again,
+                            jeton_error **error);
+
+/* ---- Logins whose redirect the program receives itself ---- */
+
+// The URL to which the person's browser is to be sent. It holds the state: do not log it. NULL for one that came from
+// jeton_pending_login_parse, and for NULL.
+//
+// Ownership: borrowed from `pending`, until jeton_pending_login_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `pending` is NULL or a live handle.
+const char *jeton_pending_login_url(const jeton_pending_login *pending);
+
+// The `state` of the login (RFC 6749 §4.1.1), by which a redirect finds it among others: its parameter of that name
+// has the same value. A secret. NULL for NULL.
+//
+// Ownership: borrowed from `pending`, until jeton_pending_login_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `pending` is NULL or a live handle.
+const char *jeton_pending_login_state(const jeton_pending_login *pending);
+
+// When the login stops working, in milliseconds of Unix time. `JETON_NEVER` for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `pending` is NULL or a live handle.
+int64_t jeton_pending_login_expires_at_ms(const jeton_pending_login *pending);
+
+// The login as one JSON object, for jeton_pending_login_parse in another process or later. A secret: keep it where
+// only this browser's session reaches it. NULL for NULL.
+//
+// Ownership: borrowed from `pending`, until jeton_pending_login_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `pending` is NULL or a live handle.
+const char *jeton_pending_login_serialized(const jeton_pending_login *pending);
+
+// Reads a pending login that jeton_pending_login_serialized wrote.
+//
+// `serialized`: `length` bytes. `pending`: set to the login, which is the caller's: free it with
+// jeton_pending_login_free. NULL on failure.
+//
+// Threads: any thread.
+//
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL, or what is no pending login.
+//
+// `serialized` is NULL or points to `length` bytes; `pending` and `error` each are NULL or can be written to.
+int32_t jeton_pending_login_parse(const uint8_t *serialized,
+                                  size_t length,
+                                  jeton_pending_login **pending,
+                                  jeton_error **error);
+
+// Frees a pending login and wipes its strings. NULL is allowed.
+//
+// Threads: any thread, while no other one uses the handle. Errors: none.
+//
+// `pending` is NULL or a live handle, which is not used afterwards.
+void jeton_pending_login_free(jeton_pending_login *pending);
+
 /* ---- Token ---- */
 
-// The token itself, for programs that put it elsewhere than into the header. Opaque: do not parse it, do not log it. NULL for
-// NULL.
+// The token itself, for programs that put it elsewhere than into the header. Opaque: do not parse it, do not log it.
+// NULL for NULL.
 //
 // Ownership: borrowed from `token`, until jeton_token_free.
 //
@@ -1110,8 +1391,8 @@ int32_t jeton_session_log_in(const jeton_session *session,
 // `token` is NULL or a live handle.
 const char *jeton_token_access_token(const jeton_token *token);
 
-// The value of the header `Authorization` that presents the token: "Bearer " and the token (RFC 6750 §2.1). Do not log it. NULL
-// for NULL.
+// The value of the header `Authorization` that presents the token: "Bearer " and the token (RFC 6750 §2.1). Do not
+// log it. NULL for NULL.
 //
 // Ownership: borrowed from `token`, until jeton_token_free.
 //
@@ -1136,8 +1417,8 @@ size_t jeton_token_authorization_length(const jeton_token *token);
 // `token` is NULL or a live handle.
 const char *jeton_token_type(const jeton_token *token);
 
-// What the token is good for: the granted scope, or the requested one where the server named none (RFC 6749 §5.1); names
-// separated by spaces. NULL if no scope was asked for or named, and for NULL.
+// What the token is good for: the granted scope, or the requested one where the server named none (RFC 6749 §5.1);
+// names separated by spaces. NULL if no scope was asked for or named, and for NULL.
 //
 // Ownership: borrowed from `token`, until jeton_token_free.
 //
@@ -1179,8 +1460,8 @@ const char *jeton_token_warning_code(const jeton_token *token,
 // `token` is NULL or a live handle.
 const char *jeton_token_warning_message(const jeton_token *token, size_t index);
 
-// Another member of the server's answer, such as "id_token": a string as its text, anything else as JSON. It may be a secret: do
-// not log it. NULL if there is none of that name, and for NULL.
+// Another member of the server's answer, such as "id_token": a string as its text, anything else as JSON. It may be
+// a secret: do not log it. NULL if there is none of that name, and for NULL.
 //
 // `name`: NUL-terminated UTF-8.
 //
@@ -1192,8 +1473,8 @@ const char *jeton_token_warning_message(const jeton_token *token, size_t index);
 const char *jeton_token_extra(const jeton_token *token,
                               const char *name);
 
-// All members of the server's answer that have no function of their own, as one JSON object: "{}" if there are none. It may hold
-// secrets: do not log it. NULL for NULL.
+// All members of the server's answer that have no function of their own, as one JSON object: "{}" if there are none.
+// It may hold secrets: do not log it. NULL for NULL.
 //
 // Ownership: borrowed from `token`, until jeton_token_free.
 //
@@ -1208,6 +1489,74 @@ const char *jeton_token_extra_json(const jeton_token *token);
 //
 // `token` is NULL or a live handle; this one is not used afterwards, nor is what was borrowed from it.
 void jeton_token_free(jeton_token *token);
+
+/* ---- Introspection (RFC 7662) ---- */
+
+// Whether the token is one of the server's and valid now: 1, else 0. If it is not, the rest says nothing. 0 for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `introspection` is NULL or a live handle.
+int32_t jeton_introspection_is_active(const jeton_introspection *introspection);
+
+// What the token is good for: names separated by spaces. NULL if the server does not say, and for NULL.
+//
+// Ownership: borrowed from `introspection`, until jeton_introspection_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `introspection` is NULL or a live handle.
+const char *jeton_introspection_scope(const jeton_introspection *introspection);
+
+// Who authorized the token, for machines: the member "sub". NULL if the server does not say, and for NULL.
+//
+// Ownership: borrowed from `introspection`, until jeton_introspection_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `introspection` is NULL or a live handle.
+const char *jeton_introspection_subject(const jeton_introspection *introspection);
+
+// Who authorized the token, for people. NULL if the server does not say, and for NULL.
+//
+// Ownership: borrowed from `introspection`, until jeton_introspection_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `introspection` is NULL or a live handle.
+const char *jeton_introspection_username(const jeton_introspection *introspection);
+
+// The client that the token was issued to. NULL if the server does not say, and for NULL.
+//
+// Ownership: borrowed from `introspection`, until jeton_introspection_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `introspection` is NULL or a live handle.
+const char *jeton_introspection_client_id(const jeton_introspection *introspection);
+
+// When the token expires, in milliseconds of Unix time. `JETON_NEVER` if the server does not say, and for NULL.
+//
+// Threads: any thread. Errors: none.
+//
+// `introspection` is NULL or a live handle.
+int64_t jeton_introspection_expires_at_ms(const jeton_introspection *introspection);
+
+// The whole answer as one JSON object, with the members that have no function here. NULL for NULL.
+//
+// Ownership: borrowed from `introspection`, until jeton_introspection_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `introspection` is NULL or a live handle.
+const char *jeton_introspection_json(const jeton_introspection *introspection);
+
+// Frees an introspection answer. NULL is allowed.
+//
+// Threads: any thread, while no other one uses the handle. Errors: none.
+//
+// `introspection` is NULL or a live handle, which is not used afterwards.
+void jeton_introspection_free(jeton_introspection *introspection);
 
 /* ---- Authenticated requests ---- */
 

@@ -6,11 +6,11 @@ use tokio::sync::watch;
 
 use crate::guarded;
 
-/// Ends the blocking calls that were given it: those under way, and any that follow. One handle may be given to any number of
-/// calls, on any threads. It does not go back: make another one for calls to come.
+/// Ends the blocking calls that were given it: those under way, and any that follow. One handle may be given to any
+/// number of calls, on any threads. It does not go back: make another one for calls to come.
 ///
-/// Ownership: free it with jeton_cancel_free. That may be done while calls run: they hold on to what they need, and then
-/// nothing cancels them any more.
+/// Ownership: free it with jeton_cancel_free. That may be done while calls run: they hold on to what they need, and
+/// then nothing cancels them any more.
 ///
 /// Threads: any thread, several at once.
 pub struct jeton_cancel {
@@ -49,9 +49,9 @@ pub extern "C" fn jeton_cancel_new() -> *mut jeton_cancel {
     guarded(std::ptr::null_mut(), || crate::boxed(jeton_cancel { cancelled: watch::Sender::new(false) }))
 }
 
-/// Ends the calls that were given this handle, which return `JETON_ERROR_CANCELLED`, and returns at once. What a call has
-/// begun and others need goes on: a refresh under way comes to its end, so that its tokens are not lost. A call that comes
-/// later sends nothing. Cancelling twice is allowed, and so is NULL.
+/// Ends the calls that were given this handle, which return `JETON_ERROR_CANCELLED`, and returns at once. What a call
+/// has begun and others need goes on: a refresh under way comes to its end, so that its tokens are not lost. A call
+/// that comes later sends nothing. Cancelling twice is allowed, and so is NULL.
 ///
 /// Threads: any thread, also from a callback; not from a signal handler.
 ///

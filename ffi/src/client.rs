@@ -78,6 +78,9 @@ fn build(config: &jeton_config) -> Result<Client, Failure> {
     if let Some(url) = config.string(JETON_OPTION_REVOCATION_ENDPOINT) {
         builder = builder.revocation_endpoint(url);
     }
+    if let Some(url) = config.string(JETON_OPTION_INTROSPECTION_ENDPOINT) {
+        builder = builder.introspection_endpoint(url);
+    }
     if let Some(scope) = config.string(JETON_OPTION_SCOPE) {
         builder = builder.scope(scope);
     }
@@ -255,7 +258,8 @@ mod stores {
 
     type Store = Result<Arc<dyn TokenStore>, Failure>;
 
-    /// The keychain's service, and the name of the folder in which jeton keeps things, unless the program says otherwise.
+    /// The keychain's service, and the name of the folder in which jeton keeps things, unless the program says
+    /// otherwise.
     #[cfg(feature = "keyring")]
     const SERVICE: &str = "jeton";
 
@@ -380,16 +384,17 @@ mod stores {
     }
 }
 
-/// Makes a client. The configuration is checked as a whole and only read: it may make several clients, and be freed at once.
-/// Nothing is sent to the server yet. With JETON_STORE_AUTOMATIC it is looked where logins are kept, which may ask the person for
-/// the password of the keychain, and blocks meanwhile.
+/// Makes a client. The configuration is checked as a whole and only read: it may make several clients, and be freed
+/// at once. Nothing is sent to the server yet. With JETON_STORE_AUTOMATIC it is looked where logins are kept, which
+/// may ask the person for the password of the keychain, and blocks meanwhile.
 ///
 /// `client`: set to the new client, which is the caller's: free it with jeton_client_free. NULL on failure.
 ///
 /// Threads: any thread, while no other one changes the configuration.
 ///
-/// Errors: `JETON_ERROR_CONFIGURATION`, with what is wrong and what to set; `JETON_ERROR_STORE` if the store that is asked for is
-/// not to be had; `JETON_ERROR_UNSUPPORTED` if this build lacks it; `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+/// Errors: `JETON_ERROR_CONFIGURATION`, with what is wrong and what to set; `JETON_ERROR_STORE` if the store that is
+/// asked for is not to be had; `JETON_ERROR_UNSUPPORTED` if this build lacks it; `JETON_ERROR_INVALID_ARGUMENT` for
+/// NULL.
 ///
 /// # Safety
 ///
@@ -422,8 +427,8 @@ pub unsafe extern "C" fn jeton_client_free(client: *mut jeton_client) {
     guarded((), || unsafe { crate::free(client) });
 }
 
-/// Where the client keeps its logins, in one line for people: kind, place, whether they are kept across restarts and encrypted,
-/// and why this store was chosen. "" for NULL.
+/// Where the client keeps its logins, in one line for people: kind, place, whether they are kept across restarts and
+/// encrypted, and why this store was chosen. "" for NULL.
 ///
 /// Ownership: borrowed from `client`, until jeton_client_free.
 ///
@@ -468,8 +473,8 @@ pub unsafe extern "C" fn jeton_client_store_is_encrypted(client: *const jeton_cl
 
 /// Lists the accounts of this client that the store has a login of.
 ///
-/// `cancel`: ends the call, or NULL. `accounts`: set to the list, which is the caller's: free it with jeton_accounts_free. NULL on
-/// failure.
+/// `cancel`: ends the call, or NULL. `accounts`: set to the list, which is the caller's: free it with
+/// jeton_accounts_free. NULL on failure.
 ///
 /// Threads: any thread; blocks. Not from a store's callback.
 ///
@@ -497,11 +502,11 @@ pub unsafe extern "C" fn jeton_client_accounts(
     }
 }
 
-/// A login of this client. All sessions of one account share one login within the process, and, through the store, with other
-/// processes and later runs. Making one is cheap; nothing is read or sent yet.
+/// A login of this client. All sessions of one account share one login within the process, and, through the store,
+/// with other processes and later runs. Making one is cheap; nothing is read or sent yet.
 ///
-/// `account`: a label that the program chooses, such as a user's name; copied. NULL: "default". `session`: set to the new session,
-/// which is the caller's: free it with jeton_session_free. NULL on failure.
+/// `account`: a label that the program chooses, such as a user's name; copied. NULL: "default". `session`: set to the
+/// new session, which is the caller's: free it with jeton_session_free. NULL on failure.
 ///
 /// Threads: any thread.
 ///
@@ -509,8 +514,8 @@ pub unsafe extern "C" fn jeton_client_accounts(
 ///
 /// # Safety
 ///
-/// `client` is NULL or a live handle, `account` is NULL or a NUL-terminated string; `session` and `error` each are NULL or can be
-/// written to.
+/// `client` is NULL or a live handle, `account` is NULL or a NUL-terminated string; `session` and `error` each are
+/// NULL or can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jeton_client_session(
     client: *const jeton_client,

@@ -15,11 +15,11 @@ use crate::error::{Failure, jeton_error};
 use crate::strings::{bytes, text};
 use crate::{fallible, guarded};
 
-/// String: the issuer identifier of the authorization server, an HTTPS URL exactly as the server spells it. Its endpoints are
-/// discovered from there at the first use (RFC 8414, OpenID Connect Discovery).
+/// String: the issuer identifier of the authorization server, an HTTPS URL exactly as the server spells it. Its
+/// endpoints are discovered from there at the first use (RFC 8414, OpenID Connect Discovery).
 pub const JETON_OPTION_ISSUER: i32 = 1;
-/// String: the URL of the token endpoint, for servers without discovery, or instead of the discovered one. So are the four
-/// options that follow.
+/// String: the URL of the token endpoint, for servers without discovery, or instead of the discovered one. So are the
+/// four options that follow.
 pub const JETON_OPTION_TOKEN_ENDPOINT: i32 = 2;
 /// String: the URL of the authorization endpoint.
 pub const JETON_OPTION_AUTHORIZATION_ENDPOINT: i32 = 3;
@@ -36,20 +36,20 @@ pub const JETON_OPTION_METADATA: i32 = 7;
 pub const JETON_OPTION_CLIENT_ID: i32 = 20;
 /// Secret: the client secret, UTF-8. A program without one is a public client.
 pub const JETON_OPTION_CLIENT_SECRET: i32 = 21;
-/// Number: how the client authenticates, a `JETON_AUTHENTICATION_` constant. Unless set: Basic where there is a secret, else
-/// none.
+/// Number: how the client authenticates, a `JETON_AUTHENTICATION_` constant. Unless set: Basic where there is a
+/// secret, else none.
 pub const JETON_OPTION_CLIENT_AUTHENTICATION: i32 = 22;
 
-/// Number: how a first token is obtained, a `JETON_GRANT_` constant. Unless set, there are jeton_session_begin_log_in and
-/// jeton_session_adopt only.
+/// Number: how a first token is obtained, a `JETON_GRANT_` constant. Unless set, there are jeton_session_begin_log_in
+/// and jeton_session_adopt only.
 pub const JETON_OPTION_GRANT: i32 = 30;
 /// String: the scope to ask for, names separated by spaces.
 pub const JETON_OPTION_SCOPE: i32 = 31;
-/// String, may be set several times: a resource to ask for, by its identifier, an absolute URI (RFC 8707). The origin of an
-/// HTTPS URL may get the token in requests, too.
+/// String, may be set several times: a resource to ask for, by its identifier, an absolute URI (RFC 8707). The origin
+/// of an HTTPS URL may get the token in requests, too.
 pub const JETON_OPTION_RESOURCE: i32 = 32;
-/// String, may be set several times: an origin that may get the token in requests, such as "https://api.example". No other
-/// one ever gets it.
+/// String, may be set several times: an origin that may get the token in requests, such as "https://api.example". No
+/// other one ever gets it.
 pub const JETON_OPTION_RESOURCE_SERVER: i32 = 33;
 /// String: the person's name, for JETON_GRANT_PASSWORD.
 pub const JETON_OPTION_USERNAME: i32 = 34;
@@ -67,21 +67,23 @@ pub const JETON_OPTION_DEVICE_PKCE: i32 = 39;
 
 /// Number: where logins are kept, a `JETON_STORE_` constant. `JETON_STORE_MEMORY` unless set.
 pub const JETON_OPTION_STORE: i32 = 50;
-/// String: the folder of the stores of files, and of the locks of JETON_STORE_KEYRING. Unless set, the platform's default
-/// place.
+/// String: the folder of the stores of files, and of the locks of JETON_STORE_KEYRING. Unless set, the platform's
+/// default place.
 pub const JETON_OPTION_STORE_FOLDER: i32 = 51;
-/// String: JETON_STORE_KEYRING: the service of the keychain's entries ("jeton" unless set). JETON_STORE_AUTOMATIC, required: the
-/// program's name, best under a domain of yours ("com.example.my-tool"). JETON_STORE_SEALED with neither key nor passphrase: the
-/// service of the keychain's entry for the key ("jeton" unless set).
+/// String: JETON_STORE_KEYRING: the service of the keychain's entries ("jeton" unless set). JETON_STORE_AUTOMATIC,
+/// required: the program's name, best under a domain of yours ("com.example.my-tool"). JETON_STORE_SEALED with
+/// neither key nor passphrase: the service of the keychain's entry for the key ("jeton" unless set).
 pub const JETON_OPTION_STORE_SERVICE: i32 = 52;
 /// Secret: 32 random bytes that files are sealed with: JETON_STORE_SEALED and JETON_STORE_AUTOMATIC.
 pub const JETON_OPTION_STORE_KEY: i32 = 53;
 /// Secret: the passphrase, UTF-8, that files are sealed with: JETON_STORE_SEALED and JETON_STORE_AUTOMATIC.
 pub const JETON_OPTION_STORE_PASSPHRASE: i32 = 54;
-/// Number, 0 or 1: JETON_STORE_AUTOMATIC may take a file that is not encrypted where there is nothing better. 0 unless set.
+/// Number, 0 or 1: JETON_STORE_AUTOMATIC may take a file that is not encrypted where there is nothing better. 0
+/// unless set.
 pub const JETON_OPTION_STORE_ALLOW_UNENCRYPTED_FILE: i32 = 55;
 
-/// String: the proxy, such as "http://user:password@proxy.example:8080". Unless set, what the environment or the system says.
+/// String: the proxy, such as "http://user:password@proxy.example:8080". Unless set, what the environment or the
+/// system says.
 pub const JETON_OPTION_PROXY: i32 = 60;
 /// Number, 0 or 1: no proxy, whatever the environment says.
 pub const JETON_OPTION_NO_PROXY: i32 = 61;
@@ -98,17 +100,17 @@ pub const JETON_OPTION_MAX_BODY: i32 = 66;
 
 /// Number, 0 or 1: what would be a warning on a token (jeton_token_warning_count) is an error. 0 unless set.
 pub const JETON_OPTION_STRICT: i32 = 70;
-/// Number, milliseconds: how long before its expiry a token counts as expired. 30000 unless set, and never more than a fifth of
-/// the token's lifetime.
+/// Number, milliseconds: how long before its expiry a token counts as expired. 30000 unless set, and never more than
+/// a fifth of the token's lifetime.
 pub const JETON_OPTION_EARLY_EXPIRY_MS: i32 = 71;
-/// Number, 0 or 1: refresh in the background shortly before a token in use expires, so that a busy caller never waits. For
-/// long-running programs; 0 unless set.
+/// Number, 0 or 1: refresh in the background shortly before a token in use expires, so that a busy caller never
+/// waits. For long-running programs; 0 unless set.
 pub const JETON_OPTION_REFRESH_AHEAD: i32 = 72;
-/// Number, milliseconds: the longest wait for another process that is refreshing the same login. The request timeout and 15 s
-/// unless set.
+/// Number, milliseconds: the longest wait for another process that is refreshing the same login. The request timeout
+/// and 15 s unless set.
 pub const JETON_OPTION_LEASE_TIMEOUT_MS: i32 = 73;
-/// Number, milliseconds: the longest wait of jeton_session_close and of the last jeton_session_free of a login for a refresh
-/// under way. 10000 unless set.
+/// Number, milliseconds: the longest wait of jeton_session_close and of the last jeton_session_free of a login for a
+/// refresh under way. 10000 unless set.
 pub const JETON_OPTION_CLOSE_TIMEOUT_MS: i32 = 74;
 /// Number, milliseconds: how long a person may take for a login by authorization code. 300000 unless set.
 pub const JETON_OPTION_LOGIN_TIMEOUT_MS: i32 = 75;
@@ -126,20 +128,21 @@ pub const JETON_GRANT_AUTHORIZATION_CODE: i32 = 1;
 pub const JETON_GRANT_DEVICE_CODE: i32 = 2;
 /// The program itself is who logs in (RFC 6749 §4.4). No person is needed: jeton_session_token does all.
 pub const JETON_GRANT_CLIENT_CREDENTIALS: i32 = 3;
-/// The program knows a person's name and password (RFC 6749 §4.3). RFC 9700 §2.4 forbids it: for servers that offer nothing else.
+/// The program knows a person's name and password (RFC 6749 §4.3). RFC 9700 §2.4 forbids it: for servers that offer
+/// nothing else.
 pub const JETON_GRANT_PASSWORD: i32 = 4;
 
 /// In memory: gone when the process ends. The default.
 pub const JETON_STORE_MEMORY: i32 = 1;
 /// A plain file per login, which only the user can read.
 pub const JETON_STORE_FILE: i32 = 2;
-/// An encrypted file per login: with JETON_OPTION_STORE_KEY, JETON_OPTION_STORE_PASSPHRASE, or else a key that is kept in the
-/// operating system's keychain.
+/// An encrypted file per login: with JETON_OPTION_STORE_KEY, JETON_OPTION_STORE_PASSPHRASE, or else a key that is
+/// kept in the operating system's keychain.
 pub const JETON_STORE_SEALED: i32 = 3;
 /// The operating system's keychain.
 pub const JETON_STORE_KEYRING: i32 = 4;
-/// The keychain; where there is none, sealed files if key or passphrase are set; else a plain file if that is allowed. Once a
-/// login is stored, always the same one.
+/// The keychain; where there is none, sealed files if key or passphrase are set; else a plain file if that is
+/// allowed. Once a login is stored, always the same one.
 pub const JETON_STORE_AUTOMATIC: i32 = 5;
 
 /// Extra parameters of authorization requests: the URL that the browser opens.
@@ -253,8 +256,8 @@ impl Entry {
 
 /// The configuration of clients: options, callbacks, a store. jeton_client_new checks it as a whole.
 ///
-/// Ownership: jeton_config_new makes one, jeton_config_free frees it, which may be done as soon as the clients are made. What
-/// is set is copied, and secrets are wiped when it is freed.
+/// Ownership: jeton_config_new makes one, jeton_config_free frees it, which may be done as soon as the clients are
+/// made. What is set is copied, and secrets are wiped when it is freed.
 ///
 /// Threads: one thread at a time.
 #[derive(Default)]
@@ -390,8 +393,8 @@ pub extern "C" fn jeton_config_new() -> *mut jeton_config {
     guarded(std::ptr::null_mut(), || crate::boxed(jeton_config::default()))
 }
 
-/// Frees a configuration and wipes its secrets. NULL is allowed. Clients that were made with it go on working; interaction,
-/// store and listeners are destroyed when the last of those is gone as well.
+/// Frees a configuration and wipes its secrets. NULL is allowed. Clients that were made with it go on working;
+/// interaction, store and listeners are destroyed when the last of those is gone as well.
 ///
 /// Threads: one thread at a time. Errors: none.
 ///
@@ -404,19 +407,20 @@ pub unsafe extern "C" fn jeton_config_free(config: *mut jeton_config) {
     guarded((), || unsafe { crate::free(config) });
 }
 
-/// Sets an option that takes a string. Setting it again replaces the string, or adds one where the option says that it may be
-/// set several times.
+/// Sets an option that takes a string. Setting it again replaces the string, or adds one where the option says that
+/// it may be set several times.
 ///
 /// `option`: one of the `JETON_OPTION_` constants. `value`: NUL-terminated UTF-8, copied.
 ///
 /// Threads: one thread at a time.
 ///
-/// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known, takes something else, or the value is NULL or not UTF-8.
-/// Whether the value itself can work is checked by jeton_client_new.
+/// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known, takes something else, or the value is NULL or
+/// not UTF-8. Whether the value itself can work is checked by jeton_client_new.
 ///
 /// # Safety
 ///
-/// `config` is NULL or a live handle, `value` is NULL or a NUL-terminated string, and `error` is NULL or can be written to.
+/// `config` is NULL or a live handle, `value` is NULL or a NUL-terminated string, and `error` is NULL or can be
+/// written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jeton_config_set_str(
     config: *mut jeton_config,
@@ -430,17 +434,18 @@ pub unsafe extern "C" fn jeton_config_set_str(
 
 /// Sets an option that takes a secret. Setting it again replaces it.
 ///
-/// `option`: one of the `JETON_OPTION_` constants. `value`: `length` bytes, copied; the copy is wiped when the configuration is
-/// freed. Wipe yours.
+/// `option`: one of the `JETON_OPTION_` constants. `value`: `length` bytes, copied; the copy is wiped when the
+/// configuration is freed. Wipe yours.
 ///
 /// Threads: one thread at a time.
 ///
-/// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known or takes something else, if the value is NULL with a length,
-/// not UTF-8 where it must be text, or of the wrong length where it is a key.
+/// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known or takes something else, if the value is NULL
+/// with a length, not UTF-8 where it must be text, or of the wrong length where it is a key.
 ///
 /// # Safety
 ///
-/// `config` is NULL or a live handle, `value` is NULL or points to `length` bytes, and `error` is NULL or can be written to.
+/// `config` is NULL or a live handle, `value` is NULL or points to `length` bytes, and `error` is NULL or can be
+/// written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jeton_config_set_secret(
     config: *mut jeton_config,
@@ -455,11 +460,13 @@ pub unsafe extern "C" fn jeton_config_set_secret(
 
 /// Sets an option that takes a number. Setting it again replaces it.
 ///
-/// `option`: one of the `JETON_OPTION_` constants, which says the unit: milliseconds, bytes, 0 or 1, or one of several constants.
+/// `option`: one of the `JETON_OPTION_` constants, which says the unit: milliseconds, bytes, 0 or 1, or one of
+/// several constants.
 ///
 /// Threads: one thread at a time.
 ///
-/// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known or takes something else, or if the number is out of range.
+/// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the option is not known or takes something else, or if the number is out
+/// of range.
 ///
 /// # Safety
 ///
@@ -475,22 +482,22 @@ pub unsafe extern "C" fn jeton_config_set_int(
     unsafe { fallible(error, || mutable(config)?.set_int(option, value)) }
 }
 
-/// Adds a parameter of the program's own to a kind of request, such as "prompt" or "audience". What is set for one kind never
-/// leaks into another.
+/// Adds a parameter of the program's own to a kind of request, such as "prompt" or "audience". What is set for one
+/// kind never leaks into another.
 ///
-/// `request`: one of the `JETON_REQUEST_` constants. `name`, `value`: NUL-terminated UTF-8, copied; not encoded. An empty value
-/// is left out, as RFC 6749 §3.1 treats it.
+/// `request`: one of the `JETON_REQUEST_` constants. `name`, `value`: NUL-terminated UTF-8, copied; not encoded. An
+/// empty value is left out, as RFC 6749 §3.1 treats it.
 ///
 /// Threads: one thread at a time.
 ///
-/// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the kind of request is not known, an argument is NULL or not UTF-8, or the parameter
-/// is there already and may not be repeated. A parameter that clashes with one of the request's own fails when the request is
-/// made, with `JETON_ERROR_CONFIGURATION`.
+/// Errors: `JETON_ERROR_INVALID_ARGUMENT` if the kind of request is not known, an argument is NULL or not UTF-8, or
+/// the parameter is there already and may not be repeated. A parameter that clashes with one of the request's own
+/// fails when the request is made, with `JETON_ERROR_CONFIGURATION`.
 ///
 /// # Safety
 ///
-/// `config` is NULL or a live handle, `name` and `value` each are NULL or a NUL-terminated string, and `error` is NULL or can be
-/// written to.
+/// `config` is NULL or a live handle, `name` and `value` each are NULL or a NUL-terminated string, and `error` is
+/// NULL or can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jeton_config_add_parameter(
     config: *mut jeton_config,

@@ -190,8 +190,8 @@ impl fmt::Display for CallbackError {
 
 impl StdError for CallbackError {}
 
-/// The callback's error behind an error, if there is one. A shared error may be a link of the chain as the `Arc` that it is
-/// in, whose own source is the one after it.
+/// The callback's error behind an error, if there is one. A shared error may be a link of the chain as the `Arc` that
+/// it is in, whose own source is the one after it.
 fn callback_error(error: &Error) -> Option<&CallbackError> {
     let mut link: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = link {
@@ -319,7 +319,8 @@ pub extern "C" fn jeton_status_name(status: i32) -> *const c_char {
     })
 }
 
-/// What kind of failure it is: one of the `JETON_ERROR_` constants, the same that the call returned. `JETON_OK` for NULL.
+/// What kind of failure it is: one of the `JETON_ERROR_` constants, the same that the call returned. `JETON_OK` for
+/// NULL.
 ///
 /// Threads: any thread. Errors: none.
 ///
@@ -381,8 +382,8 @@ pub unsafe extern "C" fn jeton_error_oauth_code(error: *const jeton_error) -> *c
     })
 }
 
-/// The server's `error_description`: text for the developer. It comes from the server as it is: do not show it as markup.
-/// NULL if there is none.
+/// The server's `error_description`: text for the developer. It comes from the server as it is: do not show it as
+/// markup. NULL if there is none.
 ///
 /// Ownership: borrowed from `error`, until jeton_error_free.
 ///

@@ -3,7 +3,7 @@
 //!
 //! Conventions of every function, also of those to come:
 //! - prefix `jeton_`; any pointer argument may be NULL without a crash; no panic crosses the border: each body runs in
-//!   [`guarded`], [`fallible`] or [`giving`];
+//! [`guarded`], [`fallible`] or [`giving`];
 //! - strings in are NUL-terminated UTF-8 and are only read during the call;
 //! - strings out are borrowed from what they belong to (a handle, or the library itself) and never freed by the caller;
 //! - fallible functions return a status and take a `jeton_error **`; on failure out-pointers are NULL;
@@ -39,7 +39,11 @@ mod accounts;
 #[rustfmt::skip]
 mod session;
 #[rustfmt::skip]
+mod pending_login;
+#[rustfmt::skip]
 mod token;
+#[rustfmt::skip]
+mod introspection;
 #[rustfmt::skip]
 mod request;
 #[rustfmt::skip]
@@ -58,7 +62,9 @@ pub use config::*;
 pub use error::*;
 pub use event::*;
 pub use interaction::*;
+pub use introspection::*;
 pub use log::*;
+pub use pending_login::*;
 pub use request::*;
 pub use response::*;
 pub use session::*;
@@ -71,8 +77,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// Runs the body of an exported function; if it panics, the caller gets `fallback` instead of an unwinding
 /// stack, which C cannot survive.
 ///
-/// What a panic leaves half done is behind handles whose state is whole at any time (locks that survive poisoning, atomics);
-/// hence no body has to promise `UnwindSafe`.
+/// What a panic leaves half done is behind handles whose state is whole at any time (locks that survive poisoning,
+/// atomics); hence no body has to promise `UnwindSafe`.
 fn guarded<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     catch_unwind(AssertUnwindSafe(|| {
         panic_if_told();
@@ -81,8 +87,8 @@ fn guarded<T>(fallback: T, body: impl FnOnce() -> T) -> T {
     .unwrap_or(fallback)
 }
 
-/// Runs the body of a fallible exported function: `*error` is NULL unless it fails, then it is what the body failed with.
-/// A panic becomes `JETON_ERROR_INTERNAL`.
+/// Runs the body of a fallible exported function: `*error` is NULL unless it fails, then it is what the body failed
+/// with. A panic becomes `JETON_ERROR_INTERNAL`.
 ///
 /// # Safety
 ///
@@ -110,8 +116,8 @@ unsafe fn fallible(error: *mut *mut jeton_error, body: impl FnOnce() -> Result<(
     status
 }
 
-/// Like [`fallible`], for a function that hands out a handle through `out`: NULL unless the body gives one. `name` is the
-/// argument's, which must not be NULL.
+/// Like [`fallible`], for a function that hands out a handle through `out`: NULL unless the body gives one. `name` is
+/// the argument's, which must not be NULL.
 ///
 /// # Safety
 ///

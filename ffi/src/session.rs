@@ -1,20 +1,26 @@
 //! `jeton_session`: one login, kept valid.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
-use jeton::{AccessToken, CachedToken, Client, Scope, Session};
+use jeton::grants::http::header::WWW_AUTHENTICATE;
+use jeton::grants::http::{HeaderMap, HeaderValue, StatusCode};
+use jeton::models::{Answer, AnswerError, ParseOptions, TokenResponse};
+use jeton::{AccessToken, CachedToken, Client, Scope, Secret, Session, Token, Url};
 
 use crate::cancel::jeton_cancel;
 use crate::error::{
     Failure, JETON_ERROR_INTERNAL, JETON_ERROR_INVALID_ARGUMENT, JETON_ERROR_NOT_CACHED, JETON_OK, jeton_error,
 };
-use crate::strings::{duration, handle, owned, text};
+use crate::introspection::jeton_introspection;
+use crate::pending_login::jeton_pending_login;
+use crate::strings::{bytes, duration, handle, owned, text};
 use crate::token::jeton_token;
 use crate::wait::wait;
-use crate::{giving, guarded};
+use crate::{fallible, giving, guarded};
 
 /// One login of a client, kept valid: shared by threads, by processes that use the same store, and by later runs.
 ///
@@ -99,18 +105,18 @@ impl fmt::Debug for jeton_session {
 
 /// The same login, with its access token for one resource (RFC 8707). Its refresh token is shared.
 ///
-/// `resource`: the identifier of the resource, an absolute URI; copied. `other`: set to the new session, which is the caller's:
-/// free it with jeton_session_free. NULL on failure.
+/// `resource`: the identifier of the resource, an absolute URI; copied. `other`: set to the new session, which is the
+/// caller's: free it with jeton_session_free. NULL on failure.
 ///
 /// Threads: any thread.
 ///
-/// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is not UTF-8. Whether it is a resource is found out when a token is asked
-/// for.
+/// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is not UTF-8. Whether it is a resource is found out when a
+/// token is asked for.
 ///
 /// # Safety
 ///
-/// `session` is NULL or a live handle, `resource` is NULL or a NUL-terminated string; `other` and `error` each are NULL or can be
-/// written to.
+/// `session` is NULL or a live handle, `resource` is NULL or a NUL-terminated string; `other` and `error` each are
+/// NULL or can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jeton_session_for_resource(
     session: *const jeton_session,
@@ -135,12 +141,13 @@ pub unsafe extern "C" fn jeton_session_for_resource(
 ///
 /// Threads: any thread.
 ///
-/// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL, what is not UTF-8, or characters that no scope may have (RFC 6749 §3.3).
+/// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL, what is not UTF-8, or characters that no scope may have (RFC 6749
+/// §3.3).
 ///
 /// # Safety
 ///
-/// `session` is NULL or a live handle, `scope` is NULL or a NUL-terminated string; `other` and `error` each are NULL or can be
-/// written to.
+/// `session` is NULL or a live handle, `scope` is NULL or a NUL-terminated string; `other` and `error` each are NULL
+/// or can be written to.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jeton_session_with_scope(
     session: *const jeton_session,
@@ -160,8 +167,9 @@ pub unsafe extern "C" fn jeton_session_with_scope(
     }
 }
 
-/// Frees a session. NULL is allowed. The last one of a login waits, at most the close timeout (JETON_OPTION_CLOSE_TIMEOUT_MS), for
-/// a refresh under way, so that its tokens are not lost when the process ends. Tokens that were handed out stay valid.
+/// Frees a session. NULL is allowed. The last one of a login waits, at most the close timeout
+/// (JETON_OPTION_CLOSE_TIMEOUT_MS), for a refresh under way, so that its tokens are not lost when the process ends.
+/// Tokens that were handed out stay valid.
 ///
 /// Threads: any thread, while no other one uses the handle. Errors: none.
 ///
@@ -202,18 +210,18 @@ pub unsafe extern "C" fn jeton_session_account(session: *const jeton_session) ->
     })
 }
 
-/// A valid access token: the one in memory, one that another process has stored, or whatever it takes to get one without a person.
-/// However many threads and processes wait, an expired token costs one request.
+/// A valid access token: the one in memory, one that another process has stored, or whatever it takes to get one
+/// without a person. However many threads and processes wait, an expired token costs one request.
 ///
-/// `valid_for_ms`: how long the token is wanted to be valid for, in milliseconds; 0 for just now. The wish counts up to four fifths of
-/// the token's lifetime. `cancel`: ends the call, or NULL. `token`: set to the token, which is the caller's: free it with
-/// jeton_token_free. NULL on failure.
+/// `valid_for_ms`: how long the token is wanted to be valid for, in milliseconds; 0 for just now. The wish counts up
+/// to four fifths of the token's lifetime. `cancel`: ends the call, or NULL. `token`: set to the token, which is the
+/// caller's: free it with jeton_token_free. NULL on failure.
 ///
 /// Threads: any thread, several at once; blocks where a request is needed. Not from a store's callback.
 ///
-/// Errors: `JETON_ERROR_LOGIN_REQUIRED` if a person has to log in: jeton_session_log_in. Anything else is transient or a matter of
-/// configuration: jeton_error_recovery says which. `JETON_ERROR_CANCELLED`; `JETON_ERROR_INVALID_ARGUMENT` for NULL or a negative
-/// time.
+/// Errors: `JETON_ERROR_LOGIN_REQUIRED` if a person has to log in: jeton_session_log_in. Anything else is transient
+/// or a matter of configuration: jeton_error_recovery says which. `JETON_ERROR_CANCELLED`;
+/// `JETON_ERROR_INVALID_ARGUMENT` for NULL or a negative time.
 ///
 /// # Safety
 ///
@@ -242,11 +250,12 @@ pub unsafe extern "C" fn jeton_session_token(
     }
 }
 
-/// Gets a new access token although the present one may still be good. If somebody else, in this process or another, got a new one
-/// meanwhile, that one is taken. After an answer that was lost it sends a refresh token that may be spent, which a strict server takes
-/// for a theft: for programs that know why; jeton_session_token is for all others.
+/// Gets a new access token although the present one may still be good. If somebody else, in this process or another,
+/// got a new one meanwhile, that one is taken. After an answer that was lost it sends a refresh token that may be
+/// spent, which a strict server takes for a theft: for programs that know why; jeton_session_token is for all others.
 ///
-/// `cancel`: ends the call, or NULL. `token`: set to the token, which is the caller's: free it with jeton_token_free. NULL on failure.
+/// `cancel`: ends the call, or NULL. `token`: set to the token, which is the caller's: free it with jeton_token_free.
+/// NULL on failure.
 ///
 /// Threads: any thread, several at once; blocks. Not from a store's callback.
 ///
@@ -271,11 +280,12 @@ pub unsafe extern "C" fn jeton_session_refresh(
     }
 }
 
-/// The token in memory, if it is valid: no lock, no request, no waiting, no allocation. For the moment before each request; where it
-/// answers `JETON_ERROR_NOT_CACHED`, jeton_session_token finds out more. That does not mean that nobody is logged in.
+/// The token in memory, if it is valid: no lock, no request, no waiting, no allocation. For the moment before each
+/// request; where it answers `JETON_ERROR_NOT_CACHED`, jeton_session_token finds out more. That does not mean that
+/// nobody is logged in.
 ///
-/// `valid_for_ms`: as for jeton_session_token. `token`: set to the token, which is the caller's: free it with jeton_token_free. NULL if
-/// there is none.
+/// `valid_for_ms`: as for jeton_session_token. `token`: set to the token, which is the caller's: free it with
+/// jeton_token_free. NULL if there is none.
 ///
 /// Threads: any thread, several at once; never blocks.
 ///
@@ -317,15 +327,16 @@ pub unsafe extern "C" fn jeton_session_cached(
 
 /// Logs in through the client's grant, with a person if it needs one, and replaces whatever login there was.
 ///
-/// `cancel`: ends the login, or NULL. Unless the server has answered already; then the token is still stored. `token`: set to the
-/// token, which is the caller's: free it with jeton_token_free. NULL on failure.
+/// `cancel`: ends the login, or NULL. Unless the server has answered already; then the token is still stored.
+/// `token`: set to the token, which is the caller's: free it with jeton_token_free. NULL on failure.
 ///
 /// Threads: any thread; blocks, for as long as the person takes. Not from a store's callback.
 ///
-/// Errors: `JETON_ERROR_OAUTH` with what the server or the person said, `JETON_ERROR_INTERACTION` if the person could not be reached or
-/// did not answer in time, `JETON_ERROR_CALLBACK` if a callback ended the login, `JETON_ERROR_STORE` if the store cannot be written,
-/// which is found out before anybody is asked, `JETON_ERROR_CONFIGURATION` if the client has no grant, `JETON_ERROR_NETWORK`,
-/// `JETON_ERROR_ANSWER`, `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+/// Errors: `JETON_ERROR_OAUTH` with what the server or the person said, `JETON_ERROR_INTERACTION` if the person could
+/// not be reached or did not answer in time, `JETON_ERROR_CALLBACK` if a callback ended the login,
+/// `JETON_ERROR_STORE` if the store cannot be written, which is found out before anybody is asked,
+/// `JETON_ERROR_CONFIGURATION` if the client has no grant, `JETON_ERROR_NETWORK`, `JETON_ERROR_ANSWER`,
+/// `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
 ///
 /// # Safety
 ///
@@ -343,5 +354,414 @@ pub unsafe extern "C" fn jeton_session_log_in(
             let session = handle(session, "session")?;
             session.wait_for_token(cancel.as_ref(), |session| async move { session.log_in().await })
         })
+    }
+}
+
+/// Logs out: revokes the tokens at the server if it has a revocation endpoint (RFC 7009), then forgets the login,
+/// here and in the store. Other processes see it at their next expiry, 401 or refresh.
+///
+/// `cancel`: ends the waiting, or NULL; the log-out itself goes on to its end. `revocation_error`: set to NULL, or to
+/// why the tokens could not be revoked at the server, where they may live on until they expire; the login is
+/// forgotten all the same. It may be NULL; else free it with jeton_error_free.
+///
+/// Threads: any thread; blocks. Not from a store's callback.
+///
+/// Errors: `JETON_ERROR_STORE` or `JETON_ERROR_CALLBACK` if the login cannot be removed from the store,
+/// `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+///
+/// # Safety
+///
+/// `session` and `cancel` each are NULL or a live handle; `revocation_error` and `error` each are NULL or can be
+/// written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jeton_session_log_out(
+    session: *const jeton_session,
+    cancel: *const jeton_cancel,
+    revocation_error: *mut *mut jeton_error,
+    error: *mut *mut jeton_error,
+) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        crate::set(revocation_error, std::ptr::null_mut());
+        fallible(error, || {
+            let session = handle(session, "session")?;
+            let logging_out = session.session.clone();
+            let done = wait(&session.client, cancel.as_ref(), async move { logging_out.log_out().await });
+            // Also after a failure: nobody shall go on with what was to be forgotten.
+            session.forget();
+            if let Some(why) = done?.revocation_error
+                && !revocation_error.is_null()
+            {
+                crate::set(revocation_error, Box::into_raw(Failure::from(why)));
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Revokes the access token in use at the server (RFC 7009 §2.1) and forgets it; the login stays, and the next
+/// jeton_session_token gets another one. Some servers end the whole login then: the next call says
+/// `JETON_ERROR_LOGIN_REQUIRED`.
+///
+/// `cancel`: ends the waiting, or NULL.
+///
+/// Threads: any thread; blocks. Not from a store's callback.
+///
+/// Errors: `JETON_ERROR_CONFIGURATION` if the server names no revocation endpoint, `JETON_ERROR_OAUTH`,
+/// `JETON_ERROR_NETWORK` and `JETON_ERROR_ANSWER` if it refuses or does not answer: the token may live on, and stays
+/// in use. `JETON_ERROR_STORE` or `JETON_ERROR_CALLBACK` if the store cannot be read; nothing was sent.
+/// `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+///
+/// # Safety
+///
+/// `session` and `cancel` each are NULL or a live handle; `error` is NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jeton_session_revoke(
+    session: *const jeton_session,
+    cancel: *const jeton_cancel,
+    error: *mut *mut jeton_error,
+) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        fallible(error, || {
+            let session = handle(session, "session")?;
+            let revoking = session.session.clone();
+            wait(&session.client, cancel.as_ref(), async move { revoking.revoke().await })?;
+            session.forget();
+            Ok(())
+        })
+    }
+}
+
+/// Asks the server about the session's access token (RFC 7662), getting one first if there is none. Most servers
+/// answer confidential clients only. That the token is not active is an answer, not an error.
+///
+/// `cancel`: ends the call, or NULL. `introspection`: set to the answer, which is the caller's: free it with
+/// jeton_introspection_free. NULL on failure.
+///
+/// Threads: any thread; blocks. Not from a store's callback.
+///
+/// Errors: as jeton_session_token if there is no token; `JETON_ERROR_CONFIGURATION` if the server names no
+/// introspection endpoint (JETON_OPTION_INTROSPECTION_ENDPOINT), `JETON_ERROR_OAUTH`, `JETON_ERROR_NETWORK` and
+/// `JETON_ERROR_ANSWER` if it refuses or does not answer.
+///
+/// # Safety
+///
+/// `session` and `cancel` each are NULL or a live handle; `introspection` and `error` each are NULL or can be written
+/// to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jeton_session_introspect(
+    session: *const jeton_session,
+    cancel: *const jeton_cancel,
+    introspection: *mut *mut jeton_introspection,
+    error: *mut *mut jeton_error,
+) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        giving(introspection, "introspection", error, || {
+            let session = handle(session, "session")?;
+            let asking = session.session.clone();
+            let answer = wait(&session.client, cancel.as_ref(), async move { asking.introspect().await })?;
+            Ok(crate::boxed(jeton_introspection::new(&answer)))
+        })
+    }
+}
+
+/// Starts from tokens that the program has already, as if it had logged in with them.
+///
+/// `token_answer`: `length` bytes of JSON, a token answer of RFC 6749 §5.1, read as tolerantly as a server's:
+/// "access_token", and "token_type", "expires_in" or "expires_at" (seconds of Unix time), "refresh_token", "scope".
+/// With a "refresh_token" and no "access_token" (or an empty one), the first call refreshes. `cancel`: ends the
+/// waiting, or NULL. `token`: set to the token, which is the caller's: free it with jeton_token_free. NULL on
+/// failure.
+///
+/// Threads: any thread; blocks. Not from a store's callback.
+///
+/// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is no token answer. What cannot be stored now is used all
+/// the same: jeton_session_persist_error.
+///
+/// # Safety
+///
+/// `session` and `cancel` each are NULL or a live handle, `token_answer` is NULL or points to `length` bytes; `token`
+/// and `error` each are NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jeton_session_adopt(
+    session: *const jeton_session,
+    token_answer: *const u8,
+    length: usize,
+    cancel: *const jeton_cancel,
+    token: *mut *mut jeton_token,
+    error: *mut *mut jeton_error,
+) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        giving(token, "token", error, || {
+            let session = handle(session, "session")?;
+            let adopted = read_token_answer(bytes(token_answer, length, "token_answer")?)?;
+            session.wait_for_token(cancel.as_ref(), |session| async move { session.adopt(adopted).await })
+        })
+    }
+}
+
+/// Waits, at most the close timeout (JETON_OPTION_CLOSE_TIMEOUT_MS), for a refresh or login under way, and tries once
+/// more to store what could not be stored so far. The session can be used afterwards. For the end of a program,
+/// before it frees its sessions.
+///
+/// `cancel`: ends the waiting, or NULL.
+///
+/// Threads: any thread; blocks. Not from a store's callback.
+///
+/// Errors: `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL. Whether all is stored:
+/// jeton_session_persist_error.
+///
+/// # Safety
+///
+/// `session` and `cancel` each are NULL or a live handle; `error` is NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jeton_session_close(
+    session: *const jeton_session,
+    cancel: *const jeton_cancel,
+    error: *mut *mut jeton_error,
+) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        fallible(error, || {
+            let session = handle(session, "session")?;
+            let closing = session.session.clone();
+            wait(&session.client, cancel.as_ref(), async move {
+                closing.close().await;
+                Ok(())
+            })
+        })
+    }
+}
+
+/// Why the newest token could not be stored, if that is so: it is used all the same, and the next refresh or
+/// jeton_session_close tries again.
+///
+/// Returns `JETON_OK`, and `*error` is NULL, if all is stored; else the status of `*error`.
+///
+/// Threads: any thread; does not block.
+///
+/// Errors: `JETON_ERROR_STORE`, `JETON_ERROR_CALLBACK`; `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+///
+/// # Safety
+///
+/// `session` is NULL or a live handle; `error` is NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jeton_session_persist_error(
+    session: *const jeton_session,
+    error: *mut *mut jeton_error,
+) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        fallible(error, || match handle(session, "session")?.session.persist_error() {
+            Some(why) => Err(why.into()),
+            None => Ok(()),
+        })
+    }
+}
+
+/// Begins a login by authorization code for a program that receives the redirect itself, such as a web application.
+/// The client needs no grant for that.
+///
+/// `redirect_uri`: the one that is registered for the client, an absolute URI. `cancel`: ends the call, or NULL.
+/// `pending`: set to the login that was begun, which is the caller's: free it with jeton_pending_login_free. NULL on
+/// failure. Send the browser to jeton_pending_login_url, keep jeton_pending_login_serialized where only this
+/// browser's session reaches it, and remove it before finishing.
+///
+/// Threads: any thread; blocks where the server's metadata has to be fetched. Not from a store's callback.
+///
+/// Errors: `JETON_ERROR_NETWORK` and `JETON_ERROR_ANSWER` if the server's metadata cannot be had,
+/// `JETON_ERROR_CONFIGURATION` if it lacks what is needed, `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT`
+/// for NULL or a URI that is none.
+///
+/// # Safety
+///
+/// `session` and `cancel` each are NULL or a live handle, `redirect_uri` is NULL or a NUL-terminated string;
+/// `pending` and `error` each are NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jeton_session_begin_log_in(
+    session: *const jeton_session,
+    redirect_uri: *const c_char,
+    cancel: *const jeton_cancel,
+    pending: *mut *mut jeton_pending_login,
+    error: *mut *mut jeton_error,
+) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        giving(pending, "pending", error, || {
+            let session = handle(session, "session")?;
+            let redirect_uri = text(redirect_uri, "redirect_uri")?.to_owned();
+            let beginning = session.session.clone();
+            let (url, begun) =
+                wait(&session.client, cancel.as_ref(), async move { beginning.begin_log_in(redirect_uri).await })?;
+            Ok(crate::boxed(jeton_pending_login::new(&begun, Some(&url))?))
+        })
+    }
+}
+
+/// Finishes a login by authorization code with the URL to which the browser was redirected, and replaces whatever
+/// login there was.
+///
+/// `pending`: from jeton_session_begin_log_in or jeton_pending_login_parse; it works once, and stays the caller's to
+/// free. One that was begun for the account "default" may be finished for any account, as a web application does that
+/// learns only then who came; any other for its own only. `redirected_url`: the whole URL with its query. `cancel`:
+/// ends the waiting, or NULL. `token`: set to the token, which is the caller's: free it with jeton_token_free. NULL
+/// on failure.
+///
+/// Threads: any thread; blocks. Not from a store's callback.
+///
+/// Errors: `JETON_ERROR_ANSWER` if the URL is not the answer to this login, `JETON_ERROR_OAUTH` if the person or the
+/// server said no, `JETON_ERROR_INTERACTION` if the login was begun too long ago, `JETON_ERROR_INVALID_ARGUMENT` if
+/// it was finished before, is another client's or account's, or for NULL, `JETON_ERROR_NETWORK`,
+/// `JETON_ERROR_CANCELLED`. After any of these, begin again.
+///
+/// # Safety
+///
+/// `session`, `pending` and `cancel` each are NULL or a live handle, `redirected_url` is NULL or a NUL-terminated
+/// string; `token` and `error` each are NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jeton_session_finish_log_in(
+    session: *const jeton_session,
+    pending: *const jeton_pending_login,
+    redirected_url: *const c_char,
+    cancel: *const jeton_cancel,
+    token: *mut *mut jeton_token,
+    error: *mut *mut jeton_error,
+) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        giving(token, "token", error, || {
+            let session = handle(session, "session")?;
+            let pending = handle(pending, "pending")?.to_rust()?;
+            // The URL holds the code: the error does not show it.
+            let redirected = Url::parse(text(redirected_url, "redirected_url")?).map_err(|error| {
+                jeton_error::argument(format!("the argument redirected_url is no absolute URL: {error}"))
+            })?;
+            session.wait_for_token(cancel.as_ref(), |session| async move {
+                session.finish_log_in(pending, &redirected).await
+            })
+        })
+    }
+}
+
+/// Whether the token may be sent to that URL: it is of one of the client's resource servers
+/// (JETON_OPTION_RESOURCE_SERVER), and HTTPS or on loopback. For programs with an HTTP library of their own, which
+/// ask before they attach the token, and again for the target of each redirect that they follow.
+///
+/// `url`: an absolute URL.
+///
+/// Threads: any thread; does not block.
+///
+/// Errors: `JETON_ERROR_FOREIGN_ORIGIN` if it may not; `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is no URL.
+///
+/// # Safety
+///
+/// `session` is NULL or a live handle, `url` is NULL or a NUL-terminated string; `error` is NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jeton_session_check_url(
+    session: *const jeton_session,
+    url: *const c_char,
+    error: *mut *mut jeton_error,
+) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        fallible(error, || {
+            let session = handle(session, "session")?;
+            let url = Url::parse(text(url, "url")?)
+                .map_err(|error| jeton_error::argument(format!("the argument url is no absolute URL: {error}")))?;
+            Ok(session.session.check_url(&url)?)
+        })
+    }
+}
+
+/// Tells the session what a resource server answered to a request with this token, for programs with an HTTP library
+/// of their own. Tell it each answer: a 401 that says that the token is not valid makes it stale, any other answer
+/// makes it a good one.
+///
+/// `http_status`: 100 to 999. `www_authenticate`: the values of that header joined by ", ", or NULL if there is none.
+/// `try_again`: set to 1 if the token was rejected and another one may help: get one with jeton_session_token and
+/// send the request once more; else to 0. It may be NULL.
+///
+/// Threads: any thread; does not block.
+///
+/// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL, a status that is none, or a header with control characters.
+///
+/// # Safety
+///
+/// `session` and `token` each are NULL or a live handle, `www_authenticate` is NULL or a NUL-terminated string;
+/// `try_again` and `error` each are NULL or can be written to.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn jeton_session_judge(
+    session: *const jeton_session,
+    token: *const jeton_token,
+    http_status: i32,
+    www_authenticate: *const c_char,
+    try_again: *mut i32,
+    error: *mut *mut jeton_error,
+) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        if !try_again.is_null() {
+            try_again.write(0);
+        }
+        fallible(error, || {
+            let (session, token) = (handle(session, "session")?, handle(token, "token")?);
+            let status = u16::try_from(http_status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+            let status = status.ok_or_else(|| {
+                jeton_error::argument(format!("the argument http_status is {http_status}, which is no HTTP status"))
+            })?;
+            let mut headers = HeaderMap::new();
+            if !www_authenticate.is_null() {
+                // As a server sent it: not always UTF-8.
+                let value = HeaderValue::from_bytes(CStr::from_ptr(www_authenticate).to_bytes()).map_err(|_| {
+                    jeton_error::argument(
+                        "the argument www_authenticate has characters that no header can have; join its values by \", \"",
+                    )
+                })?;
+                headers.insert(WWW_AUTHENTICATE, value);
+            }
+            let rejected = session.session.judge(&token.token, status, &headers);
+            if !try_again.is_null() {
+                try_again.write(i32::from(rejected));
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A token answer that the program brings (RFC 6749 §5.1), or a refresh token alone.
+fn read_token_answer(json: &[u8]) -> Result<Token, Failure> {
+    /// What is left of an answer without an access token.
+    #[derive(serde::Deserialize)]
+    struct RefreshOnly {
+        #[serde(default)]
+        access_token: Option<Secret>,
+        refresh_token: Secret,
+        #[serde(default)]
+        scope: Option<Scope>,
+    }
+
+    let answer = Answer::new(200, Some("application/json"), json);
+    match TokenResponse::parse(&answer, &ParseOptions::default()) {
+        Ok(response) => Ok(response.into_token(SystemTime::now())),
+        Err(error) => match serde_json::from_slice::<RefreshOnly>(json) {
+            Ok(only) if only.access_token.as_ref().is_none_or(Secret::is_empty) && !only.refresh_token.is_empty() => {
+                // An access token that has expired: the first call refreshes it.
+                let mut token = Token::new(Secret::from(""));
+                token.expires_at = Some(0);
+                token.refresh_token = Some(only.refresh_token);
+                token.scope = only.scope;
+                Ok(token)
+            }
+            _ => Err(jeton_error::argument(format!(
+                "the argument token_answer is no token answer (RFC 6749 §5.1): {}",
+                match &error {
+                    AnswerError::Unusable(unusable) => unusable.reason.to_string(),
+                    other => other.to_string(),
+                }
+            ))),
+        },
     }
 }

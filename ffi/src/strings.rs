@@ -67,7 +67,8 @@ pub(crate) unsafe fn handle<'a, T>(handle: *const T, name: &str) -> Result<&'a T
     unsafe { handle.as_ref() }.ok_or_else(|| jeton_error::argument(format!("the argument {name} is NULL")))
 }
 
-/// A text as C gets it. A NUL inside, which would cut it off unseen, is shown as U+FFFD: what comes from a server may hold one.
+/// A text as C gets it. A NUL inside, which would cut it off unseen, is shown as U+FFFD: what comes from a server may
+/// hold one.
 pub(crate) fn owned(text: impl Into<String>) -> CString {
     let text = text.into();
     let text = if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text };

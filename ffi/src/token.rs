@@ -15,13 +15,14 @@ use crate::strings::{millis, optional_text, owned, pointer_to};
 
 /// A valid access token, as it was when it was asked for. It knows no refresh token.
 ///
-/// Ownership: each one that a call hands out is to be freed once with jeton_token_free, also where two calls hand out the same
-/// pointer: the handle counts. What it lends (strings) lives until it is freed; then it is wiped.
+/// Ownership: each one that a call hands out is to be freed once with jeton_token_free, also where two calls hand out
+/// the same pointer: the handle counts. What it lends (strings) lives until it is freed; then it is wiped.
 ///
 /// Threads: does not change; any thread, several at once.
 pub struct jeton_token {
     pub(crate) token: AccessToken,
-    /// The value of the header, NUL-terminated. The token itself is its end, so that it stands in memory once more only.
+    /// The value of the header, NUL-terminated. The token itself is its end, so that it stands in memory once more
+    /// only.
     authorization: Zeroizing<Vec<u8>>,
     /// Where in it the token begins.
     token_at: usize,
@@ -44,11 +45,16 @@ pub(crate) struct Secret(CString);
 
 impl Secret {
     pub(crate) fn new(text: &str) -> Self {
-        Self(owned(text))
+        // From a `&str` it is of the right size at once: nothing unwiped is left behind by growing.
+        Self(CString::new(text).unwrap_or_else(|_| owned(text)))
     }
 
     pub(crate) fn as_ptr(&self) -> *const c_char {
         self.0.as_ptr()
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 
@@ -106,8 +112,8 @@ impl fmt::Debug for jeton_token {
     }
 }
 
-/// The token itself, for programs that put it elsewhere than into the header. Opaque: do not parse it, do not log it. NULL for
-/// NULL.
+/// The token itself, for programs that put it elsewhere than into the header. Opaque: do not parse it, do not log it.
+/// NULL for NULL.
 ///
 /// Ownership: borrowed from `token`, until jeton_token_free.
 ///
@@ -125,8 +131,8 @@ pub unsafe extern "C" fn jeton_token_access_token(token: *const jeton_token) -> 
     })
 }
 
-/// The value of the header `Authorization` that presents the token: "Bearer " and the token (RFC 6750 §2.1). Do not log it. NULL
-/// for NULL.
+/// The value of the header `Authorization` that presents the token: "Bearer " and the token (RFC 6750 §2.1). Do not
+/// log it. NULL for NULL.
 ///
 /// Ownership: borrowed from `token`, until jeton_token_free.
 ///
@@ -173,8 +179,8 @@ pub unsafe extern "C" fn jeton_token_type(token: *const jeton_token) -> *const c
     })
 }
 
-/// What the token is good for: the granted scope, or the requested one where the server named none (RFC 6749 §5.1); names
-/// separated by spaces. NULL if no scope was asked for or named, and for NULL.
+/// What the token is good for: the granted scope, or the requested one where the server named none (RFC 6749 §5.1);
+/// names separated by spaces. NULL if no scope was asked for or named, and for NULL.
 ///
 /// Ownership: borrowed from `token`, until jeton_token_free.
 ///
@@ -256,8 +262,8 @@ pub unsafe extern "C" fn jeton_token_warning_message(token: *const jeton_token, 
     })
 }
 
-/// Another member of the server's answer, such as "id_token": a string as its text, anything else as JSON. It may be a secret: do
-/// not log it. NULL if there is none of that name, and for NULL.
+/// Another member of the server's answer, such as "id_token": a string as its text, anything else as JSON. It may be
+/// a secret: do not log it. NULL if there is none of that name, and for NULL.
 ///
 /// `name`: NUL-terminated UTF-8.
 ///
@@ -278,8 +284,8 @@ pub unsafe extern "C" fn jeton_token_extra(token: *const jeton_token, name: *con
     })
 }
 
-/// All members of the server's answer that have no function of their own, as one JSON object: "{}" if there are none. It may hold
-/// secrets: do not log it. NULL for NULL.
+/// All members of the server's answer that have no function of their own, as one JSON object: "{}" if there are none.
+/// It may hold secrets: do not log it. NULL for NULL.
 ///
 /// Ownership: borrowed from `token`, until jeton_token_free.
 ///

@@ -19,8 +19,8 @@ pub(crate) fn check(cancel: Option<&jeton_cancel>) -> Result<(), Failure> {
     }
 }
 
-/// Runs a call to its end and waits for it. If `cancel` is cancelled first, the call's future is dropped, and what that means
-/// stands with each of the Rust functions.
+/// Runs a call to its end and waits for it. If `cancel` is cancelled first, the call's future is dropped, and what
+/// that means stands with each of the Rust functions.
 pub(crate) fn wait<T: Send + 'static>(
     client: &Client,
     cancel: Option<&jeton_cancel>,
