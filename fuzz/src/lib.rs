@@ -11,6 +11,7 @@ mod disguise;
 pub mod endpoint_answer;
 pub mod error_answer;
 mod exchange;
+pub mod introspection_answer;
 pub mod issuer;
 pub mod login_record;
 pub mod metadata;
@@ -30,6 +31,7 @@ pub const TARGETS: &[Target] = &[
     ("device_answer", device_answer::check),
     ("endpoint_answer", endpoint_answer::check),
     ("error_answer", error_answer::check),
+    ("introspection_answer", introspection_answer::check),
     ("issuer", issuer::check),
     ("login_record", login_record::check),
     ("metadata", metadata::check),

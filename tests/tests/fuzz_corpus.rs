@@ -45,6 +45,7 @@ targets! {
     device_answer
     endpoint_answer
     error_answer
+    introspection_answer
     issuer
     login_record
     metadata
