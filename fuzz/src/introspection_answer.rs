@@ -41,7 +41,8 @@ fn reads_back(introspection: &Introspection) {
     let members: Value = serde_json::from_str(&json).expect("it is JSON");
     assert_eq!(members["active"], Value::Bool(introspection.active));
     let answer = Answer::new(200, Some("application/json"), json.as_bytes());
-    let mut again = Introspection::parse(&answer, &ParseOptions::default()).expect("what was read can be read");
+    let mut again =
+        Introspection::parse(&answer, &ParseOptions::default()).expect("what was read can be read");
     let lasting = [
         Warning::ScopeEmpty,
         Warning::ScopeCharacters,
