@@ -1721,9 +1721,6 @@ const uint8_t *jeton_response_body(const jeton_response *response,
 // `response` is NULL or a live handle that nobody uses any more.
 void jeton_response_free(jeton_response *response);
 
-// The next call of a function of jeton's on this thread panics inside. For tests only.
-void jeton_test_panic_next(void);
-
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
