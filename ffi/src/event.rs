@@ -135,3 +135,6 @@ fn told(kind: &EventKind) -> (i32, String) {
         _ => (0, String::new()),
     }
 }
+
+#[cfg(test)]
+mod tests;

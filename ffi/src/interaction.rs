@@ -265,10 +265,15 @@ impl Interaction for CallbackInteraction {
         remaining: Duration,
     ) -> Result<(), InteractionError> {
         let device = self.device(prompt);
-        failed(&device)?;
-        let Some(pending) = self.0.functions.device_code_pending else { return Ok(()) };
-        if std::mem::replace(&mut locked(&device).is_told, true) {
-            return Ok(());
+        let Some(pending) = self.0.functions.device_code_pending else { return failed(&device) };
+        {
+            let mut device = locked(&device);
+            if let Some(error) = &device.failed {
+                return Err(InteractionError::other(error.clone()));
+            }
+            if std::mem::replace(&mut device.is_told, true) {
+                return Ok(());
+            }
         }
         let remaining_ms = millis(remaining);
         let call = move |callbacks: &Callbacks| {
@@ -333,3 +338,6 @@ pub unsafe extern "C" fn jeton_config_set_interaction(
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -339,3 +339,6 @@ impl Visit for Fields {
         self.add(field, format_args!("{value}"));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -330,3 +330,6 @@ impl jeton_request {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
