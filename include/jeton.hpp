@@ -35,9 +35,9 @@
 // (`error::callback_result`). Codes below -1073741824 (-2^30) are taken for kept exceptions.
 //
 // Ownership. Handles are move-only, own what they stand for and free it. One that was moved from is empty: its
-// functions that can fail answer `status::invalid_argument`, its getters nothing. A `std::string_view`
-// that a handle returns lives until the handle is destroyed, assigned to or moved from... and no longer; texts passed
-// in are only read during the call.
+// functions that can fail answer `status::invalid_argument`, its getters nothing. A `std::string_view` that a handle
+// returns lives as long as what the handle owns: until the handle, or the one that it was moved to, is destroyed or
+// assigned to. Texts that are passed in are only read during the call.
 //
 // Threads. const functions of client, session, token, cancellation, error, pending_login, introspection, response and
 // accounts may be called from any number of threads at once; config and request belong to one thread.
@@ -299,9 +299,9 @@ inline void wipe(std::string &secret) noexcept
 }
 
 #if JETON_HPP_EXCEPTIONS
-/// Exceptions of callbacks on their way through the C library, each under a number of its own. Nobody may ever ask for one
-/// (its login was cancelled) and several may ask for the same one (they waited for the same login), so the newest are
-/// kept and the oldest dropped.
+/// Exceptions of callbacks on their way through the C library, each under a number of its own. Nobody may ever ask
+/// for one (its login was cancelled) and several may ask for the same one (they waited for the same login), so the
+/// newest are kept and the oldest dropped.
 class JETON_HPP_SHARED kept_exceptions {
 public:
     static kept_exceptions &all()
@@ -398,7 +398,8 @@ inline detail::stray_exception_handler set_stray_exception_handler(detail::stray
 }
 #endif
 
-/// Why a call failed. Copies share one immutable error; an empty one (`status::ok`) stands for no error. Shows no secrets.
+/// Why a call failed. Copies share one immutable error; an empty one (`status::ok`) stands for no error. Shows no
+/// secrets.
 class [[nodiscard]] error {
 public:
     /// No error.
@@ -527,7 +528,8 @@ inline std::atomic<failure_handler> &current_failure_handler() noexcept
     return instance;
 }
 } // namespace detail
-/// Only with -fno-exceptions. Without a handler, or when it returns, std::terminate is called. Returns the handler before.
+/// Only with -fno-exceptions. Without a handler, or when it returns, std::terminate is called. Returns the handler
+/// before.
 inline failure_handler set_failure_handler(failure_handler handler) noexcept
 {
     return detail::current_failure_handler().exchange(handler);
@@ -778,7 +780,8 @@ struct callback_of final : callback<Args...> {
 template <class... Args, class Callable>
 std::shared_ptr<callback<Args...>> share(Callable &&callable)
 {
-    static_assert(std::is_invocable_v<std::decay_t<Callable> &, Args...>, "the callback does not take what it is given");
+    static_assert(std::is_invocable_v<std::decay_t<Callable> &, Args...>,
+        "the callback does not take what it is given");
     return std::make_shared<callback_of<std::decay_t<Callable>, Args...>>(
         std::in_place, std::forward<Callable>(callable));
 }
@@ -1025,8 +1028,8 @@ private:
     detail::owned<jeton_response, jeton_response_free> handle_;
 };
 
-/// A request that carries the token, for one thread. The first thing that goes wrong while it is put together is what send
-/// answers.
+/// A request that carries the token, for one thread. The first thing that goes wrong while it is put together is what
+/// send answers.
 class request {
 public:
     using c_type = jeton_request;
@@ -1100,8 +1103,8 @@ struct logged_out {
     error revocation;
 };
 
-/// One login of one account, from any thread. The last session of a login waits, when it is destroyed, for a refresh under
-/// way, at most the close timeout.
+/// One login of one account, from any thread. The last session of a login waits, when it is destroyed, for a refresh
+/// under way, at most the close timeout.
 class session {
 public:
     using c_type = jeton_session;
@@ -1112,8 +1115,9 @@ public:
         return detail::view(jeton_session_account(get()));
     }
 
-    /// A token that stays valid for at least that long, from memory, from the store or from the server. Blocks.
-    /// `status::login_required`: call log_in.
+    /// A token that stays valid for at least that long, from memory, from the store or from the server. The wish
+    /// counts up to four fifths of the token's lifetime: see token::expires_at if it matters.
+    /// `status::login_required`: call log_in. Blocks.
     [[nodiscard]] result<jeton::token> token(milliseconds valid_for = {}, cancel_ref cancel = {}) const
     {
         return detail::made<jeton::token>([&](jeton_token **made, jeton_error **failure) {
@@ -1246,9 +1250,9 @@ public:
         return detail::done(
             [&](jeton_error **failure) { return jeton_session_check_url(get(), url.c_str(), failure); });
     }
-    /// For programs with an HTTP library of their own: tells what a resource server answered to a request with this token,
-    /// with the values of its `WWW-Authenticate` headers joined by ", ". True: the token was rejected and another one
-    /// may help; get it with token() and send once more.
+    /// For programs with an HTTP library of their own: tells what a resource server answered to a request with this
+    /// token, with the values of its `WWW-Authenticate` headers joined by ", ". True: the token was rejected and
+    /// another one may help; get it with token() and send once more.
     [[nodiscard]] result<bool> judge(
         const jeton::token &used, int http_status, std::optional<std::string_view> www_authenticate = {}) const
     {
@@ -1304,8 +1308,8 @@ private:
     detail::owned<jeton_accounts, jeton_accounts_free> handle_;
 };
 
-/// Who asks whom for tokens and where they are kept, from any thread. Sessions that were made from it go on working when
-/// it is gone.
+/// Who asks whom for tokens and where they are kept, from any thread. Sessions that were made from it go on working
+/// when it is gone.
 class client {
 public:
     using c_type = jeton_client;
@@ -1363,9 +1367,9 @@ struct event {
     std::string_view message;
 };
 
-/// A store of the program's own, to be derived from. Keys are file-name-safe ASCII of at most 64 characters, one for each
-/// login. The functions are called on one thread, one at a time, and must not call jeton's blocking functions. To fail
-/// they throw, or call fail().
+/// A store of the program's own, to be derived from. Keys are file-name-safe ASCII of at most 64 characters, one for
+/// each login. The functions are called on one thread, one at a time, and must not call jeton's blocking functions.
+/// To fail they throw, or call fail().
 class store {
 public:
     store() = default;
@@ -1397,8 +1401,8 @@ public:
     virtual void unlock(std::string_view key) { static_cast<void>(key); }
 
 protected:
-    /// The call under way failed, for programs without exceptions; what it returns is not looked at. The code, anything but
-    /// 0 and 1, shows in error::callback_result.
+    /// The call under way failed, for programs without exceptions: it has done nothing, and what it returns is not
+    /// looked at. The code, anything but 0 and 1, shows in error::callback_result.
     void fail(std::int32_t code) noexcept { failure_ = code == 0 || code == JETON_STORE_BUSY ? -1 : code; }
 
 private:
@@ -1554,7 +1558,8 @@ public:
     }
     /// For file, sealed and automatic; else the default place.
     config &store_folder(const text &path) { return set_text(JETON_OPTION_STORE_FOLDER, path); }
-    /// For keyring: the service's name; for automatic: the program's; for sealed without a key: where the keychain has it.
+    /// For keyring: the service's name; for automatic: the program's; for sealed without a key: where the keychain
+    /// has it.
     config &store_service(const text &name) { return set_text(JETON_OPTION_STORE_SERVICE, name); }
     /// For sealed and automatic: 32 bytes.
     config &store_key(std::string_view key) { return set_secret(JETON_OPTION_STORE_KEY, key); }
@@ -1610,7 +1615,8 @@ public:
         handlers_.pending = detail::share<milliseconds>(std::forward<Callable>(callable));
         return set_handlers();
     }
-    /// A login has come to its end, well or not, `void(jeton::status, std::string_view message)`: take down what was shown.
+    /// A login has come to its end, well or not, `void(jeton::status, std::string_view message)`: take down what was
+    /// shown.
     template <class Callable>
     config &on_login_ended(Callable &&callable)
     {
@@ -1681,7 +1687,8 @@ private:
         });
     }
 
-    /// The C library has one table of these callbacks, so each change sets it anew. Clients that were built keep theirs.
+    /// The C library has one table of these callbacks, so each change sets it anew. Clients that were built keep
+    /// theirs.
     config &set_handlers()
     {
         jeton_interaction table = {};
@@ -1758,9 +1765,9 @@ inline void c_log(void *userdata, std::int32_t level, const char *target, const 
 }
 } // namespace detail
 
-/// What jeton does, for developers, in the whole process: `void(jeton::log_level, std::string_view target, std::string_view
-/// message)`, up to a level. Takes the place of the callback before. Called on a thread of jeton's, one at a time; shows no
-/// secrets.
+/// What jeton does, for developers, in the whole process: `void(jeton::log_level, std::string_view target,
+/// std::string_view message)`, up to a level. Takes the place of the callback before. Called on a thread of jeton's,
+/// one at a time; shows no secrets.
 template <class Callable>
 [[nodiscard]] result<void> set_log(log_level up_to, Callable &&callable)
 {
@@ -1768,7 +1775,8 @@ template <class Callable>
     auto userdata = std::make_unique<shared>(
         detail::share<log_level, std::string_view, std::string_view>(std::forward<Callable>(callable)));
     result<void> set = detail::done([&](jeton_error **failure) {
-        return jeton_set_log(static_cast<std::int32_t>(up_to), detail::c_log, userdata.get(), detail::destroy<shared>, failure);
+        return jeton_set_log(static_cast<std::int32_t>(up_to), detail::c_log, userdata.get(),
+            detail::destroy<shared>, failure);
     });
     if (set)
         static_cast<void>(userdata.release());

@@ -24,7 +24,7 @@ TEST_CASE("client credentials")
     CHECK(*token.expires_at() < std::chrono::system_clock::now() + 2h);
     CHECK(token.warnings().size() == 0);
     CHECK_FALSE(token.extra("no_such_member"));
-    CHECK(server.count("client_credentials") == 1);
+    CHECK(server.requests("client_credentials") == 1);
 }
 
 TEST_CASE("password")
@@ -34,7 +34,7 @@ TEST_CASE("password")
     const jeton::session session = client.session("alice").value();
     const jeton::token token = session.token().value();
     CHECK(token.scopes() == std::vector<std::string_view>{"read", "write"});
-    CHECK(server.count("password") == 1);
+    CHECK(server.requests("password") == 1);
 }
 
 TEST_CASE("device code")
@@ -83,13 +83,13 @@ TEST_CASE("browser with a listener of jeton's")
 {
     test_server server;
     jeton::config config = server.browser();
-    config.redirect_host("127.0.0.1").redirect_port(0).redirect_path("/signed-in").login_timeout(2min);
+    config.redirect_host("127.0.0.1").redirect_port(0).redirect_path("/callback").login_timeout(2min);
     const jeton::client client = config.build().value();
     const jeton::session session = client.session().value();
     const jeton::token token = session.log_in().value();
     CHECK_FALSE(token.access_token().empty());
-    CHECK(server.count("authorization_code") == 1);
-    CHECK(server.command("last authorization").line().find("signed-in") != std::string::npos);
+    CHECK(server.requests("authorization_code") == 1);
+    CHECK(server.command("last authorization").line().find("/callback") != std::string::npos);
 }
 
 TEST_CASE("a person who says no")

@@ -87,6 +87,7 @@ void all(const char *program)
     config.on_device_code([&](const jeton::device_prompt &prompt) { prompts += prompt.user_code.empty() ? 0 : 1; });
     config.on_pending([](jeton::milliseconds) {}).on_login_ended([](jeton::status, std::string_view) {});
     config.on_event([](const jeton::event &) {}).store(std::make_unique<keeping_store>());
+    config.resource_server(server["origin"]);
     const auto client = config.build();
     CHECK(client);
     if (!client)

@@ -13,8 +13,8 @@ TEST_CASE("a request and its answer")
     const jeton::client client = server.service().resource_server(server["origin"]).build().value();
     const jeton::session session = client.session().value();
     jeton::request request = session.request("POST", server["api"]);
-    request.header("X-Kind", "first").header("X-Kind", "second").query("q", "a b&c").body(std::string_view("\0\1\2", 3));
-    request.timeout(20s).max_body(1 << 20);
+    request.header("X-Kind", "first").header("X-Kind", "second").query("q", "a b&c");
+    request.body(std::string_view("\0\1\2", 3)).timeout(20s).max_body(1 << 20);
     REQUIRE_FALSE(request.error());
     const jeton::response answer = request.send().value();
     CHECK(answer.status() == 200);

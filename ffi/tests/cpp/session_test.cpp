@@ -18,7 +18,8 @@ TEST_CASE("a cached token costs no request and no allocation")
     REQUIRE(session.cached());
     CHECK(session.cached()->access_token() == token.access_token());
     CHECK(session.cached(1min)->access_token() == token.access_token());
-    CHECK_FALSE(session.cached(24h));
+    // A wish counts up to four fifths of the token's lifetime.
+    CHECK(session.cached(24h)->access_token() == token.access_token());
 
     const long long requests = server.count("token");
     std::size_t length = 0;
@@ -257,7 +258,6 @@ TEST_CASE("another resource and a narrower scope of the same login")
     CHECK(second.token());
     const jeton::session narrow = session.with_scope("read").value();
     CHECK(narrow.token().value().scopes() == std::vector<std::string_view>{"read"});
-    CHECK_FALSE(session.for_resource("no uri"));
 }
 
 TEST_CASE("programs with an HTTP library of their own")

@@ -110,6 +110,13 @@ json_line test_server::command(const std::string &line)
     return answer;
 }
 
+long long test_server::requests(std::string_view grant_type)
+{
+    const std::string stats = command("stats").line();
+    const std::size_t found = stats.find('"' + std::string(grant_type) + "\":{");
+    return found == std::string::npos ? 0 : json_line(stats.substr(found)).number("requests");
+}
+
 std::string test_server::read_line()
 {
     for (;;) {

@@ -43,6 +43,8 @@ public:
     json_line command(const std::string &line);
     /// `stats`, one number of it.
     long long count(std::string_view name) { return command("stats").number(name); }
+    /// How many requests for a token of that grant type there were.
+    long long requests(std::string_view grant_type);
     /// A browser that opens the URL in the background.
     void visit(std::string_view url) { command("visit " + std::string(url)); }
 

@@ -195,6 +195,7 @@ TEST_CASE("handles that were moved from are empty and safe")
 {
     const test_server server;
     jeton::config config = server.service();
+    config.resource_server(server["origin"]);
     jeton::config other_config = std::move(config);
     config.client_id("x"); // NOLINT: used after the move on purpose, here and below
     CHECK(config.error().status() == jeton::status::invalid_argument);
