@@ -130,7 +130,8 @@ type Config struct {
 	DeviceCode func(DevicePrompt) error
 	// DeviceCodePending is told now and then that the person is not done yet. An error ends the login.
 	DeviceCodePending func(remaining time.Duration) error
-	// LoginEnded is told that a login with a person ended: nil if there is a token.
+	// LoginEnded is told how a login with a person ended: nil if there is a token. It is not told of one that the context
+	// ended.
 	LoginEnded func(error)
 	// OnEvent is told what happens to logins. Whoever is slow misses the oldest events.
 	OnEvent func(Event)

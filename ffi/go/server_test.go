@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jeton-oauth/jeton/ffi/go"
 )
@@ -160,6 +161,8 @@ func (s *testServer) browser() jeton.Config {
 		Grant:           jeton.GrantAuthorizationCode,
 		Scopes:          []string{"read", "offline_access"},
 		ResourceServers: []string{s.Origin},
+		// Nobody is there to be waited for.
+		LoginTimeout: 30 * time.Second,
 		OpenURL: func(url string) error {
 			_, err := s.tell("visit " + url)
 			return err
