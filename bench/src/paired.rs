@@ -58,8 +58,8 @@ pub async fn measure(contestants: &[Contestant], baseline: Name, plan: Plan) -> 
     summed_up.collect()
 }
 
-/// Requests per second in one turn.
-async fn turn(contestant: &Contestant, plan: Plan) -> f64 {
+/// One turn of one contestant, in requests per second.
+pub async fn turn(contestant: &Contestant, plan: Plan) -> f64 {
     let each = plan.requests.div_ceil(plan.width);
     let started = Instant::now();
     if plan.width == 1 {

@@ -102,7 +102,7 @@ impl<'a> GrantContext<'a> {
 
     /// Adds the scope to ask for.
     pub(crate) fn append_scope(&self, parameters: &mut Parameters) -> Result<(), ParameterError> {
-        self.scope.map_or(Ok(()), |scope| parameters.append("scope", scope.to_string()))
+        self.scope.map_or(Ok(()), |scope| parameters.append("scope", scope))
     }
 
     /// Adds the resources of a token request (RFC 8707 §2.2).

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::json::{Members, NotMembers};
 use crate::text::{printable, redact};
@@ -67,7 +67,7 @@ impl<'a> Answer<'a> {
         &self,
         options: &ParseOptions,
         warnings: &mut Vec<Warning>,
-    ) -> Result<Map<String, Value>, UnusableAnswer> {
+    ) -> Result<Members, UnusableAnswer> {
         let mut body = self.body;
         if let Some(rest) = body.strip_prefix(b"\xef\xbb\xbf") {
             options.forgive(self, warnings, Warning::ByteOrderMark)?;
@@ -107,7 +107,7 @@ impl<'a> Answer<'a> {
         if read.repeated {
             options.forgive(self, warnings, Warning::MemberRepeated)?;
         }
-        Ok(read.members)
+        Ok(read)
     }
 
     /// The members of an answer that is a success by its status and does not hold an OAuth error all the same.
@@ -115,7 +115,7 @@ impl<'a> Answer<'a> {
         &self,
         options: &ParseOptions,
         warnings: &mut Vec<Warning>,
-    ) -> Result<Map<String, Value>, AnswerError> {
+    ) -> Result<Members, AnswerError> {
         if !self.is_success() {
             return Err(self.error(options));
         }
@@ -138,8 +138,10 @@ impl<'a> Answer<'a> {
     /// Whether the content type, without its parameters, is one of JSON's.
     fn is_json(&self) -> bool {
         let media = self.content_type.and_then(|text| text.split(';').next()).unwrap_or_default();
-        let media = media.trim().to_ascii_lowercase();
-        media == "application/json" || media.ends_with("+json")
+        let media = media.trim().as_bytes();
+        let suffix = media.len().checked_sub(b"+json".len()).and_then(|start| media.get(start..));
+        media.eq_ignore_ascii_case(b"application/json")
+            || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b"+json"))
     }
 
     pub(crate) fn unusable(&self, reason: UnusableReason) -> UnusableAnswer {
@@ -153,14 +155,10 @@ impl<'a> Answer<'a> {
     }
 
     /// Like [`unusable`](Self::unusable), with whatever the body says on an allow-list of harmless members.
-    pub(crate) fn unusable_with(
-        &self,
-        reason: UnusableReason,
-        members: &Map<String, Value>,
-    ) -> UnusableAnswer {
+    pub(crate) fn unusable_with(&self, reason: UnusableReason, members: &Members) -> UnusableAnswer {
         let message = ["message", "error_message", "error_description", "detail", "title", "errmsg"]
             .iter()
-            .find_map(|name| members.get(*name).and_then(Value::as_str))
+            .find_map(|name| members.get(name).and_then(Value::as_str))
             .map(str::to_owned);
         UnusableAnswer { message, ..self.unusable(reason) }
     }
@@ -185,7 +183,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    pub(crate) fn error_of(&self, members: &Map<String, Value>) -> Option<AnswerError> {
+    fn error_of(&self, members: &Members) -> Option<AnswerError> {
         ErrorResponse::from_members(members)
             .map(|response| AnswerError::OAuth(OAuth2Error { response, status: self.status }))
     }
@@ -211,7 +209,7 @@ fn form_members(body: &[u8]) -> Option<Members> {
             .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned()))),
     );
     let known = ["access_token", "error", "device_code"];
-    known.iter().any(|name| read.members.contains_key(*name)).then_some(read)
+    known.iter().any(|name| read.get(name).is_some()).then_some(read)
 }
 
 /// Why an answer did not yield what was asked for.

@@ -163,7 +163,7 @@ impl DeviceAuthorizationResponse {
             expires_in,
             interval,
             warnings,
-            extra: ExtraMembers::from(members),
+            extra: ExtraMembers::from(members.into_map()),
         })
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::ExtraMembers;
+use crate::json::Members;
 use crate::text::{printable, redact};
 
 /// An OAuth 2.0 error answer (RFC 6749 §5.2, §4.1.2.1).
@@ -34,7 +35,7 @@ impl ErrorResponse {
 
     /// Reads the error out of a JSON object, in the RFC's shape or in one of those that servers use instead:
     /// `{"error": {"type": .., "message": ..}}` (Facebook) and `{"errors": [{"errorType": .., "message": ..}]}` (Fitbit).
-    pub(crate) fn from_members(members: &Map<String, Value>) -> Option<Self> {
+    pub(crate) fn from_members(members: &Members) -> Option<Self> {
         let text = |object: &Map<String, Value>, names: &[&str]| {
             names.iter().find_map(|name| object.get(*name).and_then(Value::as_str).map(str::to_owned))
         };
@@ -58,14 +59,15 @@ impl ErrorResponse {
                 _ => return None,
             },
         };
-        let message = ["error_description", "message"].into_iter().find(|name| members.contains_key(*name));
+        let own_text = |name| members.get(name).and_then(Value::as_str).map(str::to_owned);
+        let message = ["error_description", "message"].into_iter().find(|name| members.get(name).is_some());
         if found.error_description.is_none() {
-            found.error_description = message.and_then(|name| text(members, &[name]));
+            found.error_description = message.and_then(own_text);
         }
-        found.error_uri = text(members, &["error_uri"]);
+        found.error_uri = own_text("error_uri");
         let named = ["error", "error_description", "error_uri", "errors", message.unwrap_or("error")];
-        for (name, value) in members.iter().filter(|(name, _)| !named.contains(&name.as_str())) {
-            found.extra.insert(name.clone(), value.clone());
+        for (name, value) in members.iter().filter(|(name, _)| !named.contains(name)) {
+            found.extra.insert(name, value.clone());
         }
         Some(found)
     }
@@ -127,7 +129,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Option<ErrorResponse> {
-        ErrorResponse::from_members(serde_json::from_str::<Value>(json).unwrap().as_object().unwrap())
+        ErrorResponse::from_members(&Members::from_json(json.as_bytes()).ok().unwrap())
     }
 
     #[test]

@@ -3,14 +3,19 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+/// What most token answers have. These members need neither copies of their names nor a tree to be found in.
+const USUAL: [&str; 5] = ["access_token", "token_type", "expires_in", "refresh_token", "scope"];
+
 /// The members of an object, and whether one of them stood more than once (the last one counts).
 pub(crate) struct Members {
-    pub(crate) members: Map<String, Value>,
+    /// Those of [`USUAL`], each at most once.
+    usual: Vec<(&'static str, Value)>,
+    others: Map<String, Value>,
     pub(crate) repeated: bool,
 }
 
@@ -48,13 +53,89 @@ impl Members {
 
     /// Collects members, the last one of each name.
     pub(crate) fn from_pairs(pairs: impl Iterator<Item = (String, Value)>) -> Self {
-        let mut read = Self { members: Map::new(), repeated: false };
-        pairs.for_each(|(name, value)| read.insert(name, value));
+        let mut read = Self::new();
+        pairs.for_each(|(name, value)| read.insert(Name::new(&name), value));
         read
     }
 
-    fn insert(&mut self, name: String, value: Value) {
-        self.repeated |= self.members.insert(name, value).is_some();
+    fn new() -> Self {
+        Self { usual: Vec::with_capacity(USUAL.len()), others: Map::new(), repeated: false }
+    }
+
+    fn insert(&mut self, name: Name, value: Value) {
+        let before = match name {
+            Name::Usual(name) => {
+                let before = self.remove_usual(name);
+                self.usual.push((name, value));
+                before
+            }
+            Name::Other(name) => self.others.insert(name, value),
+        };
+        self.repeated |= before.is_some();
+    }
+
+    /// The member of that name.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        let usual = self.usual.iter().find(|(own, _)| *own == name);
+        usual.map(|(_, value)| value).or_else(|| self.others.get(name))
+    }
+
+    /// All of them, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        let others = self.others.iter().map(|(name, value)| (name.as_str(), value));
+        self.usual.iter().map(|(name, value)| (*name, value)).chain(others)
+    }
+
+    /// Takes the member of that name out.
+    pub(crate) fn remove(&mut self, name: &str) -> Option<Value> {
+        self.remove_usual(name).or_else(|| self.others.remove(name))
+    }
+
+    fn remove_usual(&mut self, name: &str) -> Option<Value> {
+        let place = self.usual.iter().position(|(own, _)| *own == name)?;
+        Some(self.usual.swap_remove(place).1)
+    }
+
+    /// All that are left.
+    pub(crate) fn into_map(self) -> Map<String, Value> {
+        let mut map = self.others;
+        map.extend(self.usual.into_iter().map(|(name, value)| (name.to_owned(), value)));
+        map
+    }
+}
+
+/// The name of a member.
+enum Name {
+    Usual(&'static str),
+    Other(String),
+}
+
+impl Name {
+    fn new(name: &str) -> Self {
+        match USUAL.iter().find(|usual| **usual == name) {
+            Some(usual) => Self::Usual(usual),
+            None => Self::Other(name.to_owned()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+
+        impl Visitor<'_> for NameVisitor {
+            type Value = Name;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a member")
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Name, E> {
+                Ok(Name::new(name))
+            }
+        }
+
+        deserializer.deserialize_str(NameVisitor)
     }
 }
 
@@ -93,14 +174,14 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-        let mut read = Members { members: Map::new(), repeated: false };
+        let mut read = Members::new();
         if !self.odd_values {
             while let Some((name, value)) = map.next_entry()? {
                 read.insert(name, value);
             }
             return Ok(read);
         }
-        while let Some((name, raw)) = map.next_entry::<String, &RawValue>()? {
+        while let Some((name, raw)) = map.next_entry::<Name, &RawValue>()? {
             read.insert(name, serde_json::from_str(raw.get()).unwrap_or_else(|_| Value::Object(Map::new())));
         }
         Ok(read)
@@ -116,8 +197,28 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
         let text = format!(r#"{{"a":1e400,"b":{deep},"c":"\ud800","d":"kept","d":"last"}}"#);
         let read = Members::from_json(text.as_bytes()).ok().unwrap();
-        assert_eq!(Value::Object(read.members), serde_json::json!({"a":{}, "b":{}, "c":{}, "d":"last"}));
         assert!(read.repeated);
+        assert_eq!(Value::Object(read.into_map()), serde_json::json!({"a":{}, "b":{}, "c":{}, "d":"last"}));
+    }
+
+    #[test]
+    fn usual_members_are_members_like_all_others() {
+        let read = |text: &str| Members::from_json(text.as_bytes()).ok().unwrap();
+        let text = r#"{"scope":"a","x":1,"\u0073cope":"b","token_type":null,"expires_in":1e400}"#;
+        let mut members = read(text);
+        assert!(members.repeated);
+        assert_eq!(members.get("scope"), Some(&Value::from("b")));
+        assert_eq!(members.get("token_type"), Some(&Value::Null));
+        assert_eq!(members.get("access_token"), None);
+        assert_eq!(members.iter().count(), 4);
+        assert_eq!(members.remove("scope"), Some(Value::from("b")));
+        assert_eq!(members.remove("scope"), None);
+        assert_eq!(
+            Value::Object(members.into_map()),
+            serde_json::json!({"x":1, "token_type":null, "expires_in":{}})
+        );
+        assert!(!read(r#"{"scope":"a","x":1}"#).repeated);
+        assert!(read(r#"{"x":1,"scope":"a","x":1}"#).repeated);
     }
 
     #[test]
@@ -135,7 +236,7 @@ mod tests {
     #[test]
     fn in_another_charset_what_can_be_read_is_there() {
         let of = |text: &[u8]| {
-            Members::from_json_of_another_charset(text).map(|read| Value::Object(read.members).to_string())
+            Members::from_json_of_another_charset(text).map(|read| Value::Object(read.into_map()).to_string())
         };
         // Latin-1, and GBK, whose second bytes may be ASCII.
         assert_eq!(of(b"{\"a\":\"caf\xe9\",\"b\":\"kept\"}").unwrap(), r#"{"a":{},"b":"kept"}"#);

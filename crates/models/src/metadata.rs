@@ -153,7 +153,7 @@ impl AuthorizationServerMetadata {
     /// (RFC 8414 §3.3): the document may then belong to another server.
     pub fn parse(body: &[u8], expected: &Issuer) -> Result<Self, MetadataError> {
         let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        let mut members = Members::from_json(body).map_err(|_| MetadataError::NotAnObject)?.members;
+        let mut members = Members::from_json(body).map_err(|_| MetadataError::NotAnObject)?.into_map();
         let Some(Value::String(issuer)) = members.remove("issuer") else {
             return Err(MetadataError::IssuerAbsent);
         };

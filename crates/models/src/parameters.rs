@@ -5,7 +5,9 @@ use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use zeroize::Zeroizing;
+use url::form_urlencoded::byte_serialize;
+
+use crate::Secret;
 
 /// Parameters that may stand in a request more than once (RFC 8707 §2, RFC 8693 §2.1).
 const REPEATABLE: [&str; 2] = ["resource", "audience"];
@@ -31,7 +33,7 @@ pub(crate) fn is_repeatable(name: &str) -> bool {
 /// # Ok::<(), jeton_models::ParameterError>(())
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Parameters(Vec<(String, Zeroizing<String>)>);
+pub struct Parameters(Vec<(String, Secret)>);
 
 impl Parameters {
     /// None.
@@ -48,7 +50,7 @@ impl Parameters {
         name: impl Into<String>,
         value: impl Into<String>,
     ) -> Result<(), ParameterError> {
-        let (name, value) = (name.into(), Zeroizing::new(value.into()));
+        let (name, value) = (name.into(), Secret::new(value));
         if value.is_empty() {
             return Ok(());
         }
@@ -87,7 +89,7 @@ impl Parameters {
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
         let name = name.into();
         self.remove(&name);
-        let value = Zeroizing::new(value.into());
+        let value = Secret::new(value);
         if !value.is_empty() {
             self.0.push((name, value));
         }
@@ -110,7 +112,7 @@ impl Parameters {
 
     /// Names and values in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.expose()))
     }
 
     /// How many there are.
@@ -125,12 +127,25 @@ impl Parameters {
 
     /// The list in `application/x-www-form-urlencoded` (RFC 6749 Appendix B). It may hold secrets.
     pub fn to_form(&self) -> String {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        self.iter().for_each(|(name, value)| {
-            form.append_pair(name, value);
-        });
-        form.finish()
+        // In one buffer of the right size: one that grows leaves unwiped copies behind.
+        let lengths = self.iter().map(|(name, value)| encoded_length(name) + encoded_length(value) + 2);
+        let mut form = String::with_capacity(lengths.sum::<usize>().saturating_sub(1));
+        for (name, value) in self.iter() {
+            if !form.is_empty() {
+                form.push('&');
+            }
+            form.extend(byte_serialize(name.as_bytes()));
+            form.push('=');
+            form.extend(byte_serialize(value.as_bytes()));
+        }
+        form
     }
+}
+
+/// How long a text is in `application/x-www-form-urlencoded`.
+fn encoded_length(text: &str) -> usize {
+    let is_kept = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'*' | b'-' | b'.' | b'_');
+    text.len() + 2 * text.bytes().filter(|byte| !is_kept(*byte)).count()
 }
 
 impl fmt::Debug for Parameters {
@@ -243,6 +258,19 @@ mod tests {
         let mut parameters = Parameters::new();
         parameters.append("v", " %&+£€").unwrap();
         assert_eq!(parameters.to_form(), "v=+%25%26%2B%C2%A3%E2%82%AC");
+        assert_eq!(Parameters::new().to_form(), "");
+    }
+
+    #[test]
+    fn a_form_is_written_in_place() {
+        let all: String = (0..=255).map(char::from).collect();
+        let mut parameters = Parameters::new();
+        parameters.append("client_secret", all.as_str()).unwrap();
+        parameters.append("scope", "a b").unwrap();
+        let form = parameters.to_form();
+        assert_eq!(form.capacity(), form.len());
+        let pairs: Vec<_> = url::form_urlencoded::parse(form.as_bytes()).collect();
+        assert_eq!(pairs, [("client_secret".into(), all.into()), ("scope".into(), "a b".into())]);
     }
 
     #[test]

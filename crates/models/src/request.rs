@@ -286,7 +286,7 @@ pub(crate) fn append_option(
 }
 
 pub(crate) fn append_scope(parameters: &mut Parameters, scope: Option<&Scope>) -> Result<(), ParameterError> {
-    scope.map_or(Ok(()), |scope| parameters.append("scope", scope.to_string()))
+    scope.map_or(Ok(()), |scope| parameters.append("scope", scope))
 }
 
 /// The PKCE parameters. The method always goes along, because a challenge without one counts as `plain`, which is never

@@ -6,6 +6,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// So many names are compared one with another.
+const FEW: usize = 16;
+
 /// A set of scope names. The order in which they were given is kept for the wire; equality ignores it.
 ///
 /// ```
@@ -47,10 +50,16 @@ impl Scope {
         Self::distinct(text.split_ascii_whitespace())
     }
 
-    /// The first of each name. Through a hash set, because what a server sends may have very many names.
+    /// The first of each name.
     pub(crate) fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Self {
-        let mut seen = HashSet::new();
-        Self(names.filter(|name| seen.insert(*name)).map(str::to_owned).collect())
+        let names: Vec<&str> = names.collect();
+        // Among a few it is quicker to look at each; but a server may send very many.
+        if names.len() <= FEW {
+            let first = names.iter().enumerate().filter(|(place, name)| !names[..*place].contains(name));
+            return Self(first.map(|(_, name)| (*name).to_owned()).collect());
+        }
+        let mut seen = HashSet::with_capacity(names.len());
+        Self(names.into_iter().filter(|name| seen.insert(*name)).map(str::to_owned).collect())
     }
 
     /// Whether each name has only characters that RFC 6749 §3.3 allows: not so for what a server may send, and then there may
@@ -114,7 +123,14 @@ impl Eq for Scope {}
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(" "))
+        f.write_str(&String::from(self))
+    }
+}
+
+impl From<&Scope> for String {
+    /// The names joined by a space, as they go over the wire.
+    fn from(scope: &Scope) -> Self {
+        scope.0.join(" ")
     }
 }
 
@@ -186,6 +202,13 @@ mod tests {
         let text: String = (0..150_000).map(|n| format!("{n:x} ")).collect();
         let scope = Scope::from_server(&text);
         assert_eq!(scope.len(), 150_000);
+        for many in [FEW, FEW + 1] {
+            let names = (0..many).chain(0..many).map(|n| format!("n{n}"));
+            let distinct: Vec<String> = names.clone().take(many).collect();
+            let names: Vec<String> = names.collect();
+            assert_eq!(Scope::from_server(&names.join(" ")).0, distinct);
+            assert_eq!(Scope::from_server(&names[many - 1..].join(" ")).len(), many);
+        }
         assert_eq!(scope, scope.union(&scope));
     }
 

@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::json::Members;
 use crate::{
     Answer, AnswerError, ExtraMembers, ParseOptions, Scope, Secret, Token, TokenType, UnusableAnswer,
     UnusableReason, Warning,
@@ -62,7 +63,7 @@ impl TokenResponse {
     fn from_members(
         answer: &Answer<'_>,
         options: &ParseOptions,
-        mut members: Map<String, Value>,
+        mut members: Members,
         mut warnings: Vec<Warning>,
     ) -> Result<Self, UnusableAnswer> {
         let form = warnings.contains(&Warning::FormEncoded);
@@ -143,7 +144,7 @@ impl TokenResponse {
             refresh_token,
             scope,
             warnings,
-            extra: ExtraMembers::from(members),
+            extra: ExtraMembers::from(members.into_map()),
         })
     }
 
