@@ -116,6 +116,7 @@ static bool may_be_null(const char *function, const char *argument) {
       {"*", "destroy"},
       {"jeton_client_session", "account"},
       {"jeton_session_judge", "www_authenticate"},
+      {"jeton_session_judge", "try_again"},
       {"jeton_session_log_out", "revocation_error"},
       {"jeton_set_log", "callback"},
   };
@@ -124,6 +125,11 @@ static bool may_be_null(const char *function, const char *argument) {
     if (same && strcmp(OPTIONAL[i][1], argument) == 0) return true;
   }
   return false;
+}
+
+/* A header as a server sent it may hold any bytes. */
+static bool may_be_bytes(const char *function, const char *argument) {
+  return strcmp(function, "jeton_session_judge") == 0 && strcmp(argument, "www_authenticate") == 0;
 }
 
 /* ---- what has to come of it ---- */
@@ -143,6 +149,10 @@ static void sweep_given(int32_t status, const void *given) {
   }
 }
 
+static void sweep_side_error(int32_t status, const jeton_error *error) {
+  if (error == POISON || (status != JETON_OK && error != NULL)) sweep_given(status, error);
+}
+
 static void sweep_status(int at, enum mode mode, int32_t status, jeton_error **error) {
   const char *argument = argument_name(at), *message = NULL;
   if (error != NULL) {
@@ -158,7 +168,7 @@ static void sweep_status(int at, enum mode mode, int32_t status, jeton_error **e
     }
   }
   bool refused = mode == NULLS ? at >= 0 && now->arguments[at].role != 'e' && !may_be_null(now->name, argument)
-                               : mode == NOT_UTF8;
+                               : mode == NOT_UTF8 && !may_be_bytes(now->name, argument);
   if (mode == PANIC) {
     SWEEP_CHECK(status == JETON_ERROR_INTERNAL, "%s instead of INTERNAL: %s", jeton_status_name(status), message);
   } else if (refused) {

@@ -160,11 +160,7 @@ pub(super) fn source(header: &str) -> Result<String, Stop> {
                 Role::Text => 't',
                 Role::Number | Role::Userdata => '-',
                 Role::Error => 'e',
-                Role::Lent(_)
-                | Role::Bytes
-                | Role::Given(_)
-                | Role::Filled(_)
-                | Role::Callback(_) => 'p',
+                Role::Lent(_) | Role::Bytes | Role::Given(_) | Role::Filled(_) | Role::Callback(_) => 'p',
             };
             shown.push(format!("{{'{letter}', \"{}\"}}", parameter.name));
         }
@@ -220,10 +216,9 @@ fn one(prototype: &Prototype, names: &BTreeSet<&str>) -> Result<String, Stop> {
                     return Err(Stop::failed(format!("{name} gives a jeton_{kind}, and there is no {free}")));
                 }
                 let _ = writeln!(before, "  jeton_{kind} *out{at} = (jeton_{kind} *)POISON;");
-                let _ = writeln!(
-                    after,
-                    "  if (!NULLED({at})) {{ sweep_given(got, out{at}); {free}(out{at}); }}"
-                );
+                // An error beside the error: of something that failed while the call succeeded.
+                let check = if kind == "error" { "sweep_side_error" } else { "sweep_given" };
+                let _ = writeln!(after, "  if (!NULLED({at})) {{ {check}(got, out{at}); {free}(out{at}); }}");
                 format!("NULLED({at}) ? NULL : &out{at}")
             }
         });
@@ -234,7 +229,9 @@ fn one(prototype: &Prototype, names: &BTreeSet<&str>) -> Result<String, Stop> {
         "int32_t" if fallible => format!(
             "  int32_t got = {call};\n{after}  sweep_status(at, mode, got, NULLED({error_at}) ? NULL : &error);\n"
         ),
-        "int32_t" if gives => format!("  int32_t got = {call};\n{after}  sweep_status(at, mode, got, NULL);\n"),
+        "int32_t" if gives => {
+            format!("  int32_t got = {call};\n{after}  sweep_status(at, mode, got, NULL);\n")
+        }
         "int32_t" | "uint32_t" | "int64_t" | "size_t" => {
             format!("  sweep_value(mode, (int64_t){call});\n")
         }
@@ -243,7 +240,11 @@ fn one(prototype: &Prototype, names: &BTreeSet<&str>) -> Result<String, Stop> {
         "void" => format!("  {call};\n"),
         made => match made.strip_prefix("jeton_").and_then(|made| made.strip_suffix(" *")) {
             Some(kind) => format!("  jeton_{kind}_free({call});\n"),
-            None => return Err(Stop::failed(format!("{name}: the sweep does not know what to do with a `{made}`"))),
+            None => {
+                return Err(Stop::failed(format!(
+                    "{name}: the sweep does not know what to do with a `{made}`"
+                )));
+            }
         },
     };
     Ok(format!(
@@ -275,7 +276,13 @@ void jeton_config_free(jeton_config *config);
         let names: Vec<_> = read.iter().map(|prototype| prototype.name.as_str()).collect();
         assert_eq!(
             names,
-            ["jeton_version", "jeton_config_set_secret", "jeton_set_log", "jeton_config_new", "jeton_config_free"]
+            [
+                "jeton_version",
+                "jeton_config_set_secret",
+                "jeton_set_log",
+                "jeton_config_new",
+                "jeton_config_free"
+            ]
         );
         let kinds: Vec<_> =
             read[1].parameters.iter().map(|it| (it.kind.as_str(), it.name.as_str())).collect();
