@@ -347,6 +347,14 @@ impl Process {
         self.slot.clear();
     }
 
+    /// Revokes the first token, whatever there is by now.
+    fn revoke(&self) {
+        let _lease = self.lease.lock().unwrap();
+        let first = Secret::from("first");
+        self.store.lock().unwrap().take_if(|token| *token.secret() == first);
+        self.slot.forget(&first);
+    }
+
     fn log_in(&self) {
         let _lease = self.lease.lock().unwrap();
         let token = fresh("second");
@@ -388,6 +396,19 @@ fn a_login_that_was_left_never_comes_back() {
 #[test]
 fn a_refresh_and_a_log_out_leave_what_the_store_has() {
     checked(|| assert_eq!(Process::all([Process::adopt, Process::log_out, Process::refresh]), None));
+}
+
+#[test]
+fn a_revoked_token_never_comes_back() {
+    checked(|| assert_eq!(Process::all([Process::adopt, Process::revoke, Process::adopt]), None));
+}
+
+#[test]
+fn revoking_a_token_leaves_the_next_one() {
+    checked(|| {
+        let cached = Process::all([Process::adopt, Process::revoke, Process::refresh]);
+        assert!([None, Some("first, refreshed")].contains(&cached.as_deref()), "{cached:?}");
+    });
 }
 
 #[test]
