@@ -583,7 +583,10 @@ uint32_t jeton_version_number(void);
 // Whether this build of the library has a feature: 1 if so, else 0. A program that runs with several
 // versions of the library asks here before it uses what only newer ones can do.
 //
-// Names known to this version: "version" (the three functions of this group).
+// Names known to this version: "version" (the functions of this group); "rustls" and "native-tls" (where TLS comes
+// from); "http2"; "system-proxy" (the proxy settings of macOS and Windows); "loopback"
+// (JETON_GRANT_AUTHORIZATION_CODE); "browser" (opening it where no open_url is set); "file" (JETON_STORE_FILE,
+// JETON_STORE_AUTOMATIC); "keyring" (JETON_STORE_KEYRING); "sealed" (JETON_STORE_SEALED).
 //
 // `name`: NUL-terminated UTF-8, compared byte for byte; read during the call only. NULL, invalid UTF-8 and
 // names that this version does not know answer 0.

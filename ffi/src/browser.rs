@@ -14,8 +14,8 @@ use jeton::grants::{
 pub(crate) async fn open_in_browser(url: &Url) -> Result<(), InteractionError> {
     if !jeton::browser_available() {
         return Err(InteractionError::unavailable(
-            "there is no browser here that this program could open (set an interaction with open_url, which shows the URL \
-             to the person)",
+            "there is no browser here that this program could open (set an interaction with open_url, which shows the \
+             URL to the person)",
         ));
     }
     jeton::open_browser(url).await.map_err(|error| InteractionError::failed(error.to_string()))

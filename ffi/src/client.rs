@@ -8,8 +8,8 @@ use std::time::Duration;
 use jeton::models::AuthorizationServerMetadata;
 use jeton::storage::TokenStore;
 use jeton::{
-    AuthorizationCode, Client, ClientCredentials, ClientSecretBasic, ClientSecretPost, DeviceCode, HttpOptions,
-    Limits, MemoryStore, ResourceOwnerPasswordCredentials,
+    AuthorizationCode, Client, ClientCredentials, ClientSecretBasic, ClientSecretPost, DeviceCode,
+    HttpOptions, Limits, MemoryStore, ResourceOwnerPasswordCredentials,
 };
 
 use crate::accounts::jeton_accounts;
@@ -20,6 +20,7 @@ use crate::error::{Failure, jeton_error};
 use crate::session::jeton_session;
 use crate::strings::{handle, optional_text, owned};
 use crate::wait::wait;
+use crate::words::in_c_words;
 use crate::{giving, guarded};
 
 /// One client at one authorization server, with any number of logins.
@@ -39,7 +40,7 @@ impl jeton_client {
         let client = build(config)?;
         let store = client.store();
         Ok(Self {
-            description: owned(store.to_string()),
+            description: owned(in_c_words(&store.to_string())),
             persistent: store.persistent,
             encrypted: store.encrypted,
             client,
@@ -135,12 +136,16 @@ fn milliseconds(config: &jeton_config, option: i32) -> Option<Duration> {
 fn metadata(json: &str) -> Result<AuthorizationServerMetadata, Failure> {
     serde_json::from_str(json).map_err(|error| {
         jeton_error::configuration(format!(
-            "JETON_OPTION_METADATA is not a metadata document ({error}); it must be a JSON object with an \"issuer\" (RFC 8414 §2)"
+            "JETON_OPTION_METADATA is not a metadata document ({error}); it must be a JSON object with an \"issuer\" \
+             (RFC 8414 §2)"
         ))
     })
 }
 
-fn authentication(config: &jeton_config, builder: jeton::ClientBuilder) -> Result<jeton::ClientBuilder, Failure> {
+fn authentication(
+    config: &jeton_config,
+    builder: jeton::ClientBuilder,
+) -> Result<jeton::ClientBuilder, Failure> {
     let secret = config.secret_text(JETON_OPTION_CLIENT_SECRET);
     let by = config.small_number(JETON_OPTION_CLIENT_AUTHENTICATION);
     match (by, secret) {
@@ -152,12 +157,12 @@ fn authentication(config: &jeton_config, builder: jeton::ClientBuilder) -> Resul
             Ok(builder.authentication(ClientSecretPost::new(secret)))
         }
         (Some(_), None) => Err(jeton_error::configuration(
-            "JETON_OPTION_CLIENT_AUTHENTICATION says that the client authenticates with a secret, but JETON_OPTION_CLIENT_SECRET is \
-             not set; set it, or JETON_AUTHENTICATION_NONE for a public client",
+            "JETON_OPTION_CLIENT_AUTHENTICATION says that the client authenticates with a secret, but \
+             JETON_OPTION_CLIENT_SECRET is not set; set it, or JETON_AUTHENTICATION_NONE for a public client",
         )),
         (Some(_), Some(_)) => Err(jeton_error::configuration(
-            "JETON_OPTION_CLIENT_SECRET is set, but JETON_OPTION_CLIENT_AUTHENTICATION says that this is a public client; remove one \
-             of the two",
+            "JETON_OPTION_CLIENT_SECRET is set, but JETON_OPTION_CLIENT_AUTHENTICATION says that this is a public client; \
+             remove one of the two",
         )),
     }
 }
@@ -238,7 +243,8 @@ fn store(config: &jeton_config) -> Result<Arc<dyn TokenStore>, Failure> {
     if let Some(store) = &config.store {
         if kind.is_some() {
             return Err(jeton_error::configuration(
-                "both JETON_OPTION_STORE and a store of the program's own (jeton_config_set_store) are set; remove one of the two",
+                "both JETON_OPTION_STORE and a store of the program's own (jeton_config_set_store) are set; remove one \
+                 of the two",
             ));
         }
         return Ok(store.clone());
@@ -286,7 +292,9 @@ mod stores {
         };
         Ok(Arc::new(match seal(config)? {
             Some(Seal::Key(key)) => SealedStore::with_key(folder, SealingKey::from_bytes(key)?),
-            Some(Seal::Passphrase(passphrase)) => SealedStore::with_passphrase(folder, Secret::from(passphrase)),
+            Some(Seal::Passphrase(passphrase)) => {
+                SealedStore::with_passphrase(folder, Secret::from(passphrase))
+            }
             None => sealed_with_keychain(config, folder)?,
         }))
     }
@@ -350,8 +358,8 @@ mod stores {
     pub(super) fn automatic(config: &jeton_config) -> Store {
         let Some(program) = config.string(JETON_OPTION_STORE_SERVICE) else {
             return Err(jeton_error::configuration(
-                "JETON_STORE_AUTOMATIC needs the program's name: set JETON_OPTION_STORE_SERVICE, best to a name under a domain of \
-                 yours, such as \"com.example.my-tool\"",
+                "JETON_STORE_AUTOMATIC needs the program's name: set JETON_OPTION_STORE_SERVICE, best to a name under a \
+                 domain of yours, such as \"com.example.my-tool\"",
             ));
         };
         let mut choice = jeton::StoreChoice::for_program(program);
@@ -372,9 +380,12 @@ mod stores {
             choice = choice.allow_unencrypted_file();
         }
         // There is no client yet whose threads could do it.
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| {
-            jeton_error::configuration(format!("no thread could be started to look for the store: {error}"))
-        })?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| {
+                jeton_error::configuration(format!(
+                    "no thread could be started to look for the store: {error}"
+                ))
+            })?;
         Ok(Arc::new(runtime.block_on(choice.choose())?))
     }
 

@@ -6,7 +6,6 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use jeton::Event;
 use jeton::grants::{ExtraParameters, Interaction};
 use jeton::storage::TokenStore;
 use zeroize::Zeroizing;
@@ -268,7 +267,7 @@ pub struct jeton_config {
     pub(crate) extra: ExtraParameters,
     pub(crate) interaction: Option<Arc<dyn Interaction>>,
     pub(crate) store: Option<Arc<dyn TokenStore>>,
-    pub(crate) listeners: Vec<Arc<dyn Fn(&Event) + Send + Sync>>,
+    pub(crate) listeners: Vec<crate::event::Listener>,
 }
 
 impl jeton_config {
@@ -326,7 +325,7 @@ impl jeton_config {
             Kind::SecretText => {}
             Kind::SecretBytes(length) if value.len() != *length => {
                 return Err(jeton_error::argument(format!(
-                    "{} takes {length} bytes, and these are {}; decode them if they are written in hexadecimal or base64",
+                    "{} takes {length} bytes, and these are {}; decode them if they are in hexadecimal or base64",
                     option.name,
                     value.len()
                 )));

@@ -144,7 +144,9 @@ impl jeton_error {
         Self::new(
             JETON_ERROR_UNSUPPORTED,
             JETON_RECOVERY_FIX_CONFIGURATION,
-            format!("{what} is not in this build of libjeton: use one that was built with the feature \"{feature}\""),
+            format!(
+                "{what} is not in this build of libjeton: use one that was built with the feature \"{feature}\""
+            ),
         )
     }
 
@@ -266,10 +268,11 @@ fn status_of(error: &Error) -> i32 {
 fn status_of_grant_error(error: &GrantError) -> i32 {
     match error {
         GrantError::Transport { .. } => JETON_ERROR_NETWORK,
-        GrantError::OAuth { .. } | GrantError::AuthorizationResponse(AuthorizationResponseError::Denied(_)) => {
-            JETON_ERROR_OAUTH
-        }
-        GrantError::Metadata(MetadataError::EndpointAbsent { .. } | MetadataError::EndpointInvalid { .. })
+        GrantError::OAuth { .. }
+        | GrantError::AuthorizationResponse(AuthorizationResponseError::Denied(_)) => JETON_ERROR_OAUTH,
+        GrantError::Metadata(
+            MetadataError::EndpointAbsent { .. } | MetadataError::EndpointInvalid { .. },
+        )
         | GrantError::Parameter(_)
         | GrantError::Resource { .. }
         | GrantError::TwoAuthentications => JETON_ERROR_CONFIGURATION,
@@ -482,7 +485,10 @@ unsafe fn oauth_of<'a>(error: *const jeton_error) -> Option<&'a OAuth> {
 
 impl fmt::Debug for jeton_error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("jeton_error").field("status", &self.status).field("message", &self.message).finish_non_exhaustive()
+        f.debug_struct("jeton_error")
+            .field("status", &self.status)
+            .field("message", &self.message)
+            .finish_non_exhaustive()
     }
 }
 
@@ -501,7 +507,10 @@ mod tests {
         let of_store = || CallbackError { what: "the callback save of the store".into(), result: 42 };
         let error = handed_out(StoreError::other(of_store()));
         assert_eq!((error.status, error.callback_result), (JETON_ERROR_CALLBACK, 42));
-        assert!(error.message.to_str().unwrap().contains("save of the store returned the error 42"), "{error:?}");
+        assert!(
+            error.message.to_str().unwrap().contains("save of the store returned the error 42"),
+            "{error:?}"
+        );
 
         let last = Box::new(Error::from(StoreError::other(of_store())));
         let error = handed_out(Error::BackingOff { after: Duration::from_millis(1_500), last });

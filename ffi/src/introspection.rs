@@ -26,7 +26,8 @@ pub struct jeton_introspection {
 impl jeton_introspection {
     pub(crate) fn new(answer: &Introspection) -> Self {
         let text = |text: &Option<String>| text.clone().map(owned);
-        let expires_at = answer.exp.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000));
+        let expires_at =
+            answer.exp.map(|seconds| i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000));
         Self {
             active: answer.active,
             scope: answer.scope.as_ref().map(|scope| owned(scope.to_string())),
@@ -82,7 +83,9 @@ pub unsafe extern "C" fn jeton_introspection_is_active(introspection: *const jet
 ///
 /// `introspection` is NULL or a live handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn jeton_introspection_scope(introspection: *const jeton_introspection) -> *const c_char {
+pub unsafe extern "C" fn jeton_introspection_scope(
+    introspection: *const jeton_introspection,
+) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(introspection, |answer| answer.scope.as_ref()) }
 }
@@ -97,7 +100,9 @@ pub unsafe extern "C" fn jeton_introspection_scope(introspection: *const jeton_i
 ///
 /// `introspection` is NULL or a live handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn jeton_introspection_subject(introspection: *const jeton_introspection) -> *const c_char {
+pub unsafe extern "C" fn jeton_introspection_subject(
+    introspection: *const jeton_introspection,
+) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(introspection, |answer| answer.subject.as_ref()) }
 }
@@ -112,7 +117,9 @@ pub unsafe extern "C" fn jeton_introspection_subject(introspection: *const jeton
 ///
 /// `introspection` is NULL or a live handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn jeton_introspection_username(introspection: *const jeton_introspection) -> *const c_char {
+pub unsafe extern "C" fn jeton_introspection_username(
+    introspection: *const jeton_introspection,
+) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(introspection, |answer| answer.username.as_ref()) }
 }
@@ -127,7 +134,9 @@ pub unsafe extern "C" fn jeton_introspection_username(introspection: *const jeto
 ///
 /// `introspection` is NULL or a live handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn jeton_introspection_client_id(introspection: *const jeton_introspection) -> *const c_char {
+pub unsafe extern "C" fn jeton_introspection_client_id(
+    introspection: *const jeton_introspection,
+) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(introspection, |answer| answer.client_id.as_ref()) }
 }
@@ -157,7 +166,9 @@ pub unsafe extern "C" fn jeton_introspection_expires_at_ms(introspection: *const
 ///
 /// `introspection` is NULL or a live handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn jeton_introspection_json(introspection: *const jeton_introspection) -> *const c_char {
+pub unsafe extern "C" fn jeton_introspection_json(
+    introspection: *const jeton_introspection,
+) -> *const c_char {
     // SAFETY: as the caller promises.
     unsafe { text_of(introspection, |answer| Some(&answer.json)) }
 }

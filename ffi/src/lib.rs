@@ -3,7 +3,7 @@
 //!
 //! Conventions of every function, also of those to come:
 //! - prefix `jeton_`; any pointer argument may be NULL without a crash; no panic crosses the border: each body runs in
-//! [`guarded`], [`fallible`] or [`giving`];
+//!   [`guarded`], [`fallible`] or [`giving`];
 //! - strings in are NUL-terminated UTF-8 and are only read during the call;
 //! - strings out are borrowed from what they belong to (a handle, or the library itself) and never freed by the caller;
 //! - fallible functions return a status and take a `jeton_error **`; on failure out-pointers are NULL;
@@ -15,38 +15,37 @@
 #![allow(non_camel_case_types, reason = "types are named as C programs know them")]
 #![deny(unsafe_op_in_unsafe_fn)]
 
-// In the order in which the header shows them.
-#[rustfmt::skip]
+// In the order in which the header shows them; the empty lines keep rustfmt from sorting them.
 mod version;
-#[rustfmt::skip]
+
 mod log;
-#[rustfmt::skip]
+
 mod error;
-#[rustfmt::skip]
+
 mod cancel;
-#[rustfmt::skip]
+
 mod interaction;
-#[rustfmt::skip]
+
 mod event;
-#[rustfmt::skip]
+
 mod store;
-#[rustfmt::skip]
+
 mod config;
-#[rustfmt::skip]
+
 mod client;
-#[rustfmt::skip]
+
 mod accounts;
-#[rustfmt::skip]
+
 mod session;
-#[rustfmt::skip]
+
 mod pending_login;
-#[rustfmt::skip]
+
 mod token;
-#[rustfmt::skip]
+
 mod introspection;
-#[rustfmt::skip]
+
 mod request;
-#[rustfmt::skip]
+
 mod response;
 
 mod browser;
@@ -196,6 +195,9 @@ mod panic_tests {
         super::PANIC_NEXT.set(true);
     }
 }
+
+#[cfg(test)]
+mod through_c;
 
 #[cfg(test)]
 mod tests {

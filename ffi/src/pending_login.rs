@@ -53,8 +53,8 @@ fn read(serialized: &[u8], name: &str) -> Result<PendingLogin, Failure> {
     serde_json::from_slice(serialized).map_err(|error| {
         // Where it stopped, and nothing of what stands there.
         jeton_error::argument(format!(
-            "the argument {name} is not what jeton_pending_login_serialized gave ({:?} error in line {}, column {}); begin the \
-             login again",
+            "the argument {name} is not what jeton_pending_login_serialized gave ({:?} error in line {}, column {}); \
+             begin the login again",
             error.classify(),
             error.line(),
             error.column()
@@ -64,7 +64,9 @@ fn read(serialized: &[u8], name: &str) -> Result<PendingLogin, Failure> {
 
 impl fmt::Debug for jeton_pending_login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("jeton_pending_login").field("expires_at_ms", &self.expires_at_ms).finish_non_exhaustive()
+        f.debug_struct("jeton_pending_login")
+            .field("expires_at_ms", &self.expires_at_ms)
+            .finish_non_exhaustive()
     }
 }
 
@@ -129,7 +131,9 @@ pub unsafe extern "C" fn jeton_pending_login_expires_at_ms(pending: *const jeton
 ///
 /// `pending` is NULL or a live handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn jeton_pending_login_serialized(pending: *const jeton_pending_login) -> *const c_char {
+pub unsafe extern "C" fn jeton_pending_login_serialized(
+    pending: *const jeton_pending_login,
+) -> *const c_char {
     guarded(std::ptr::null(), || {
         // SAFETY: the caller promises NULL or a live handle.
         unsafe { pending.as_ref() }.map_or(std::ptr::null(), |pending| pending.serialized.as_ptr())

@@ -13,7 +13,8 @@ use jeton::{AccessToken, CachedToken, Client, Scope, Secret, Session, Token, Url
 
 use crate::cancel::jeton_cancel;
 use crate::error::{
-    Failure, JETON_ERROR_INTERNAL, JETON_ERROR_INVALID_ARGUMENT, JETON_ERROR_NOT_CACHED, JETON_OK, jeton_error,
+    Failure, JETON_ERROR_INTERNAL, JETON_ERROR_INVALID_ARGUMENT, JETON_ERROR_NOT_CACHED, JETON_OK,
+    jeton_error,
 };
 use crate::introspection::jeton_introspection;
 use crate::pending_login::jeton_pending_login;
@@ -186,7 +187,8 @@ pub unsafe extern "C" fn jeton_session_free(session: *mut jeton_session) {
         let session = unsafe { Box::from_raw(session) };
         if crate::store::in_store_callback() {
             // What it may wait for needs this very thread.
-            let freed = std::thread::Builder::new().name("jeton-free".to_owned()).spawn(move || drop(session));
+            let freed =
+                std::thread::Builder::new().name("jeton-free".to_owned()).spawn(move || drop(session));
             // Without a thread it was dropped here, and has waited its time.
             drop(freed);
         }
@@ -595,7 +597,11 @@ pub unsafe extern "C" fn jeton_session_begin_log_in(
             let redirect_uri = text(redirect_uri, "redirect_uri")?.to_owned();
             let beginning = session.session.clone();
             let (url, begun) =
-                wait(&session.client, cancel.as_ref(), async move { beginning.begin_log_in(redirect_uri).await })?;
+                wait(
+                    &session.client,
+                    cancel.as_ref(),
+                    async move { beginning.begin_log_in(redirect_uri).await },
+                )?;
             Ok(crate::boxed(jeton_pending_login::new(&begun, Some(&url))?))
         })
     }
@@ -669,8 +675,9 @@ pub unsafe extern "C" fn jeton_session_check_url(
     unsafe {
         fallible(error, || {
             let session = handle(session, "session")?;
-            let url = Url::parse(text(url, "url")?)
-                .map_err(|error| jeton_error::argument(format!("the argument url is no absolute URL: {error}")))?;
+            let url = Url::parse(text(url, "url")?).map_err(|error| {
+                jeton_error::argument(format!("the argument url is no absolute URL: {error}"))
+            })?;
             Ok(session.session.check_url(&url)?)
         })
     }
@@ -710,14 +717,16 @@ pub unsafe extern "C" fn jeton_session_judge(
             let (session, token) = (handle(session, "session")?, handle(token, "token")?);
             let status = u16::try_from(http_status).ok().and_then(|status| StatusCode::from_u16(status).ok());
             let status = status.ok_or_else(|| {
-                jeton_error::argument(format!("the argument http_status is {http_status}, which is no HTTP status"))
+                jeton_error::argument(format!(
+                    "the argument http_status is {http_status}, which is no HTTP status"
+                ))
             })?;
             let mut headers = HeaderMap::new();
             if !www_authenticate.is_null() {
                 // As a server sent it: not always UTF-8.
                 let value = HeaderValue::from_bytes(CStr::from_ptr(www_authenticate).to_bytes()).map_err(|_| {
                     jeton_error::argument(
-                        "the argument www_authenticate has characters that no header can have; join its values by \", \"",
+                        "the argument www_authenticate has characters that no header has; join its values by a comma",
                     )
                 })?;
                 headers.insert(WWW_AUTHENTICATE, value);
@@ -747,7 +756,10 @@ fn read_token_answer(json: &[u8]) -> Result<Token, Failure> {
     match TokenResponse::parse(&answer, &ParseOptions::default()) {
         Ok(response) => Ok(response.into_token(SystemTime::now())),
         Err(error) => match serde_json::from_slice::<RefreshOnly>(json) {
-            Ok(only) if only.access_token.as_ref().is_none_or(Secret::is_empty) && !only.refresh_token.is_empty() => {
+            Ok(only)
+                if only.access_token.as_ref().is_none_or(Secret::is_empty)
+                    && !only.refresh_token.is_empty() =>
+            {
                 // An access token that has expired: the first call refreshes it.
                 let mut token = Token::new(Secret::from(""));
                 token.expires_at = Some(0);

@@ -127,7 +127,9 @@ pub unsafe extern "C" fn jeton_token_access_token(token: *const jeton_token) -> 
     guarded(std::ptr::null(), || {
         // SAFETY: the caller promises NULL or a live handle.
         let token = unsafe { token.as_ref() };
-        token.and_then(|token| token.authorization.get(token.token_at..)).map_or(std::ptr::null(), |text| text.as_ptr().cast())
+        token
+            .and_then(|token| token.authorization.get(token.token_at..))
+            .map_or(std::ptr::null(), |text| text.as_ptr().cast())
     })
 }
 
@@ -254,7 +256,10 @@ pub unsafe extern "C" fn jeton_token_warning_code(token: *const jeton_token, ind
 ///
 /// `token` is NULL or a live handle.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn jeton_token_warning_message(token: *const jeton_token, index: usize) -> *const c_char {
+pub unsafe extern "C" fn jeton_token_warning_message(
+    token: *const jeton_token,
+    index: usize,
+) -> *const c_char {
     guarded(std::ptr::null(), || {
         // SAFETY: the caller promises NULL or a live handle.
         let warning = unsafe { token.as_ref() }.and_then(|token| token.rare().warnings.get(index));

@@ -15,7 +15,27 @@ const VERSION_NUMBER: u32 = (component(env!("CARGO_PKG_VERSION_MAJOR")) << 16)
     | component(env!("CARGO_PKG_VERSION_PATCH"));
 
 /// What this build can do, by the names that `jeton_has_feature` documents. A name is never removed or reused.
-const FEATURES: &[&str] = &["version"];
+const FEATURES: &[&str] = &[
+    "version",
+    #[cfg(feature = "rustls")]
+    "rustls",
+    #[cfg(feature = "native-tls")]
+    "native-tls",
+    #[cfg(feature = "http2")]
+    "http2",
+    #[cfg(feature = "system-proxy")]
+    "system-proxy",
+    #[cfg(feature = "loopback")]
+    "loopback",
+    #[cfg(feature = "browser")]
+    "browser",
+    #[cfg(feature = "file")]
+    "file",
+    #[cfg(feature = "keyring")]
+    "keyring",
+    #[cfg(feature = "sealed")]
+    "sealed",
+];
 
 /// One component of the version; beyond 255 it would run into its neighbour, which fails the build.
 #[expect(clippy::panic, reason = "runs at compile time only: it fails the build, never the program")]
@@ -54,7 +74,10 @@ pub extern "C" fn jeton_version_number() -> u32 {
 /// Whether this build of the library has a feature: 1 if so, else 0. A program that runs with several
 /// versions of the library asks here before it uses what only newer ones can do.
 ///
-/// Names known to this version: "version" (the three functions of this group).
+/// Names known to this version: "version" (the functions of this group); "rustls" and "native-tls" (where TLS comes
+/// from); "http2"; "system-proxy" (the proxy settings of macOS and Windows); "loopback"
+/// (JETON_GRANT_AUTHORIZATION_CODE); "browser" (opening it where no open_url is set); "file" (JETON_STORE_FILE,
+/// JETON_STORE_AUTOMATIC); "keyring" (JETON_STORE_KEYRING); "sealed" (JETON_STORE_SEALED).
 ///
 /// `name`: NUL-terminated UTF-8, compared byte for byte; read during the call only. NULL, invalid UTF-8 and
 /// names that this version does not know answer 0.
@@ -101,6 +124,8 @@ mod tests {
     #[test]
     fn features_are_asked_for_by_name() {
         assert_eq!(has_feature(c"version"), 1);
+        assert_eq!(has_feature(c"file"), i32::from(cfg!(feature = "file")));
+        assert_eq!(has_feature(c"native-tls"), i32::from(cfg!(feature = "native-tls")));
         assert_eq!(has_feature(c"Version"), 0);
         assert_eq!(has_feature(c"versions"), 0);
         assert_eq!(has_feature(c""), 0);

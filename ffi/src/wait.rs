@@ -10,7 +10,8 @@ use crate::store::in_store_callback;
 pub(crate) fn check(cancel: Option<&jeton_cancel>) -> Result<(), Failure> {
     if in_store_callback() {
         return Err(jeton_error::argument(
-            "a blocking call was made from a callback of a store, which would wait for itself; hand the work to another thread",
+            "a blocking call was made from a callback of a store, which would wait for itself; hand the \
+             work to another thread",
         ));
     }
     match cancel {
