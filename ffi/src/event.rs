@@ -51,6 +51,9 @@ pub struct jeton_event {
 pub type jeton_event_callback =
     Option<unsafe extern "C" fn(userdata: *mut c_void, event: *const jeton_event)>;
 
+/// Is told the events of any number of clients.
+pub(crate) type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
 /// A callback as the listener of any number of clients. Its thread is made at the first event and ends with the listener.
 ///
 /// # Errors
@@ -59,7 +62,7 @@ fn listener(
     callback: jeton_event_callback,
     userdata: *mut c_void,
     destroy: Destroy,
-) -> Result<Arc<dyn Fn(&Event) + Send + Sync>, Failure> {
+) -> Result<Listener, Failure> {
     let Some(callback) = callback else {
         return Err(jeton_error::argument("the argument callback is NULL; it must be a function"));
     };

@@ -83,13 +83,18 @@ struct Callbacks {
     functions: jeton_interaction,
     userdata: Userdata,
     /// What became of the callbacks of device logins, by user code, until the codes expire.
-    devices: Mutex<HashMap<String, (SystemTime, Arc<Mutex<Device>>)>>,
+    devices: Mutex<HashMap<String, DeviceLogin>>,
 }
 
 // SAFETY: the pointers inside are functions and the program's `userdata`, meant for any thread.
 unsafe impl Send for Callbacks {}
 // SAFETY: as above; what changes is behind a mutex.
 unsafe impl Sync for Callbacks {}
+
+struct DeviceLogin {
+    expires_at: SystemTime,
+    device: Arc<Mutex<Device>>,
+}
 
 #[derive(Default)]
 struct Device {
@@ -153,10 +158,11 @@ impl CallbackInteraction {
     fn device(&self, prompt: &DeviceCodePrompt<'_>) -> Arc<Mutex<Device>> {
         let now = SystemTime::now();
         let mut devices = locked(&self.0.devices);
-        devices.retain(|user_code, (expires_at, _)| *expires_at > now || user_code == prompt.user_code);
-        let entry = devices.entry(prompt.user_code.to_owned());
-        let (_, device) = entry.or_insert_with(|| (prompt.expires_at, Arc::default()));
-        Arc::clone(device)
+        devices.retain(|user_code, login| login.expires_at > now || user_code == prompt.user_code);
+        let login = devices
+            .entry(prompt.user_code.to_owned())
+            .or_insert_with(|| DeviceLogin { expires_at: prompt.expires_at, device: Arc::default() });
+        Arc::clone(&login.device)
     }
 
     /// Starts a callback of a device login and waits for it a little. If it fails later, the next tick ends the login.
@@ -248,8 +254,9 @@ impl Interaction for CallbackInteraction {
                 "no interaction with show_device_code is set (jeton_config_set_interaction)",
             ));
         };
-        let device = Arc::<Mutex<Device>>::default();
-        locked(&self.0.devices).insert(prompt.user_code.to_owned(), (prompt.expires_at, Arc::clone(&device)));
+        // A server may give the same code again, to another login.
+        locked(&self.0.devices).remove(prompt.user_code);
+        let device = self.device(prompt);
         let prompt = OwnedPrompt::new(prompt);
         let call = move |callbacks: &Callbacks| {
             let lent = prompt.lent();

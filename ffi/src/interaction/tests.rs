@@ -153,6 +153,8 @@ fn open_url_may_call_jeton_and_bring_the_person_to_the_server() {
             // A call that blocks, while the login is under way.
             let session = locked(&slot).upgrade().unwrap();
             assert_eq!(session.token().unwrap_err().status, JETON_ERROR_LOGIN_REQUIRED);
+            // Before the login can end.
+            drop(session);
             visit(&server, url);
             0
         }

@@ -10,6 +10,7 @@ use jeton::Error;
 use jeton::storage::contract;
 
 use super::*;
+use crate::callbacks::testing::eventually;
 use crate::error::{
     JETON_ERROR_CALLBACK, JETON_ERROR_INVALID_ARGUMENT, JETON_ERROR_STORE, jeton_error_callback_result,
     jeton_error_message,
@@ -233,11 +234,7 @@ fn record(account: &str) -> LoginRecord {
 
 /// The last handles may have gone on a thread of the runtime, which waits for nobody.
 fn until_destroyed(backing: &Backing) {
-    let begun = Instant::now();
-    while backing.count("destroy") < backing.count("open") {
-        assert!(begun.elapsed() < Duration::from_secs(60), "a store was not destroyed");
-        std::thread::yield_now();
-    }
+    eventually("every store is destroyed", || backing.count("destroy") == backing.count("open"));
 }
 
 fn on_a_runtime<T>(future: impl Future<Output = T>) -> T {
@@ -487,7 +484,8 @@ fn a_save_that_nobody_waits_for_keeps_the_lease_until_it_has_ended() {
             let mut lease = store.lease(&login("a"), Duration::from_secs(60)).await.unwrap();
             assert_eq!(lease.load().await.unwrap(), Some(record));
         });
-        assert_eq!(store.0.places.lock().unwrap().len(), 0, "no place is left");
+        // With locks it goes behind the unlocking, on the store's thread.
+        eventually("no place is left", || locked(&store.0.places).is_empty());
         drop(store);
         until_destroyed(&backing);
         backing.is_sound();
@@ -536,15 +534,171 @@ fn a_lock_of_another_process_is_tried_again_until_the_deadline() {
             let other = other.clone();
             async move { other.lease(&login("a"), Duration::from_secs(60)).await.map(drop) }
         });
-        let begun = Instant::now();
-        while backing.count("try_lock") < 5 {
-            assert!(begun.elapsed() < Duration::from_secs(60), "it does not try again");
-            tokio::task::yield_now().await;
-        }
+        let again = Arc::clone(&backing);
+        let tried = move || eventually("it tries again", || again.count("try_lock") >= 5);
+        tokio::task::spawn_blocking(tried).await.unwrap();
         drop(lease);
         waiting.await.unwrap().unwrap();
     });
     drop((store, other));
     until_destroyed(&backing);
     backing.is_sound();
+}
+
+mod programs {
+    //! Programs whose logins are in such a store, through the C functions.
+
+    use std::ptr::{null, null_mut};
+
+    use jeton_devserver::DevServer;
+
+    use super::*;
+    use crate::callbacks::testing::{Config, Session, ok, string, told};
+    use crate::*;
+
+    fn set(config: &Config, table: &jeton_store) {
+        // SAFETY: all of it lives through the call.
+        ok(|error| unsafe { jeton_config_set_store(config.0, table, error) });
+    }
+
+    #[test]
+    fn a_login_is_kept_listed_refreshed_and_shared() {
+        let server = DevServer::start().unwrap();
+        let backing = Arc::new(Backing::default());
+        let config = Config::password(&server);
+        let (table, _) = super::table(&backing, true);
+        set(&config, &table);
+        let client = config.client();
+        // SAFETY: live handles.
+        unsafe {
+            let description = string(jeton_client_store_description(client.0));
+            assert!(description.starts_with("a map (kept across restarts"), "{description}");
+            assert_eq!(jeton_client_store_is_persistent(client.0), 1);
+            assert_eq!(jeton_client_store_is_encrypted(client.0), 0);
+        }
+        let session = client.session();
+        let token = session.log_in(null()).unwrap();
+        let mut accounts = null_mut();
+        // SAFETY: live handles.
+        unsafe {
+            ok(|error| jeton_client_accounts(client.0, null(), &raw mut accounts, error));
+            assert_eq!(jeton_accounts_count(accounts), 1);
+            assert_eq!(string(jeton_accounts_get(accounts, 0)), "default");
+            jeton_accounts_free(accounts);
+        }
+        // Another program over the same records.
+        let other_config = Config::password(&server);
+        let (table, _) = super::table(&backing, true);
+        set(&other_config, &table);
+        let other = other_config.client().session();
+        assert_eq!(other.token().unwrap(), token);
+        let refreshed = other.refresh().unwrap();
+        assert_ne!(refreshed, token);
+        server.revoke_access_tokens();
+        assert_eq!(session.refresh().unwrap(), refreshed, "somebody else's new token is taken");
+        assert_eq!(server.stats().refreshes, 1);
+        drop((session, other, client, config, other_config));
+        until_destroyed(&backing);
+        backing.is_sound();
+    }
+
+    #[test]
+    fn a_save_that_fails_is_told_and_made_good() {
+        let server = DevServer::start().unwrap();
+        let backing = Arc::new(Backing::default());
+        let config = Config::password(&server);
+        let (table, opened) = super::table(&backing, false);
+        set(&config, &table);
+        let client = config.client();
+        let session = client.session();
+        session.log_in(null()).unwrap();
+        *locked(&opened.fails) = Some(("load", 21));
+        let error = session.refresh().unwrap_err();
+        assert_eq!((error.status, error.callback_result), (JETON_ERROR_CALLBACK, 21), "{}", error.message);
+        *locked(&opened.fails) = Some(("save", 22));
+        let unsaved = session.refresh().unwrap();
+        assert!(!locked(&backing.records).values().any(|record| holds(record, &unsaved)));
+        *locked(&opened.fails) = None;
+        // What could not be stored is stored when the session is used again.
+        let newest = session.refresh().unwrap();
+        assert!(locked(&backing.records).values().any(|record| holds(record, &newest)));
+        assert_eq!(server.stats().refresh_reuses_detected, 0);
+    }
+
+    fn holds(record: &[u8], token: &str) -> bool {
+        record.windows(token.len()).any(|part| part == token.as_bytes())
+    }
+
+    /// The `userdata` of a store whose `load` calls jeton.
+    struct Caller {
+        session: Mutex<Option<Session>>,
+        refused: Mutex<Vec<(i32, String)>>,
+    }
+
+    unsafe extern "C" fn load(userdata: *mut c_void, _: *const c_char, _: *mut jeton_sink) -> i32 {
+        // SAFETY: the `userdata` of this test, which outlives the store.
+        let caller = unsafe { &*userdata.cast_const().cast::<Caller>() };
+        let Some(session) = locked(&caller.session).take() else { return 0 };
+        for call in [Session::token, Session::refresh] {
+            let error = call(&session).unwrap_err();
+            locked(&caller.refused).push((error.status, error.message));
+        }
+        // The last but one of its login: freeing waits for nothing here.
+        drop(session);
+        0
+    }
+
+    unsafe extern "C" fn save(_: *mut c_void, _: *const c_char, _: *const u8, _: usize) -> i32 {
+        0
+    }
+
+    unsafe extern "C" fn remove(_: *mut c_void, _: *const c_char) -> i32 {
+        0
+    }
+
+    #[test]
+    fn a_blocking_call_from_a_callback_is_refused() {
+        let server = DevServer::start().unwrap();
+        let config = Config::service(&server);
+        let caller = Box::new(Caller { session: Mutex::default(), refused: Mutex::default() });
+        let table = jeton_store {
+            struct_size: size_of::<jeton_store>(),
+            userdata: std::ptr::from_ref(&*caller).cast_mut().cast(),
+            name: null(),
+            is_persistent: 0,
+            is_encrypted: 0,
+            load: Some(load),
+            save: Some(save),
+            remove: Some(remove),
+            list: None,
+            try_lock: None,
+            unlock: None,
+            destroy: None,
+        };
+        set(&config, &table);
+        let client = config.client();
+        let session = client.session();
+        *locked(&caller.session) = Some(client.session());
+        session.token().unwrap();
+        let refused = locked(&caller.refused).clone();
+        assert_eq!(refused.len(), 2);
+        for (status, message) in refused {
+            assert_eq!(status, JETON_ERROR_INVALID_ARGUMENT);
+            assert!(message.contains("from a callback of a store"), "{message}");
+        }
+        let mut accounts = null_mut();
+        // SAFETY: live handles.
+        let error =
+            told(|error| unsafe { jeton_client_accounts(client.0, null(), &raw mut accounts, error) });
+        assert!(error.unwrap_err().message.contains("no callback list"));
+        // The store's thread must be gone before what its callbacks read.
+        let weak = Arc::downgrade(&inner_of(&config));
+        drop((session, client, config));
+        eventually("the store is gone", || weak.strong_count() == 0);
+    }
+
+    fn inner_of(config: &Config) -> Arc<dyn TokenStore> {
+        // SAFETY: a live handle.
+        Arc::clone(unsafe { &*config.0 }.store.as_ref().unwrap())
+    }
 }
