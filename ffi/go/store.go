@@ -25,7 +25,7 @@ type Lister interface {
 type Locker interface {
 	// TryLock reports whether it locked the key. It does not wait.
 	TryLock(key string) (bool, error)
-	// Unlock gives the key back.
+	// Unlock gives the key back. It may come shortly after the call that needed the lock has returned.
 	Unlock(key string)
 }
 
