@@ -1,10 +1,66 @@
-/* jeton.h: sign in once and stay signed in.
+/* jeton.h: sign in once and stay signed in. An OAuth 2.0 client for C and everything that speaks C.
  *
  * Generated from ffi/src by `cargo xtask header`; do not edit.
  *
- * Conventions: names start with `jeton_`. Any pointer argument may be NULL without a crash. Strings in are
- * NUL-terminated UTF-8 and are only read during the call; strings out are borrowed, never freed by the
- * caller. Each function's comment tells ownership, threads, units and errors.
+ * A service that calls an API, whole: compile with `cc service.c -ljeton`.
+ *
+ *     #include <jeton.h>
+ *     #include <stdio.h>
+ *     #include <string.h>
+ *
+ *     int main(void) {
+ *         const char *secret = "s3cr3t";
+ *         jeton_error *error = NULL;
+ *         jeton_client *client = NULL;
+ *         jeton_session *session = NULL;
+ *         jeton_token *token = NULL;
+ *         jeton_config *config = jeton_config_new();
+ *         jeton_config_set_str(config, JETON_OPTION_ISSUER, "https://as.example", NULL);
+ *         jeton_config_set_str(config, JETON_OPTION_CLIENT_ID, "my-service", NULL);
+ *         jeton_config_set_secret(config, JETON_OPTION_CLIENT_SECRET, (const uint8_t *)secret, strlen(secret), NULL);
+ *         jeton_config_set_int(config, JETON_OPTION_GRANT, JETON_GRANT_CLIENT_CREDENTIALS, NULL);
+ *         if (jeton_client_new(config, &client, &error) == JETON_OK &&
+ *             jeton_client_session(client, NULL, &session, &error) == JETON_OK &&
+ *             jeton_session_token(session, 0, NULL, &token, &error) == JETON_OK)
+ *             printf("Authorization: %s\n", jeton_token_authorization(token));
+ *         else
+ *             fprintf(stderr, "%s\n", jeton_error_message(error));
+ *         int failed = error != NULL;
+ *         jeton_error_free(error);
+ *         jeton_token_free(token);
+ *         jeton_session_free(session);
+ *         jeton_client_free(client);
+ *         jeton_config_free(config);
+ *         return failed;
+ *     }
+ *
+ * The same conventions everywhere:
+ *
+ * - Statuses. What can fail returns a status, int32_t, of which JETON_OK is 0. Its last argument, jeton_error **error,
+ *   may be NULL; else *error is NULL after success, and after a failure an error that says what was wrong and what to
+ *   do: free it with jeton_error_free. There is no errno and no last error of a thread. After a failure whatever else
+ *   the call hands out is NULL. Later versions may add statuses: treat one that you do not know like
+ *   JETON_ERROR_INTERNAL.
+ * - Handles. Each type has a function of its own to free it; nothing else ends a handle, and NULL may be freed. A handle
+ *   that is made of another does not need that one any more: free them in any order.
+ * - NULL. Any pointer may be NULL without a crash: the call answers JETON_ERROR_INVALID_ARGUMENT, and a getter NULL, 0
+ *   or JETON_NEVER. A handle that was freed before is not recognised.
+ * - Strings in are NUL-terminated UTF-8; secrets and bodies are a pointer and a length. They are copied, or read during
+ *   the call only. Strings out are UTF-8, borrowed from their handle, and live until it is freed; a NUL that a server
+ *   sent within one is shown as U+FFFD. Those that hold secrets are wiped then.
+ * - Time. Names end in _ms: int64_t, milliseconds; in _at_ms: milliseconds of Unix time. JETON_NEVER: not known, never.
+ * - Yes and no are int32_t, 1 and 0. Constants are numbers, never C enums.
+ * - Structs of the program's begin with struct_size: set it to sizeof, and everything else that is not used to 0 or
+ *   NULL. They are copied.
+ * - Threads. Each type says how it may be used: configurations and requests by one thread at a time, the others by any
+ *   number. Calls that block say so; what takes a jeton_cancel comes back when another thread cancels it.
+ * - Callbacks run on threads of jeton's, and each says what it may do. No lock of jeton's is held meanwhile. userdata
+ *   is handed back as it came; destroy, unless NULL, runs exactly once, when nothing can call back any more. No C++
+ *   exception and no longjmp may leave a callback.
+ * - Processes. Do not use jeton in the child of a fork that does not exec: threads do not come along. The library
+ *   is not to be unloaded (dlclose) while any handle lives.
+ * - Versions. What is here stays as it is within a major version (while that is 0, within 0.MINOR); later ones add to
+ *   it. jeton_version tells which library is loaded, jeton_has_feature what it can do.
  *
  * SPDX-License-Identifier: MIT OR Apache-2.0
  */
