@@ -13,26 +13,34 @@
  *         jeton_error *error = NULL;
  *         jeton_client *client = NULL;
  *         jeton_session *session = NULL;
- *         jeton_token *token = NULL;
+ *         jeton_request *request = NULL;
+ *         jeton_response *response = NULL;
  *         jeton_config *config = jeton_config_new();
  *         jeton_config_set_str(config, JETON_OPTION_ISSUER, "https://as.example", NULL);
  *         jeton_config_set_str(config, JETON_OPTION_CLIENT_ID, "my-service", NULL);
  *         jeton_config_set_secret(config, JETON_OPTION_CLIENT_SECRET, (const uint8_t *)secret, strlen(secret), NULL);
  *         jeton_config_set_int(config, JETON_OPTION_GRANT, JETON_GRANT_CLIENT_CREDENTIALS, NULL);
+ *         jeton_config_set_str(config, JETON_OPTION_RESOURCE_SERVER, "https://api.example", NULL);
  *         if (jeton_client_new(config, &client, &error) == JETON_OK &&
  *             jeton_client_session(client, NULL, &session, &error) == JETON_OK &&
- *             jeton_session_token(session, 0, NULL, &token, &error) == JETON_OK)
- *             printf("Authorization: %s\n", jeton_token_authorization(token));
+ *             jeton_session_request(session, "GET", "https://api.example/things", &request, &error) == JETON_OK &&
+ *             jeton_request_send(request, NULL, &response, &error) == JETON_OK)
+ *             printf("%d %s\n", (int)jeton_response_status(response), (const char *)jeton_response_body(response, NULL));
  *         else
  *             fprintf(stderr, "%s\n", jeton_error_message(error));
- *         int failed = error != NULL;
- *         jeton_error_free(error);
- *         jeton_token_free(token);
+ *         int failed = response == NULL;
+ *         jeton_response_free(response);
+ *         jeton_request_free(request);
  *         jeton_session_free(session);
  *         jeton_client_free(client);
  *         jeton_config_free(config);
+ *         jeton_error_free(error);
  *         return failed;
  *     }
+ *
+ * A program that only wants the token asks jeton_session_token before each request, and gets the cached one as long as
+ * it is valid. A person logs in with jeton_session_log_in, and the store (JETON_OPTION_STORE) keeps the login for later
+ * runs.
  *
  * The same conventions everywhere:
  *
@@ -57,8 +65,8 @@
  * - Callbacks run on threads of jeton's, and each says what it may do. No lock of jeton's is held meanwhile. userdata
  *   is handed back as it came; destroy, unless NULL, runs exactly once, when nothing can call back any more. No C++
  *   exception and no longjmp may leave a callback.
- * - Processes. Do not use jeton in the child of a fork that does not exec: threads do not come along. The library
- *   is not to be unloaded (dlclose) while any handle lives.
+ * - Processes. The child of a fork that does not exec must not use jeton: its threads are not there. The library must
+ *   not be unloaded (dlclose) once it was used: its threads may still be ending.
  * - Versions. What is here stays as it is within a major version (while that is 0, within 0.MINOR); later ones add to
  *   it. jeton_version tells which library is loaded, jeton_has_feature what it can do.
  *

@@ -14,19 +14,23 @@ const CPP_STANDARDS: &[&str] = &["c++17", "c++20"];
 pub(super) const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
 
 /// What a Rust static library wants from the system on Linux.
-const STATIC_NEEDS: &[&str] = &["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
+pub(super) const STATIC_NEEDS: &[&str] = &["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
 
 pub(crate) fn header_compiles(project: &Project) -> Result<(), Stop> {
     let folder = project.scratch("header")?;
     // No compiler must be able to live off an include that came before: the header stands first and alone.
     let alone = write(&folder, "alone.c", "#include \"jeton.h\"\n")?;
     let twice = write(&folder, "twice.c", "#include \"jeton.h\"\n#include \"jeton.h\"\n")?;
+    let example = example_of(&project.read("include/jeton.h")?)
+        .ok_or_else(|| Stop::failed("include/jeton.h does not begin with an example any more"))?;
+    let example = write(&folder, "example.c", &example)?;
     for (language, compilers, standards) in [
         ("c", installed(&["gcc", "clang"])?, C_STANDARDS),
         ("c++", installed(&["g++", "clang++"])?, CPP_STANDARDS),
     ] {
         for (compiler, standard) in compilers.iter().flat_map(|c| standards.iter().map(move |s| (c, s))) {
-            for file in [&alone, &twice] {
+            let example = Some(&example).filter(|_| language == "c");
+            for file in [&alone, &twice].into_iter().chain(example) {
                 let cmd =
                     project.cmd(compiler).arg(format!("-std={standard}")).args(WARNINGS.iter().copied());
                 cmd.args(["-Iinclude", "-fsyntax-only", "-x", language])
@@ -36,6 +40,14 @@ pub(crate) fn header_compiles(project: &Project) -> Result<(), Stop> {
         }
     }
     Ok(())
+}
+
+/// The program in the comment at the top of the header.
+fn example_of(header: &str) -> Option<String> {
+    let code = header.lines().skip_while(|line| !line.starts_with(" *     #include"));
+    let code = code.take_while(|line| *line == " *" || line.starts_with(" *     "));
+    let code: Vec<&str> = code.map(|line| line.strip_prefix(" *     ").unwrap_or_default()).collect();
+    code.iter().any(|line| line.starts_with("int main(")).then(|| code.join("\n") + "\n")
 }
 
 pub(crate) fn symbols(project: &Project) -> Result<(), Stop> {
@@ -99,8 +111,8 @@ fn smoke(project: &Project, compilers: &[&str], source: &str, standards: &[&str]
 
 /// The freshly built library, where cargo says that it is.
 pub(super) struct Library {
-    shared: PathBuf,
-    archive: PathBuf,
+    pub(super) shared: PathBuf,
+    pub(super) archive: PathBuf,
 }
 
 impl Library {
