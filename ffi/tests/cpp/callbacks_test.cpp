@@ -144,33 +144,36 @@ TEST_CASE("a callback may fail with a code instead")
 
 TEST_CASE("logins at the same time do not mix up their exceptions")
 {
+    constexpr std::size_t logins = 12;
     const test_server server;
-    // Both are in their callbacks before either throws.
-    gate first_in;
-    gate second_in;
-    jeton::config config = server.device();
-    config.on_device_code([&](const jeton::device_prompt &) {
-        first_in.open();
-        second_in.pass();
-        throw first_failure("the first");
-    });
-    const jeton::client first = config.build().value();
-    config.on_device_code([&](const jeton::device_prompt &) {
-        second_in.open();
-        first_in.pass();
-        throw second_failure("the second");
-    });
-    const jeton::client second = config.build().value();
-    std::exception_ptr of_first;
-    std::exception_ptr of_second;
-    std::thread one([&] { of_first = first.session().value().log_in().error().callback_exception(); });
-    std::thread two([&] { of_second = second.session().value().log_in().error().callback_exception(); });
-    one.join();
-    two.join();
-    REQUIRE(of_first);
-    REQUIRE(of_second);
-    CHECK_THROWS_AS(std::rethrow_exception(of_first), first_failure);
-    CHECK_THROWS_AS(std::rethrow_exception(of_second), second_failure);
+    // All are in their callbacks before any throws.
+    std::atomic<std::size_t> waited_for = logins;
+    gate all_in;
+    std::array<int, logins> caught = {};
+    std::vector<std::thread> threads;
+    for (std::size_t number = 0; number < logins; ++number) {
+        threads.emplace_back([&, number] {
+            jeton::config config = server.device();
+            config.on_device_code([&, number](const jeton::device_prompt &) {
+                if (--waited_for == 0)
+                    all_in.open();
+                all_in.pass();
+                throw bare_failure{static_cast<int>(number) + 1};
+            });
+            const jeton::client client = config.build().value();
+            try {
+                static_cast<void>(client.session().value().log_in().value());
+            } catch (const bare_failure &thrown) {
+                caught[number] = thrown.code;
+            } catch (...) {
+                caught[number] = -1;
+            }
+        });
+    }
+    for (std::thread &thread : threads)
+        thread.join();
+    for (std::size_t number = 0; number < logins; ++number)
+        CHECK(caught[number] == static_cast<int>(number) + 1);
 }
 
 TEST_CASE("whoever waits for the same login gets its exception")
