@@ -8,6 +8,7 @@
 //         jeton::config config;
 //         config.issuer("https://login.example.com").client_id("my-program").scope("read");
 //         config.grant(jeton::grant::device_code).store(jeton::store_kind::file);
+//         config.resource_server("https://api.example.com"); // who else may get the token
 //         config.on_device_code([](const jeton::device_prompt &prompt) {
 //             std::cout << "Open " << prompt.verification_uri << " and enter " << prompt.user_code << "\n";
 //         });
@@ -21,7 +22,9 @@
 //             std::cerr << token.error().message() << "\n";
 //             return 1;
 //         }
-//         std::cout << "Authorization: " << token->authorization() << "\n";
+//         // token->authorization() is for an HTTP library of your own; this is jeton's:
+//         const auto answer = session.request("GET", "https://api.example.com/me").send();
+//         std::cout << (answer ? answer->body() : answer.error().message()) << "\n";
 //     }
 //
 // Results. A function that can fail returns `result<T>`: the value, or an `error` that tells what was wrong, what the
@@ -44,7 +47,7 @@
 //
 // Texts are UTF-8 and must not contain a NUL character. Durations are std::chrono ones, in milliseconds.
 //
-// Do not call jeton in the child of a fork() that has not called exec yet.
+// Do not call jeton in the child of a fork() before exec, and do not unload its library.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 

@@ -95,7 +95,7 @@ TEST_CASE("an exception in open_url is thrown again by the login")
 
 TEST_CASE("an exception in the device prompt is thrown again by the login")
 {
-    const test_server server;
+    const test_server server(with_a_person);
     jeton::config config = server.device();
     config.on_device_code([](const jeton::device_prompt &) { throw bare_failure{42}; });
     const jeton::client client = config.build().value();
@@ -112,7 +112,7 @@ TEST_CASE("an exception while a device code is pending is thrown again by the lo
 {
     const test_server server(with_a_person);
     jeton::config config = server.device();
-    std::atomic<bool> ended = false;
+    gate ended;
     config.on_device_code([](const jeton::device_prompt &) {});
     config.on_pending([](jeton::milliseconds remaining) {
         CHECK(remaining > 0ms);
@@ -121,17 +121,17 @@ TEST_CASE("an exception while a device code is pending is thrown again by the lo
     config.on_login_ended([&](jeton::status status, std::string_view message) {
         CHECK(status != jeton::status::ok);
         CHECK_FALSE(message.empty());
-        ended = true;
+        ended.open();
     });
     const jeton::client client = config.build().value();
     CHECK_THROWS_WITH_AS(
         static_cast<void>(client.session().value().log_in().value()), "enough of waiting", second_failure);
-    CHECK(ended);
+    ended.pass();
 }
 
 TEST_CASE("a callback may fail with a code instead")
 {
-    const test_server server;
+    const test_server server(with_a_person);
     jeton::config config = server.device();
     config.on_device_code([](const jeton::device_prompt &) { return 77; });
     const jeton::client client = config.build().value();
@@ -145,7 +145,7 @@ TEST_CASE("a callback may fail with a code instead")
 TEST_CASE("logins at the same time do not mix up their exceptions")
 {
     constexpr std::size_t logins = 12;
-    const test_server server;
+    const test_server server(with_a_person);
     // All are in their callbacks before any throws.
     std::atomic<std::size_t> waited_for = logins;
     gate all_in;
@@ -178,7 +178,7 @@ TEST_CASE("logins at the same time do not mix up their exceptions")
 
 TEST_CASE("whoever waits for the same login gets its exception")
 {
-    const test_server server;
+    const test_server server(with_a_person);
     jeton::config config = server.device();
     config.on_device_code([&](const jeton::device_prompt &) { throw first_failure("for both"); });
     const jeton::client client = config.build().value();
@@ -217,12 +217,15 @@ TEST_CASE("many exceptions that nobody asks for cost nothing for long")
 
 TEST_CASE("a callback that can only be moved, and one that calls jeton")
 {
-    const test_server server;
+    test_server server(with_a_person);
     const jeton::client service = server.service().build().value();
     jeton::config config = server.device();
     std::atomic<bool> got = false;
-    config.on_device_code([&got, session = std::make_unique<jeton::session>(service.session().value())](
-                              const jeton::device_prompt &) { got = session->token().has_value(); });
+    config.on_device_code([&, session = std::make_unique<jeton::session>(service.session().value())](
+                              const jeton::device_prompt &prompt) {
+        got = session->token().has_value();
+        server.command("approve " + std::string(prompt.user_code));
+    });
     const jeton::client client = config.build().value();
     CHECK(client.session().value().log_in());
     CHECK(got);

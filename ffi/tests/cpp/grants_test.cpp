@@ -41,11 +41,11 @@ TEST_CASE("device code")
 {
     test_server server(with_a_person);
     jeton::config config = server.device();
-    std::atomic<int> ended = 0;
+    gate ended;
     std::atomic<int> prompts = 0;
     config.on_login_ended([&](jeton::status status, std::string_view) {
         if (status == jeton::status::ok)
-            ++ended;
+            ended.open();
     });
     config.on_device_code([&](const jeton::device_prompt &prompt) {
         ++prompts;
@@ -65,7 +65,7 @@ TEST_CASE("device code")
     const jeton::token token = session.log_in().value();
     CHECK_FALSE(token.access_token().empty());
     CHECK(prompts == 1);
-    CHECK(ended == 1);
+    ended.pass();
     CHECK(session.token().value().access_token() == token.access_token());
 }
 

@@ -89,10 +89,14 @@ void all(const char *program)
     CHECK(ends_with(program, "handler") == 42);
     CHECK(ends_with(program, "terminate") == 1000 + SIGABRT);
 
-    const test_server server;
+    // Nobody approves before the callback has run.
+    test_server server(with_a_person);
     std::atomic<int> prompts = 0;
     jeton::config config = server.device();
-    config.on_device_code([&](const jeton::device_prompt &prompt) { prompts += prompt.user_code.empty() ? 0 : 1; });
+    config.on_device_code([&](const jeton::device_prompt &prompt) {
+        ++prompts;
+        server.command("approve " + std::string(prompt.user_code));
+    });
     config.on_pending([](jeton::milliseconds) {}).on_login_ended([](jeton::status, std::string_view) {});
     config.on_event([](const jeton::event &) {}).store(std::make_unique<keeping_store>());
     config.resource_server(server["origin"]);

@@ -159,7 +159,7 @@ pub(super) fn installed<'a>(compilers: &[&'a str]) -> Result<Vec<&'a str>, Stop>
     }
 }
 
-fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf, Stop> {
+pub(super) fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf, Stop> {
     let path = folder.join(name);
     std::fs::write(&path, text)
         .map_err(|error| Stop::failed(format!("cannot write {}: {error}", path.display())))?;

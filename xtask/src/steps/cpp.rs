@@ -6,7 +6,7 @@ use crate::command::{Cmd, is_installed};
 use crate::outcome::Stop;
 use crate::project::Project;
 
-use super::c_abi::{Library, WARNINGS, installed};
+use super::c_abi::{Library, WARNINGS, installed, write};
 
 const STANDARDS: &[&str] = &["c++17", "c++20", "c++2b"];
 /// Beyond what the C header is compiled with.
@@ -56,20 +56,32 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     [sanitized, plain].iter().try_for_each(|build| build.test(project, &library, &server))
 }
 
-/// Alone and twice, in each standard, with and without exceptions.
+/// Alone and twice, in each standard, with and without exceptions; and the example in its comment.
 fn header_compiles(project: &Project, compilers: &[&str]) -> Result<(), Stop> {
     let folder = project.scratch("cpp")?;
-    let twice = folder.join("twice.cpp");
-    std::fs::write(&twice, "#include \"jeton.hpp\"\n#include \"jeton.hpp\"\n")
-        .map_err(|error| Stop::failed(format!("cannot write {}: {error}", twice.display())))?;
+    let example = example(&project.read("include/jeton.hpp")?);
+    if !example.contains("int main()") {
+        return Err(Stop::failed("include/jeton.hpp does not begin with an example"));
+    }
+    let twice = write(&folder, "twice.cpp", "#include \"jeton.hpp\"\n#include \"jeton.hpp\"\n")?
+        .display()
+        .to_string();
+    let example = write(&folder, "example.cpp", &example)?.display().to_string();
     let mut commands = Vec::new();
     for (compiler, standard) in compilers.iter().flat_map(|c| STANDARDS.iter().map(move |s| (c, s))) {
         for flags in [&[][..], NO_EXCEPTIONS] {
             let cmd = compile(project, compiler, standard).args(flags.iter().copied());
-            commands.push(cmd.args(["-fsyntax-only", &twice.display().to_string()]));
+            commands.push(cmd.args(["-fsyntax-only", &twice]));
         }
+        commands.push(compile(project, compiler, standard).args(["-fsyntax-only", &example]));
     }
     all(&commands)
+}
+
+/// The program in the comment at a header's top, indented by four.
+fn example(header: &str) -> String {
+    let comment = header.lines().take_while(|line| line.starts_with("//"));
+    comment.filter_map(|line| line.strip_prefix("//     ")).map(|line| format!("{line}\n")).collect()
 }
 
 /// Cases that must not compile; the same file without them must.
