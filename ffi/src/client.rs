@@ -379,6 +379,7 @@ mod stores {
         if config.switch(JETON_OPTION_STORE_ALLOW_UNENCRYPTED_FILE) {
             choice = choice.allow_unencrypted_file();
         }
+        crate::wait::check(None)?;
         // There is no client yet whose threads could do it.
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| {
@@ -418,10 +419,7 @@ pub unsafe extern "C" fn jeton_client_new(
 ) -> i32 {
     // SAFETY: as the caller promises.
     unsafe {
-        giving(client, "client", error, || {
-            crate::wait::check(None)?;
-            Ok(crate::boxed(jeton_client::new(handle(config, "config")?)?))
-        })
+        giving(client, "client", error, || Ok(crate::boxed(jeton_client::new(handle(config, "config")?)?)))
     }
 }
 

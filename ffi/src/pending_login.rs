@@ -5,7 +5,6 @@ use std::fmt;
 use std::time::UNIX_EPOCH;
 
 use jeton::{PendingLogin, Url};
-use zeroize::Zeroizing;
 
 use crate::error::{Failure, JETON_NEVER, JETON_RECOVERY_GIVE_UP, jeton_error};
 use crate::strings::{bytes, millis};
@@ -28,7 +27,7 @@ pub struct jeton_pending_login {
 
 impl jeton_pending_login {
     pub(crate) fn new(pending: &PendingLogin, url: Option<&Url>) -> Result<Self, Failure> {
-        let serialized = serde_json::to_string(pending).map(Zeroizing::new).map_err(|error| {
+        let serialized = Secret::json(pending).map_err(|error| {
             jeton_error::new(
                 crate::JETON_ERROR_INTERNAL,
                 JETON_RECOVERY_GIVE_UP,
@@ -39,7 +38,7 @@ impl jeton_pending_login {
             url: url.map(|url| Secret::new(url.as_str())),
             state: Secret::new(pending.state().expose()),
             expires_at_ms: millis(pending.expires_at().duration_since(UNIX_EPOCH).unwrap_or_default()),
-            serialized: Secret::new(&serialized),
+            serialized,
         })
     }
 

@@ -914,6 +914,54 @@ fn logins_are_kept_in_files_plain_and_sealed_and_found_by_another_client() {
     }
 }
 
+#[cfg(target_os = "linux")]
+const CHILD: &str = "JETON_FFI_TEST_CHILD";
+
+/// In a process of its own, which finds no keychain: the one of this machine is not for tests.
+#[cfg(target_os = "linux")]
+#[test]
+fn where_there_is_no_keychain_the_automatic_choice_takes_what_is_allowed_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "through_c::automatic_choice_without_a_keychain", "--nocapture"])
+        .env(CHILD, folder.path().join("state"))
+        .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("all was chosen"), "{output:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn automatic_choice_without_a_keychain() {
+    let Some(folder) = std::env::var_os(CHILD) else { return };
+    let config = || {
+        Config::new()
+            .text(JETON_OPTION_ISSUER, "https://as.example")
+            .text(JETON_OPTION_CLIENT_ID, "my-app")
+            .number(JETON_OPTION_STORE, i64::from(JETON_STORE_AUTOMATIC))
+            .text(JETON_OPTION_STORE_SERVICE, "com.example.jeton-test")
+            .text(JETON_OPTION_STORE_FOLDER, folder.to_str().unwrap())
+    };
+    let error = refused(config().client());
+    assert_eq!(error.status(), JETON_ERROR_STORE, "{}", error.message());
+    assert!(error.message().contains("there is no keychain"), "{}", error.message());
+    let sealed = config().secret(JETON_OPTION_STORE_PASSPHRASE, b"correct horse battery staple");
+    let plain = config().number(JETON_OPTION_STORE_ALLOW_UNENCRYPTED_FILE, 1);
+    for (config, encrypted) in [(sealed, 1), (plain, 0)] {
+        let client = config.client().unwrap_or_else(|error| panic!("{}", error.message()));
+        // SAFETY: a live handle.
+        unsafe {
+            assert_eq!(jeton_client_store_is_persistent(client.0), 1);
+            assert_eq!(jeton_client_store_is_encrypted(client.0), encrypted);
+            let description = seen(jeton_client_store_description(client.0));
+            assert!(description.contains("because"), "{description}");
+        }
+    }
+    println!("all was chosen");
+}
+
 #[test]
 fn null_arguments_are_refused_or_answer_neutrally() {
     let config = Config::new();

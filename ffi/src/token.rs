@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_char};
 use std::fmt;
+use std::io;
 use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
 
 use jeton::AccessToken;
+use serde::Serialize;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::error::JETON_NEVER;
@@ -47,6 +49,32 @@ impl Secret {
     pub(crate) fn new(text: &str) -> Self {
         // From a `&str` it is of the right size at once: nothing unwiped is left behind by growing.
         Self(CString::new(text).unwrap_or_else(|_| owned(text)))
+    }
+
+    /// A value as JSON.
+    pub(crate) fn json(value: &impl Serialize) -> serde_json::Result<Self> {
+        /// Counts what is written.
+        struct Length(usize);
+
+        impl io::Write for Length {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0 += bytes.len();
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        // Measured first, for a buffer that grows leaves unwiped pieces behind.
+        let mut length = Length(0);
+        serde_json::to_writer(&mut length, value)?;
+        let mut json = Vec::with_capacity(length.0 + 1);
+        serde_json::to_writer(&mut json, value)?;
+        json.push(0);
+        // JSON escapes a NUL: the only one is the last byte.
+        Ok(Self(CString::from_vec_with_nul(json).unwrap_or_default()))
     }
 
     pub(crate) fn as_ptr(&self) -> *const c_char {
@@ -91,17 +119,17 @@ impl Rare {
         let extra = token.extra().iter().map(|(name, value)| {
             let text = match value {
                 serde_json::Value::String(text) => Secret::new(text),
-                value => Secret::new(&Zeroizing::new(value.to_string())),
+                // A value that was read can be written.
+                value => Secret::json(value).unwrap_or_else(|_| Secret::new("null")),
             };
             (name.to_owned(), text)
         });
-        let json = serde_json::to_string(token.extra()).unwrap_or_else(|_| "{}".to_owned());
         Self {
             token_type: owned(token.token_type().as_str()),
             scope: token.scope().map(|scope| owned(scope.to_string())),
             warnings: warnings.map(|warning| (owned(warning.code()), owned(warning.message()))).collect(),
             extra: extra.collect(),
-            extra_json: Secret::new(&Zeroizing::new(json)),
+            extra_json: Secret::json(token.extra()).unwrap_or_else(|_| Secret::new("{}")),
         }
     }
 }
