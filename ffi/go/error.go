@@ -183,7 +183,7 @@ func takeError(status C.int32_t, raw *C.jeton_error, callbacks *callbackErrors, 
 	err := &Error{
 		Status:      Status(status),
 		Recovery:    Recovery(C.jeton_error_recovery(raw)),
-		Message:     C.GoString(C.jeton_error_message(raw)),
+		Message:     inGoWords(C.GoString(C.jeton_error_message(raw))),
 		Code:        C.GoString(C.jeton_error_oauth_code(raw)),
 		Description: C.GoString(C.jeton_error_oauth_description(raw)),
 		URI:         C.GoString(C.jeton_error_oauth_uri(raw)),

@@ -86,7 +86,7 @@ func jetonGoLoginEnded(userdata unsafe.Pointer, status C.int32_t, message *C.jet
 			interaction.loginEnded(nil)
 			return
 		}
-		interaction.loginEnded(&Error{Status: Status(status), Message: C.GoString(message)})
+		interaction.loginEnded(&Error{Status: Status(status), Message: inGoWords(C.GoString(message))})
 	})
 }
 
@@ -97,7 +97,7 @@ func jetonGoEvent(userdata unsafe.Pointer, event *C.jeton_go_event) {
 		onEvent(Event{
 			Kind:    EventKind(event.kind),
 			Account: C.GoString(event.account),
-			Message: C.GoString(event.message),
+			Message: inGoWords(C.GoString(event.message)),
 		})
 	})
 }

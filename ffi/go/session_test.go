@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime/pprof"
 	"slices"
 	"sync"
 	"testing"
@@ -217,6 +218,8 @@ func TestManyGoroutinesMakeOneRequest(t *testing.T) {
 	server := startServer(t)
 	server.do(t, "fault gate")
 	session := newSession(t, server.service())
+	threads := pprof.Lookup("threadcreate").Count
+	before := threads()
 	// More than would be wise as threads.
 	const goroutines = 3000
 	results := make(chan error, goroutines)
@@ -238,6 +241,7 @@ func TestManyGoroutinesMakeOneRequest(t *testing.T) {
 		}
 	}
 	check(t, server.tokenRequests(t) == 1, "%d token requests", server.tokenRequests(t))
+	check(t, threads() < before+100, "%d threads more", threads()-before)
 }
 
 func TestSessionsOfALoginShareItsToken(t *testing.T) {
