@@ -10,6 +10,7 @@ use crate::config::jeton_config;
 use crate::error::{Failure, jeton_error};
 use crate::fallible;
 use crate::strings::owned;
+use crate::words::in_c_words;
 
 /// Somebody logged in through this client.
 pub const JETON_EVENT_LOGGED_IN: i32 = 1;
@@ -96,7 +97,9 @@ fn listener(
 /// called several times: each callback is told, each on a thread of its own.
 ///
 /// `userdata` is handed to the callback. `destroy` (may be NULL) is called once with it, on any thread, when the last call of the
-/// callback has ended and configuration, clients and sessions are gone. If this function fails it is not called.
+/// callback has ended and configuration, clients and sessions are gone. If this function fails it is not called. Whoever frees the
+/// last of those waits until what has happened is told and `destroy` has returned, at most two seconds, unless a callback frees it
+/// or a refresh under way still holds on to the client.
 ///
 /// Threads: the configuration's. Errors: `JETON_ERROR_INVALID_ARGUMENT` if `config` or `callback` is NULL.
 ///
@@ -132,7 +135,7 @@ fn told(kind: &EventKind) -> (i32, String) {
         EventKind::LoggedIn => (JETON_EVENT_LOGGED_IN, String::new()),
         EventKind::Refreshed => (JETON_EVENT_REFRESHED, String::new()),
         EventKind::LoginEnded(reason) => (JETON_EVENT_LOGIN_ENDED, reason.clone()),
-        EventKind::PersistFailed(error) => (JETON_EVENT_PERSIST_FAILED, error.to_string()),
+        EventKind::PersistFailed(error) => (JETON_EVENT_PERSIST_FAILED, in_c_words(&error.to_string())),
         EventKind::LoggedOut => (JETON_EVENT_LOGGED_OUT, String::new()),
         EventKind::LoggedOutElsewhere => (JETON_EVENT_LOGGED_OUT_ELSEWHERE, String::new()),
         _ => (0, String::new()),

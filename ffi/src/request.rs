@@ -13,9 +13,10 @@ use crate::cancel::jeton_cancel;
 use crate::error::{Failure, JETON_ERROR_REQUEST, JETON_RECOVERY_FIX_REQUEST, jeton_error};
 use crate::response::jeton_response;
 use crate::session::jeton_session;
+use crate::store::in_store_callback;
 use crate::strings::{bytes, duration, handle, text};
 use crate::wait::wait;
-use crate::{boxed, fallible, free, giving, guarded};
+use crate::{boxed, fallible, giving, guarded};
 
 /// The largest body of an answer unless the program says otherwise, in bytes: 64 MiB.
 const MAX_BODY: u64 = 64 * 1024 * 1024;
@@ -274,15 +275,29 @@ pub unsafe extern "C" fn jeton_request_send(
     }
 }
 
-/// Frees a request. NULL is allowed.
+/// Frees a request. NULL is allowed. If it holds the last session of its login, this waits as jeton_session_free does.
+///
+/// Threads: the request's. Errors: none.
 ///
 /// # Safety
 ///
 /// `request` is NULL or a live handle that nobody uses any more.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn jeton_request_free(request: *mut jeton_request) {
-    // SAFETY: as the caller promises.
-    guarded((), || unsafe { free(request) });
+    guarded((), || {
+        if request.is_null() {
+            return;
+        }
+        // SAFETY: not NULL, and the caller promises a live handle, made by `boxed`.
+        let request = unsafe { Box::from_raw(request) };
+        if in_store_callback() {
+            // What its session may wait for needs this very thread.
+            let freed =
+                std::thread::Builder::new().name("jeton-free".to_owned()).spawn(move || drop(request));
+            // Without a thread it was dropped here, and has waited its time.
+            drop(freed);
+        }
+    });
 }
 
 impl fmt::Debug for jeton_request {

@@ -90,7 +90,9 @@ pub struct jeton_store {
     pub try_lock: Option<unsafe extern "C" fn(userdata: *mut c_void, key: *const c_char) -> i32>,
     /// Gives back what `try_lock` took: called once for each 0 that it returned.
     pub unlock: Option<unsafe extern "C" fn(userdata: *mut c_void, key: *const c_char)>,
-    /// Called once, on any thread, when the last callback has ended and configuration, clients and sessions are gone. May be NULL.
+    /// Called once, on any thread, when the last callback has ended and configuration, clients and sessions are gone. Whoever frees
+    /// the last of those waits for it, at most two seconds, unless a callback frees it or a refresh under way still holds on to the
+    /// client. May be NULL.
     pub destroy: Option<unsafe extern "C" fn(userdata: *mut c_void)>,
 }
 
