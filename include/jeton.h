@@ -615,7 +615,9 @@ typedef struct jeton_store {
   int32_t (*try_lock)(void *userdata, const char *key);
   // Gives back what `try_lock` took: called once for each 0 that it returned.
   void (*unlock)(void *userdata, const char *key);
-  // Called once, on any thread, when the last callback has ended and configuration, clients and sessions are gone. May be NULL.
+  // Called once, on any thread, when the last callback has ended and configuration, clients and sessions are gone. Whoever frees
+  // the last of those waits for it, at most two seconds, unless a callback frees it or a refresh under way still holds on to the
+  // client. May be NULL.
   void (*destroy)(void *userdata);
 } jeton_store;
 
@@ -829,7 +831,9 @@ int32_t jeton_config_set_interaction(jeton_config *config,
 // called several times: each callback is told, each on a thread of its own.
 //
 // `userdata` is handed to the callback. `destroy` (may be NULL) is called once with it, on any thread, when the last call of the
-// callback has ended and configuration, clients and sessions are gone. If this function fails it is not called.
+// callback has ended and configuration, clients and sessions are gone. If this function fails it is not called. Whoever frees the
+// last of those waits until what has happened is told and `destroy` has returned, at most two seconds, unless a callback frees it
+// or a refresh under way still holds on to the client.
 //
 // Threads: the configuration's. Errors: `JETON_ERROR_INVALID_ARGUMENT` if `config` or `callback` is NULL.
 //
@@ -1719,7 +1723,9 @@ int32_t jeton_request_send(const jeton_request *request,
                            jeton_response **response,
                            jeton_error **error);
 
-// Frees a request. NULL is allowed.
+// Frees a request. NULL is allowed. If it holds the last session of its login, this waits as jeton_session_free does.
+//
+// Threads: the request's. Errors: none.
 //
 // `request` is NULL or a live handle that nobody uses any more.
 void jeton_request_free(jeton_request *request);

@@ -23,6 +23,7 @@ use crate::error::{
 };
 use crate::fallible;
 use crate::strings::{millis, owned, pointer_to};
+use crate::words::in_c_words;
 
 /// How long a callback is waited for where the login can go on without it: what most need, so that their failure ends the
 /// login at once and not at the next tick.
@@ -298,7 +299,7 @@ impl Interaction for CallbackInteraction {
                 (JETON_ERROR_OAUTH, format!("{error}: {description}"))
             }
             LoginOutcome::Denied { error, description: None } => (JETON_ERROR_OAUTH, error.to_owned()),
-            LoginOutcome::Failed(what) => (JETON_ERROR_INTERACTION, what.to_owned()),
+            LoginOutcome::Failed(what) => (JETON_ERROR_INTERACTION, in_c_words(what)),
             _ => (JETON_ERROR_INTERACTION, String::new()),
         };
         let message = owned(message);

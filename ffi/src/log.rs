@@ -21,6 +21,7 @@ use crate::callbacks::{Userdata, Worker};
 use crate::error::{JETON_ERROR_UNSUPPORTED, JETON_RECOVERY_GIVE_UP, jeton_error};
 use crate::fallible;
 use crate::strings::owned;
+use crate::words::in_c_words;
 
 /// Something went wrong, and the program should know.
 pub const JETON_LOG_ERROR: i32 = 1;
@@ -114,7 +115,7 @@ fn tell(
     userdata: &Userdata,
     line: Line,
 ) {
-    let (target, message) = (owned(line.target), owned(line.message));
+    let (target, message) = (owned(line.target), owned(in_c_words(&line.message)));
     // SAFETY: the program gave both for this; the strings outlive the call.
     unsafe { callback(userdata.pointer(), line.level, target.as_ptr(), message.as_ptr()) }
 }
