@@ -57,6 +57,8 @@
 // in the library's own repository, they are taken from include/ and target/debug there; CGO_LDFLAGS goes before that if
 // the library was built elsewhere.
 //
+// Go's build cache sees no changes outside of Go: after the library was updated or moved, build once with `go build -a`.
+//
 // Access tokens become Go strings, which nobody can wipe. Nothing here prints them: not the errors, and not [fmt] with any
 // verb on any type of this package.
 package jeton
