@@ -22,11 +22,12 @@
 //		return err
 //	}
 //	defer session.Close()
-//	if _, err := session.Token(ctx); errors.Is(err, jeton.ErrLoginRequired) {
+//	_, err = session.Token(ctx)
+//	if errors.Is(err, jeton.ErrLoginRequired) {
 //		_, err = session.LogIn(ctx) // opens the browser
-//		if err != nil {
-//			return err
-//		}
+//	}
+//	if err != nil {
+//		return err
 //	}
 //	answer, err := session.HTTPClient().Get("https://api.example/notes")
 //
@@ -47,8 +48,8 @@
 // closes is freed some time after it became unreachable.
 //
 // Callbacks run on threads of the library, one goroutine each. What they return as error comes back from the call that
-// caused them; a panic in a callback becomes an error, too ([PanicError]). They must not call [runtime.Goexit], which
-// testing.T.FailNow does. Callbacks other than those of a [Store] may call this package.
+// caused them; a panic in a callback becomes an error, too ([PanicError]). They must not call [runtime.Goexit], as
+// testing.T.FailNow does: that ends the program. Callbacks other than those of a [Store] may call this package.
 //
 // # Building
 //

@@ -77,6 +77,13 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
+// CloseIdleConnections is for [http.Client.CloseIdleConnections].
+func (t *Transport) CloseIdleConnections() {
+	if closer, ok := t.base().(interface{ CloseIdleConnections() }); ok {
+		closer.CloseIdleConnections()
+	}
+}
+
 func (t *Transport) base() http.RoundTripper {
 	if t.Base != nil {
 		return t.Base
@@ -144,16 +151,26 @@ func plainOrigin(u *url.URL) (string, error) {
 	plain := func(r rune) bool {
 		return r == '.' || r == '-' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 	}
-	last := host[strings.LastIndexByte(strings.TrimSuffix(host, "."), '.')+1:]
+	last := strings.TrimSuffix(host, ".")
+	last = last[strings.LastIndexByte(last, '.')+1:]
 	switch {
 	case isAddress:
 	case host == "" || strings.IndexFunc(host, func(r rune) bool { return !plain(r) }) >= 0,
 		// `127.1`, `0x7f.1`: some take these for addresses.
-		last == "" || '0' <= last[0] && last[0] <= '9':
+		last == "" || isNumber(last):
 		return "", requestError("the host of the request's URL is spelled in a way that not everybody reads alike; write a " +
 			"plain host name (xn-- for other alphabets) or address")
 	}
 	return u.Scheme + "://" + u.Host + "/", nil
+}
+
+// isNumber is as the URL standard has it for the last part of a host that is an address.
+func isNumber(part string) bool {
+	digits, allowed := strings.ToLower(part), "0123456789"
+	if hex, found := strings.CutPrefix(digits, "0x"); found {
+		digits, allowed = hex, "0123456789abcdef"
+	}
+	return strings.Trim(digits, allowed) == ""
 }
 
 func requestError(message string) error {

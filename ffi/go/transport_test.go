@@ -68,7 +68,7 @@ func (b body) Close() error { b.closed.Add(1); return nil }
 type watch struct {
 	base http.RoundTripper
 	open atomic.Int32
-	sent atomic.Int32
+	idle atomic.Int32
 }
 
 type watchedBody struct {
@@ -82,8 +82,9 @@ func (b *watchedBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
+func (w *watch) CloseIdleConnections() { w.idle.Add(1) }
+
 func (w *watch) RoundTrip(r *http.Request) (*http.Response, error) {
-	w.sent.Add(1)
 	response, err := w.base.RoundTrip(r)
 	if err == nil {
 		w.open.Add(1)
@@ -139,6 +140,8 @@ func TestARejectedTokenIsReplacedOnce(t *testing.T) {
 	check(t, len(got) == 2 && got[0].body == "the body" && got[1].body == "the body", "%v", got)
 	check(t, got[0].authorization != got[1].authorization, "the same token again")
 	check(t, server.tokenRequests(t) == 2, "%d token requests", server.tokenRequests(t))
+	client.CloseIdleConnections()
+	check(t, watched.idle.Load() == 1, "idle connections are not closed")
 }
 
 func TestATokenThatIsRejectedAgainIsNotReplacedForEver(t *testing.T) {
@@ -301,17 +304,17 @@ func TestHostsThatNotEverybodyReadsAlikeAreRefused(t *testing.T) {
 	server, a := startServer(t), newAPI(t, nil)
 	port := a.URL[strings.LastIndexByte(a.URL, ':'):]
 	config := server.service()
-	config.ResourceServers = []string{a.URL, "https://b\u00fccher.example", "http://[::1]" + port}
+	config.ResourceServers = []string{a.URL, "https://b\u00fccher.example", "http://[::1]" + port, "https://4f2a"}
 	session := newSession(t, config)
 	transport := &jeton.Transport{Session: session, Base: refusing{}}
 	for _, url := range []string{
-		"http://127.1" + port, "http://0x7f.0.0.1" + port, "http://2130706433" + port, "http://127.0.0.1." + port,
+		"http://127.1" + port, "http://0x7f.0.0.1" + port, "http://2130706433" + port, "http://127.0.0.1." + port, "http://127.0.0.0x" + port,
 		"https://b\u00fccher.example/", "http://[::1%25lo]" + port, "/path",
 	} {
 		_, err := transport.RoundTrip(request(t, "GET", url, nil))
 		check(t, errors.Is(err, jeton.ErrRequest), "%s: %v", url, err)
 	}
-	for _, url := range []string{"https://xn--bcher-kva.example/", "http://[::1]" + port, a.URL} {
+	for _, url := range []string{"https://xn--bcher-kva.example/", "http://[::1]" + port, "https://4f2a/x", a.URL} {
 		_, err := transport.RoundTrip(request(t, "GET", url, nil))
 		check(t, errors.Is(err, errSent), "%s: %v", url, err)
 	}
