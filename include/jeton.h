@@ -853,9 +853,9 @@ int32_t jeton_config_on_event(jeton_config *config,
 // `bytes`: `length` bytes, copied; may be NULL if `length` is 0. A record of no bytes is a damaged one: write nothing at all if
 // there is none.
 //
-// Returns `JETON_OK`, or `JETON_ERROR_INVALID_ARGUMENT` if an argument is NULL or the record is longer than 16 MiB.
-//
 // Threads: only within the callback that was given the sink, on its thread.
+//
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` if an argument is NULL or the record is longer than 16 MiB.
 //
 // `sink` is NULL or the sink of the callback that runs; `bytes` is NULL or points to `length` bytes.
 int32_t jeton_sink_write(jeton_sink *sink,
@@ -1368,9 +1368,10 @@ int32_t jeton_session_check_url(const jeton_session *session,
                                 const char *url,
                                 jeton_error **error);
 
-// Tells the session what a resource server answered to a request with this token, for programs with an HTTP library
-// of their own. Tell it each answer: a 401 that says that the token is not valid makes it stale, any other answer
-// makes it a good one.
+// Tells the session what a resource server answered to a request with this token, for programs with an HTTP library of
+// their own. Tell it each answer: a 401 that says that the token is not valid, or does not say what is wrong (RFC 6750
+// §3), makes it stale, so that the next jeton_session_token gets another one; a success shows that it is good. Only what
+// the server said that got the token counts: after a redirect to another origin, tell nothing.
 //
 // `http_status`: 100 to 999. `www_authenticate`: the values of that header joined by ", ", or NULL if there is none.
 // `try_again`: set to 1 if the token was rejected and another one may help: get one with jeton_session_token and
@@ -1789,7 +1790,9 @@ const char *jeton_response_header_value(const jeton_response *response,
 const uint8_t *jeton_response_body(const jeton_response *response,
                                    size_t *length);
 
-// Frees a response. NULL is allowed.
+// Frees a response and its strings and body. NULL is allowed.
+//
+// Threads: any thread, while no other one uses the handle. Errors: none.
 //
 // `response` is NULL or a live handle that nobody uses any more.
 void jeton_response_free(jeton_response *response);

@@ -164,7 +164,9 @@ pub unsafe extern "C" fn jeton_response_body(
     })
 }
 
-/// Frees a response. NULL is allowed.
+/// Frees a response and its strings and body. NULL is allowed.
+///
+/// Threads: any thread, while no other one uses the handle. Errors: none.
 ///
 /// # Safety
 ///

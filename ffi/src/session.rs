@@ -683,9 +683,10 @@ pub unsafe extern "C" fn jeton_session_check_url(
     }
 }
 
-/// Tells the session what a resource server answered to a request with this token, for programs with an HTTP library
-/// of their own. Tell it each answer: a 401 that says that the token is not valid makes it stale, any other answer
-/// makes it a good one.
+/// Tells the session what a resource server answered to a request with this token, for programs with an HTTP library of
+/// their own. Tell it each answer: a 401 that says that the token is not valid, or does not say what is wrong (RFC 6750
+/// §3), makes it stale, so that the next jeton_session_token gets another one; a success shows that it is good. Only what
+/// the server said that got the token counts: after a redirect to another origin, tell nothing.
 ///
 /// `http_status`: 100 to 999. `www_authenticate`: the values of that header joined by ", ", or NULL if there is none.
 /// `try_again`: set to 1 if the token was rejected and another one may help: get one with jeton_session_token and

@@ -151,9 +151,9 @@ impl jeton_sink {
 /// `bytes`: `length` bytes, copied; may be NULL if `length` is 0. A record of no bytes is a damaged one: write nothing at all if
 /// there is none.
 ///
-/// Returns `JETON_OK`, or `JETON_ERROR_INVALID_ARGUMENT` if an argument is NULL or the record is longer than 16 MiB.
-///
 /// Threads: only within the callback that was given the sink, on its thread.
+///
+/// Errors: `JETON_ERROR_INVALID_ARGUMENT` if an argument is NULL or the record is longer than 16 MiB.
 ///
 /// # Safety
 ///

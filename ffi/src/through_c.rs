@@ -600,6 +600,8 @@ fn programs_with_an_http_library_of_their_own_ask_where_a_token_may_go_and_what_
     let token = session.token().unwrap();
     assert!(!session.judge(&token, 200, None));
     assert!(!session.judge(&token, 403, Some(r#"Bearer error="insufficient_scope""#)));
+    let other = r#"Bearer error="insufficient_user_authentication""#;
+    assert!(!session.judge(&token, 401, Some(other)), "nothing that another token would mend");
     assert!(session.cached().is_some());
     assert!(session.judge(&token, 401, Some(r#"Basic realm="x", Bearer error="invalid_token""#)));
     assert!(session.cached().is_none());
@@ -702,6 +704,9 @@ fn a_cancelled_call_comes_back_and_a_refresh_under_way_is_not_lost() {
     assert_eq!(error.status(), JETON_ERROR_CANCELLED, "also where the token is cached");
     let other = Config::service(&server).session();
     assert_eq!(refused(other.token_with(Some(&cancel))).status(), JETON_ERROR_CANCELLED);
+    // SAFETY: live handles.
+    let late = given(|out, error| unsafe { jeton_session_refresh(session.0, cancel.0, out, error) });
+    assert_eq!(refused(late).status(), JETON_ERROR_CANCELLED);
     assert_eq!(token_requests(&server), 1, "a call that comes too late sends nothing");
 }
 

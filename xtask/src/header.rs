@@ -54,7 +54,25 @@ fn generate(project: &Project) -> Result<String, Stop> {
     bindings.write(&mut header);
     let header =
         String::from_utf8(header).map_err(|_| Stop::failed("cbindgen made a header that is not UTF-8"))?;
-    Ok(finish(&header))
+    let header = finish(&header);
+    match first_undocumented(&header) {
+        None => Ok(header),
+        Some(function) => Err(Stop::failed(format!(
+            "the comment of {function} in ffi/src lacks \"Threads:\" or \"Errors:\"; say both"
+        ))),
+    }
+}
+
+/// The first function whose comment does not say which threads may call it and how it fails.
+fn first_undocumented(header: &str) -> Option<&str> {
+    header.split("\n\n").find_map(|block| {
+        let item = block.lines().find(|line| !line.starts_with("//"))?;
+        let declaration = item.split_once('(').map(|(declaration, _)| declaration)?;
+        let name = declaration.rsplit([' ', '*']).next().filter(|name| name.starts_with("jeton_"))?;
+        let is_function = !item.starts_with(['#', '/', ' ']) && !item.starts_with("typedef");
+        let is_whole = ["Threads:", "Errors:"].iter().all(|word| block.contains(word));
+        (is_function && !is_whole).then_some(name)
+    })
 }
 
 /// Headings of the groups of the header, each above the item that is first in its group.
@@ -111,8 +129,8 @@ fn finish(header: &str) -> String {
     header
 }
 
-/// A line without what C programmers do not write: `struct` before a type that has a name of its own, and negative constants
-/// without parentheses.
+/// A line without what C programmers do not write: `struct` before a type that has a name of its own, and negative
+/// constants without parentheses.
 fn plain(line: &str) -> String {
     let defines = line.strip_prefix("#define ").and_then(|rest| rest.split_once(" -"));
     if let Some((name, number)) = defines {
@@ -193,6 +211,17 @@ mod tests {
              typedef struct jeton_cancel jeton_cancel;\n\n/* ---- Cancelling blocking calls ---- */\n\n// Makes one.\n//\n\
              // Any.\njeton_cancel *jeton_cancel_new(void);\n"
         );
+    }
+
+    #[test]
+    fn a_function_says_threads_and_errors() {
+        let good = "// A.\n//\n// Threads: any. Errors: none.\nint32_t jeton_a(void);\n\n\
+                    typedef void (*jeton_b)(void);\n";
+        assert_eq!(first_undocumented(good), None);
+        let bad = format!(
+            "{good}\n// C.\n//\n// Threads: any.\nconst char *jeton_c(const jeton_d *d,\n    int32_t e);\n"
+        );
+        assert_eq!(first_undocumented(&bad), Some("jeton_c"));
     }
 
     #[test]
