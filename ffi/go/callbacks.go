@@ -29,8 +29,9 @@ static jeton_go_userdata *jeton_go_userdata_new(uintptr_t handle) {
   return userdata;
 }
 
-static int32_t jeton_go_set_interaction(jeton_config *config, jeton_go_userdata *userdata, int open_url, int device_code,
-                                        int device_code_pending, int login_ended, jeton_error **error) {
+static int32_t jeton_go_set_interaction(jeton_config *config, jeton_go_userdata *userdata, int open_url,
+                                        int device_code, int device_code_pending, int login_ended,
+                                        jeton_error **error) {
   jeton_interaction interaction = {0};
   interaction.struct_size = sizeof interaction;
   interaction.userdata = userdata;
@@ -42,8 +43,8 @@ static int32_t jeton_go_set_interaction(jeton_config *config, jeton_go_userdata 
   return jeton_config_set_interaction(config, &interaction, error);
 }
 
-static int32_t jeton_go_set_store(jeton_config *config, jeton_go_userdata *userdata, const char *name, int is_persistent,
-                                  int is_encrypted, int lists, int locks, jeton_error **error) {
+static int32_t jeton_go_set_store(jeton_config *config, jeton_go_userdata *userdata, const char *name,
+                                  int is_persistent, int is_encrypted, int lists, int locks, jeton_error **error) {
   jeton_store store = {0};
   store.struct_size = sizeof store;
   store.userdata = userdata;
@@ -247,8 +248,8 @@ var logLevels = []struct {
 // LevelTrace is the level of the library's most detailed messages.
 const LevelTrace = slog.LevelDebug - 4
 
-// SetLogger has the library's messages go to a logger, for the whole process; nil ends that. They show no secrets. Which
-// levels the logger wants is asked once, here.
+// SetLogger has the library's messages go to a logger, for the whole process; nil ends that. They show no secrets.
+// Which levels the logger wants is asked once, here.
 func SetLogger(logger *slog.Logger) error {
 	var most C.int32_t
 	if logger != nil {

@@ -147,7 +147,8 @@ func TestAStoreMayHaveNeitherListNorLock(t *testing.T) {
 	config := server.browser()
 	config.Store.Custom = &memory{}
 	client := newClient(t, config)
-	check(t, !client.Store().Persistent && strings.Contains(client.Store().Description, "memory"), "%+v", client.Store())
+	check(t, !client.Store().Persistent && strings.Contains(client.Store().Description, "memory"),
+		"%+v", client.Store())
 	session := must[*jeton.Session](t)(client.Session(""))
 	defer session.Close()
 	must[*jeton.Token](t)(session.LogIn(background))
@@ -231,7 +232,8 @@ func TestWhatACallbackAnswersEndsTheLogin(t *testing.T) {
 		pending := device
 		pending.DeviceCode = func(jeton.DevicePrompt) error { return nil }
 		pending.DeviceCodePending = func(time.Duration) error { return how() }
-		for what, config := range map[string]jeton.Config{"OpenURL": browser, "DeviceCode": device, "pending": pending} {
+		configs := map[string]jeton.Config{"OpenURL": browser, "DeviceCode": device, "pending": pending}
+		for what, config := range configs {
 			_, err := newSession(t, config).LogIn(background)
 			check(t, errors.Is(err, reason), "%s, %s: %v", what, name, err)
 			check(t, errors.Is(err, jeton.ErrCallback), "%s, %s: %v", what, name, err)
@@ -382,7 +384,8 @@ func TestNoVerbPrintsASecret(t *testing.T) {
 			text := fmt.Sprintf(verb, value)
 			check(t, !containsAny(text, secrets...), "%s of %T shows a secret", verb, value)
 			for _, secret := range secrets {
-				check(t, !containsAny(text, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret)), "%s of %T shows a secret", verb, value)
+				check(t, !containsAny(text, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret)),
+					"%s of %T shows a secret", verb, value)
 			}
 		}
 	}

@@ -53,7 +53,7 @@ func (c *Client) Store() StoreInfo { return c.info }
 
 // Session is a login of that account; empty: "default". It needs no request and no login yet. Close it at the end.
 func (c *Client) Session(account string) (*Session, error) {
-	return newSession(c.handle, c.callbacks, func(client *C.jeton_client, session **C.jeton_session, raw **C.jeton_error) (C.int32_t, error) {
+	return newSession(c.handle, c.callbacks, func(client cClient, to cSessionOut, raw cErrorOut) (C.int32_t, error) {
 		var strings texts
 		defer strings.free()
 		var name *C.char
@@ -63,7 +63,7 @@ func (c *Client) Session(account string) (*Session, error) {
 		if strings.err != nil {
 			return 0, strings.err
 		}
-		return C.jeton_client_session(client, name, session, raw), nil
+		return C.jeton_client_session(client, name, to, raw), nil
 	})
 }
 
@@ -107,8 +107,8 @@ func (c *Client) defaultSession() (*Session, error) {
 	return session, err
 }
 
-// Close frees the client. Sessions that were made from it go on, but for that of [Client.TokenSource]. It may be called more
-// than once, and while other calls run.
+// Close frees the client. Sessions that were made from it go on, but for that of [Client.TokenSource]. It may be
+// called more than once, and while other calls run.
 func (c *Client) Close() error {
 	if !c.handle.close() {
 		return nil

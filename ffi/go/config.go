@@ -130,8 +130,8 @@ type Config struct {
 	DeviceCode func(DevicePrompt) error
 	// DeviceCodePending is told now and then that the person is not done yet. An error ends the login.
 	DeviceCodePending func(remaining time.Duration) error
-	// LoginEnded is told how a login with a person ended: nil if there is a token. It is not told of one that the context
-	// ended.
+	// LoginEnded is told how a login with a person ended: nil if there is a token. It is not told of one that the
+	// context ended.
 	LoginEnded func(error)
 	// OnEvent is told what happens to logins. Whoever is slow misses the oldest events.
 	OnEvent func(Event)
@@ -201,7 +201,8 @@ func (b *configBuilder) fields(c *Config) {
 	b.text(C.JETON_OPTION_ISSUER, "Issuer", c.Issuer)
 	b.text(C.JETON_OPTION_AUTHORIZATION_ENDPOINT, "Endpoints.Authorization", c.Endpoints.Authorization)
 	b.text(C.JETON_OPTION_TOKEN_ENDPOINT, "Endpoints.Token", c.Endpoints.Token)
-	b.text(C.JETON_OPTION_DEVICE_AUTHORIZATION_ENDPOINT, "Endpoints.DeviceAuthorization", c.Endpoints.DeviceAuthorization)
+	b.text(C.JETON_OPTION_DEVICE_AUTHORIZATION_ENDPOINT, "Endpoints.DeviceAuthorization",
+		c.Endpoints.DeviceAuthorization)
 	b.text(C.JETON_OPTION_REVOCATION_ENDPOINT, "Endpoints.Revocation", c.Endpoints.Revocation)
 	b.text(C.JETON_OPTION_INTROSPECTION_ENDPOINT, "Endpoints.Introspection", c.Endpoints.Introspection)
 	b.text(C.JETON_OPTION_METADATA, "Metadata", c.Metadata)

@@ -31,9 +31,9 @@
 //	}
 //	answer, err := session.HTTPClient().Get("https://api.example/notes")
 //
-// [Session.TokenSource] is an oauth2.TokenSource of golang.org/x/oauth2, for libraries that want one. [Transport] is a
-// [net/http.RoundTripper] that sends the token to the client's resource servers and nowhere else, and replaces it once
-// if a server rejects it.
+// [Session.TokenSource] is an oauth2.TokenSource of golang.org/x/oauth2, for libraries that want one. [Transport] is
+// a [net/http.RoundTripper] that sends the token to the client's resource servers and nowhere else, and replaces it
+// once if a server rejects it.
 //
 // # Errors
 //
@@ -42,24 +42,25 @@
 //
 // # Goroutines, contexts, closing
 //
-// Clients, sessions, tokens and pending logins may be used from any number of goroutines. A context that is done ends the
-// call at once; a refresh that the server has already been asked for still comes to its end, so that no answer is lost.
-// Close may be called at any time and more than once: calls that run go on, later ones answer [ErrClosed]. What nobody
-// closes is freed some time after it became unreachable.
+// Clients, sessions, tokens and pending logins may be used from any number of goroutines. A context that is done ends
+// the call at once; a refresh that the server has already been asked for still comes to its end, so that no answer is
+// lost. Close may be called at any time and more than once: calls that run go on, later ones answer [ErrClosed]. What
+// nobody closes is freed some time after it became unreachable.
 //
-// Callbacks run on threads of the library, one goroutine each. What they return as error comes back from the call that
-// caused them; a panic in a callback becomes an error, too ([PanicError]). They must not call [runtime.Goexit], as
-// testing.T.FailNow does: that ends the program. Callbacks other than those of a [Store] may call this package.
+// Callbacks run on threads of the library, one goroutine each. What they return as error comes back from the call
+// that caused them; a panic in a callback becomes an error, too ([PanicError]). They must not call [runtime.Goexit],
+// as testing.T.FailNow does: that ends the program. Callbacks other than those of a [Store] may call this package.
 //
 // # Building
 //
-// The package is cgo and needs a C compiler. By default `pkg-config jeton` says where header and library are. With the
-// build tag jeton_static the library becomes part of the program (`pkg-config jeton-static`). With jeton_repo, for work
-// in the library's own repository, they are taken from include/ and target/debug there; CGO_LDFLAGS goes before that if
-// the library was built elsewhere.
+// The package is cgo and needs a C compiler. By default `pkg-config jeton` says where header and library are. With
+// the build tag jeton_static the library becomes part of the program (`pkg-config jeton-static`). With jeton_repo,
+// for work in the library's own repository, they are taken from include/ and target/debug there; CGO_LDFLAGS goes
+// before that if the library was built elsewhere.
 //
-// Go's build cache sees no changes outside of Go: after the library was updated or moved, build once with `go build -a`.
+// Go's build cache sees no changes outside of Go: after the library was updated or moved, build once with `go build
+// -a`.
 //
-// Access tokens become Go strings, which nobody can wipe. Nothing here prints them: not the errors, and not [fmt] with any
-// verb on any type of this package.
+// Access tokens become Go strings, which nobody can wipe. Nothing here prints them: not the errors, and not [fmt]
+// with any verb on any type of this package.
 package jeton

@@ -45,7 +45,8 @@ func guarded(kept *callbackErrors, callback func() error) (result C.int32_t) {
 func harmless(what string, callback func()) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
-			slog.Error("jeton: a callback panicked", "callback", what, "panic", panicked, "stack", string(newPanicError(panicked).Stack))
+			stack := string(newPanicError(panicked).Stack)
+			slog.Error("jeton: a callback panicked", "callback", what, "panic", panicked, "stack", stack)
 		}
 	}()
 	callback()

@@ -118,8 +118,8 @@ func interruptible(ctx context.Context, call func(cancel *C.jeton_cancel) error)
 	return err
 }
 
-// A call that blocks in C takes an operating system thread, of which Go has 10,000 before it gives up. Calls that wait for
-// a server or a lock, and so for a limited time, take one of these places first.
+// A call that blocks in C takes an operating system thread, of which Go has 10,000 before it gives up. Calls that
+// wait for a server or a lock, and so for a limited time, take one of these places first.
 var places = make(chan struct{}, 500)
 
 // waiting is interruptible for such calls.

@@ -5,8 +5,8 @@ package jeton
 #cgo nocallback jeton_go_cached
 #include <jeton.h>
 
-// One crossing from Go to C for what is done most often: the cached token, or NULL. If it is the one that the caller has, it
-// is given back without a second count; any other is the caller's to free.
+// One crossing from Go to C for what is done most often: the cached token, or NULL. If it is the one that the caller
+// has, it is given back without a second count; any other is the caller's to free.
 static jeton_token *jeton_go_cached(const jeton_session *session, int64_t valid_for_ms, jeton_token *last) {
   jeton_token *token = NULL;
   if (jeton_session_cached(session, valid_for_ms, &token) != JETON_OK) {
@@ -44,6 +44,16 @@ type Session struct {
 	flights map[int64]*flight
 }
 
+// Short names for what stands in many signatures below.
+type (
+	cClient     = *C.jeton_client
+	cSession    = *C.jeton_session
+	cCancel     = *C.jeton_cancel
+	cSessionOut = **C.jeton_session
+	cTokenOut   = **C.jeton_token
+	cErrorOut   = **C.jeton_error
+)
+
 // newSession makes a session out of a client or another session.
 func newSession[P any](
 	from *handle[P],
@@ -78,34 +88,36 @@ func (s *Session) Account() string { return s.account }
 // String says whose login this is.
 func (s *Session) String() string { return "jeton.Session(" + s.account + ")" }
 
-// ForResource is the same login with an access token for one resource (RFC 8707). Its refresh token is shared. Close it, too.
+// ForResource is the same login with an access token for one resource (RFC 8707). Its refresh token is shared. Close
+// it, too.
 func (s *Session) ForResource(resource string) (*Session, error) {
-	return newSession(s.handle, s.callbacks, func(session *C.jeton_session, other **C.jeton_session, raw **C.jeton_error) (C.int32_t, error) {
+	return newSession(s.handle, s.callbacks, func(session cSession, to cSessionOut, raw cErrorOut) (C.int32_t, error) {
 		var strings texts
 		defer strings.free()
 		text := strings.c("the resource", resource)
 		if strings.err != nil {
 			return 0, strings.err
 		}
-		return C.jeton_session_for_resource(session, text, other, raw), nil
+		return C.jeton_session_for_resource(session, text, to, raw), nil
 	})
 }
 
-// WithScopes is the same login with an access token for a part of its scopes. Its refresh token is shared. Close it, too.
+// WithScopes is the same login with an access token for a part of its scopes. Its refresh token is shared. Close it,
+// too.
 func (s *Session) WithScopes(scopes ...string) (*Session, error) {
 	joined := strings.Join(scopes, " ")
-	return newSession(s.handle, s.callbacks, func(session *C.jeton_session, other **C.jeton_session, raw **C.jeton_error) (C.int32_t, error) {
+	return newSession(s.handle, s.callbacks, func(session cSession, to cSessionOut, raw cErrorOut) (C.int32_t, error) {
 		var strings texts
 		defer strings.free()
 		text := strings.c("a scope", joined)
 		if strings.err != nil {
 			return 0, strings.err
 		}
-		return C.jeton_session_with_scope(session, text, other, raw), nil
+		return C.jeton_session_with_scope(session, text, to, raw), nil
 	})
 }
 
-// ----- A valid token --------------------------------------------------------------------------------------------------
+// ----- A valid token ------------------------------------------------------------------------------------------------
 
 // Token gives a valid access token: the cached one, or whatever it takes to get one without a person.
 //
@@ -127,8 +139,8 @@ func (s *Session) TokenValidFor(ctx context.Context, least time.Duration) (*Toke
 	return s.join(ctx, ms)
 }
 
-// Cached gives the cached token if it is valid, without waiting, without a request. False does not mean that nobody is logged
-// in; [Session.Token] finds out.
+// Cached gives the cached token if it is valid, without waiting, without a request. False does not mean that nobody
+// is logged in; [Session.Token] finds out.
 func (s *Session) Cached() (*Token, bool) { return s.CachedValidFor(0) }
 
 // CachedValidFor is [Session.Cached] for at least so long, as [Session.TokenValidFor] understands it.
@@ -178,8 +190,8 @@ func (s *Session) remember(raw *C.jeton_token) *Token {
 	return token
 }
 
-// flight is one call into the library that any number of goroutines wait for: each that waited in C would take an operating
-// system thread.
+// flight is one call into the library that any number of goroutines wait for: each that waited in C would take an
+// operating system thread.
 type flight struct {
 	done    chan struct{}
 	token   *Token
@@ -252,7 +264,7 @@ func (s *Session) fly(ctx context.Context, validForMS int64, f *flight) {
 func (s *Session) use(
 	ctx context.Context,
 	run func(context.Context, func(*C.jeton_cancel) error) error,
-	call func(session *C.jeton_session, cancel *C.jeton_cancel, token **C.jeton_token, raw **C.jeton_error) C.int32_t,
+	call func(session cSession, cancel cCancel, to cTokenOut, raw cErrorOut) C.int32_t,
 ) (*Token, error) {
 	if !s.handle.acquire() {
 		return nil, ErrClosed
@@ -275,7 +287,7 @@ func (s *Session) use(
 }
 
 // do runs a call that gives nothing.
-func (s *Session) do(ctx context.Context, call func(*C.jeton_session, *C.jeton_cancel, **C.jeton_error) C.int32_t) error {
+func (s *Session) do(ctx context.Context, call func(cSession, cCancel, cErrorOut) C.int32_t) error {
 	if !s.handle.acquire() {
 		return ErrClosed
 	}
@@ -290,13 +302,13 @@ func (s *Session) do(ctx context.Context, call func(*C.jeton_session, *C.jeton_c
 // Refresh gets a new access token although the present one may still be good. If somebody else got a new one meanwhile,
 // that one is taken.
 func (s *Session) Refresh(ctx context.Context) (*Token, error) {
-	return s.use(ctx, waiting, func(session *C.jeton_session, cancel *C.jeton_cancel, token **C.jeton_token, raw **C.jeton_error) C.int32_t {
-		return C.jeton_session_refresh(session, cancel, token, raw)
+	return s.use(ctx, waiting, func(session cSession, cancel cCancel, to cTokenOut, raw cErrorOut) C.int32_t {
+		return C.jeton_session_refresh(session, cancel, to, raw)
 	})
 }
 
-// PersistError is why the newest token could not be stored, or nil. The token is used all the same, and stored as soon as
-// that works.
+// PersistError is why the newest token could not be stored, or nil. The token is used all the same, and stored as
+// soon as that works.
 func (s *Session) PersistError() error {
 	if !s.handle.acquire() {
 		return ErrClosed
@@ -307,14 +319,14 @@ func (s *Session) PersistError() error {
 	return takeError(status, raw, s.callbacks, nil)
 }
 
-// ----- Logging in and out ---------------------------------------------------------------------------------------------
+// ----- Logging in and out -------------------------------------------------------------------------------------------
 
 // LogIn logs in through the client's grant, asking a person if it needs one. If the context ends it, nothing is stored,
 // unless the server has answered already.
 func (s *Session) LogIn(ctx context.Context) (*Token, error) {
 	// A person may take minutes, so this takes no place of those that wait for servers only.
-	return s.use(ctx, interruptible, func(session *C.jeton_session, cancel *C.jeton_cancel, token **C.jeton_token, raw **C.jeton_error) C.int32_t {
-		return C.jeton_session_log_in(session, cancel, token, raw)
+	return s.use(ctx, interruptible, func(session cSession, cancel cCancel, to cTokenOut, raw cErrorOut) C.int32_t {
+		return C.jeton_session_log_in(session, cancel, to, raw)
 	})
 }
 
@@ -328,7 +340,7 @@ func (s *Session) BeginLogIn(ctx context.Context, redirectURI string) (*PendingL
 		return nil, strings.err
 	}
 	var pending *C.jeton_pending_login
-	err := s.do(ctx, func(session *C.jeton_session, cancel *C.jeton_cancel, raw **C.jeton_error) C.int32_t {
+	err := s.do(ctx, func(session cSession, cancel cCancel, raw cErrorOut) C.int32_t {
 		return C.jeton_session_begin_log_in(session, uri, cancel, &pending, raw)
 	})
 	if err != nil {
@@ -349,24 +361,24 @@ func (s *Session) FinishLogIn(ctx context.Context, pending *PendingLogin, redire
 		return nil, strings.err
 	}
 	defer runtime.KeepAlive(pending)
-	return s.use(ctx, waiting, func(session *C.jeton_session, cancel *C.jeton_cancel, token **C.jeton_token, raw **C.jeton_error) C.int32_t {
-		return C.jeton_session_finish_log_in(session, pending.inner.ptr, url, cancel, token, raw)
+	return s.use(ctx, waiting, func(session cSession, cancel cCancel, to cTokenOut, raw cErrorOut) C.int32_t {
+		return C.jeton_session_finish_log_in(session, pending.inner.ptr, url, cancel, to, raw)
 	})
 }
 
-// Adopt starts from tokens that the program has already: a token answer as JSON (RFC 6749 §5.1), in which `expires_at` (Unix
-// seconds) may stand in the place of `expires_in`.
+// Adopt starts from tokens that the program has already: a token answer as JSON (RFC 6749 §5.1), in which
+// `expires_at` (Unix seconds) may stand in the place of `expires_in`.
 func (s *Session) Adopt(ctx context.Context, tokenAnswer []byte) (*Token, error) {
 	ptr, length := bytes(tokenAnswer)
-	return s.use(ctx, waiting, func(session *C.jeton_session, cancel *C.jeton_cancel, token **C.jeton_token, raw **C.jeton_error) C.int32_t {
-		return C.jeton_session_adopt(session, ptr, length, cancel, token, raw)
+	return s.use(ctx, waiting, func(session cSession, cancel cCancel, to cTokenOut, raw cErrorOut) C.int32_t {
+		return C.jeton_session_adopt(session, ptr, length, cancel, to, raw)
 	})
 }
 
-// LogOut revokes the tokens at the server if it can (RFC 7009), then forgets the login, here and in the store. The login is
-// forgotten even if the tokens could not be revoked; revocation is why, or nil.
+// LogOut revokes the tokens at the server if it can (RFC 7009), then forgets the login, here and in the store. The
+// login is forgotten even if the tokens could not be revoked; revocation is why, or nil.
 func (s *Session) LogOut(ctx context.Context) (revocation, err error) {
-	err = s.do(ctx, func(session *C.jeton_session, cancel *C.jeton_cancel, raw **C.jeton_error) C.int32_t {
+	err = s.do(ctx, func(session cSession, cancel cCancel, raw cErrorOut) C.int32_t {
 		var rawRevocation *C.jeton_error
 		status := C.jeton_session_log_out(session, cancel, &rawRevocation, raw)
 		revocation = takeError(C.jeton_error_status(rawRevocation), rawRevocation, s.callbacks, nil)
@@ -378,7 +390,7 @@ func (s *Session) LogOut(ctx context.Context) (revocation, err error) {
 
 // Revoke revokes the access token in use at the server (RFC 7009) and forgets it. The login stays.
 func (s *Session) Revoke(ctx context.Context) error {
-	return s.do(ctx, func(session *C.jeton_session, cancel *C.jeton_cancel, raw **C.jeton_error) C.int32_t {
+	return s.do(ctx, func(session cSession, cancel cCancel, raw cErrorOut) C.int32_t {
 		return C.jeton_session_revoke(session, cancel, raw)
 	})
 }
@@ -400,7 +412,7 @@ type Introspection struct {
 // Introspect asks the server about the session's access token.
 func (s *Session) Introspect(ctx context.Context) (*Introspection, error) {
 	var found *C.jeton_introspection
-	err := s.do(ctx, func(session *C.jeton_session, cancel *C.jeton_cancel, raw **C.jeton_error) C.int32_t {
+	err := s.do(ctx, func(session cSession, cancel cCancel, raw cErrorOut) C.int32_t {
 		return C.jeton_session_introspect(session, cancel, &found, raw)
 	})
 	if err != nil {
@@ -418,7 +430,7 @@ func (s *Session) Introspect(ctx context.Context) (*Introspection, error) {
 	}, nil
 }
 
-// ----- Requests -------------------------------------------------------------------------------------------------------
+// ----- Requests -----------------------------------------------------------------------------------------------------
 
 // HTTPClient is an [http.Client] whose requests carry the session's token: see [Transport].
 func (s *Session) HTTPClient() *http.Client { return &http.Client{Transport: &Transport{Session: s}} }
@@ -440,9 +452,9 @@ func (s *Session) CheckURL(url string) error {
 	return takeError(status, raw, s.callbacks, nil)
 }
 
-// Judge tells the session what a resource server answered to a request with this token, for programs that send requests
-// without [Transport]. True: the token was rejected and another one may help; get it with [Session.Token] and send the request
-// once more.
+// Judge tells the session what a resource server answered to a request with this token, for programs that send
+// requests without [Transport]. True: the token was rejected and another one may help; get it with [Session.Token]
+// and send the request once more.
 func (s *Session) Judge(token *Token, status int, header http.Header) (tryAgain bool, err error) {
 	if token == nil {
 		return false, argumentError("there is no token; give the one that the request had")
@@ -467,13 +479,15 @@ func (s *Session) Judge(token *Token, status int, header http.Header) (tryAgain 
 	return again == 1, takeError(result, raw, s.callbacks, nil)
 }
 
-// joinChallenges makes one text of header values. A description in somebody's encoding must not hide the error beside it.
+// joinChallenges makes one text of header values. A description in somebody's encoding must not hide the error beside
+// it.
 func joinChallenges(values []string) string {
 	return strings.ToValidUTF8(strings.Join(values, ", "), "\uFFFD")
 }
 
-// Close waits (bounded by [Config.CloseTimeout]) for a refresh or login under way, tries once more to store what could not be
-// stored so far, and frees the session. The error is why that could still not be stored: then the login may be lost.
+// Close waits (bounded by [Config.CloseTimeout]) for a refresh or login under way, tries once more to store what
+// could not be stored so far, and frees the session. The error is why that could still not be stored: then the login
+// may be lost.
 //
 // It may be called more than once, and while other calls run: they go on.
 func (s *Session) Close() error {

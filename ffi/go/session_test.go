@@ -124,7 +124,8 @@ func TestAnOAuthErrorIsToldInFull(t *testing.T) {
 	if !errors.As(err, &failure) {
 		t.Fatalf("%T: %v", err, err)
 	}
-	check(t, errors.Is(err, jeton.ErrOAuth) && failure.Code == "invalid_client" && failure.HTTPStatus == 401, "%+v", failure)
+	check(t, errors.Is(err, jeton.ErrOAuth) && failure.Code == "invalid_client" && failure.HTTPStatus == 401,
+		"%+v", failure)
 	check(t, failure.Description != "" && failure.Message != "", "%+v", failure)
 	check(t, failure.Recovery == jeton.RecoveryFixConfiguration, "recovery %v", failure.Recovery)
 }
@@ -153,22 +154,27 @@ func TestTheServersWishToWaitIsTold(t *testing.T) {
 
 func TestWrongConfigurationsAreRefused(t *testing.T) {
 	for name, config := range map[string]jeton.Config{
-		"no client":        {Issuer: "https://login.example"},
-		"no server":        {ClientID: "x"},
-		"a NUL":            {Issuer: "https://login.example", ClientID: "x\x00y"},
-		"no such grant":    {Issuer: "https://login.example", ClientID: "x", Grant: 99},
-		"no such store":    {Issuer: "https://login.example", ClientID: "x", Store: jeton.StoreConfig{Kind: 99}},
-		"two stores":       {Issuer: "https://login.example", ClientID: "x", Store: jeton.StoreConfig{Kind: jeton.StoreFile, Custom: &memory{}}},
+		"no client":     {Issuer: "https://login.example"},
+		"no server":     {ClientID: "x"},
+		"a NUL":         {Issuer: "https://login.example", ClientID: "x\x00y"},
+		"no such grant": {Issuer: "https://login.example", ClientID: "x", Grant: 99},
+		"no such store": {Issuer: "https://login.example", ClientID: "x", Store: jeton.StoreConfig{Kind: 99}},
+		"two stores": {
+			Issuer: "https://login.example", ClientID: "x",
+			Store: jeton.StoreConfig{Kind: jeton.StoreFile, Custom: &memory{}},
+		},
 		"negative timeout": {Issuer: "https://login.example", ClientID: "x", RequestTimeout: -time.Second},
 		"no certificate":   {Issuer: "https://login.example", ClientID: "x", RootCAs: []byte("no PEM")},
 		"a NUL in a parameter": {
-			Issuer: "https://login.example", ClientID: "x", Parameters: jeton.Parameters{Token: url.Values{"a": {"b\x00c"}}},
+			Issuer: "https://login.example", ClientID: "x",
+			Parameters: jeton.Parameters{Token: url.Values{"a": {"b\x00c"}}},
 		},
 	} {
 		client, err := jeton.New(config)
 		var failure *jeton.Error
 		check(t, client == nil && errors.As(err, &failure), "%s: %v", name, err)
-		check(t, errors.Is(err, jeton.ErrConfiguration) || errors.Is(err, jeton.ErrInvalidArgument), "%s: %v", name, err)
+		check(t, errors.Is(err, jeton.ErrConfiguration) || errors.Is(err, jeton.ErrInvalidArgument),
+			"%s: %v", name, err)
 	}
 }
 
@@ -183,7 +189,7 @@ func TestParametersGoIntoTheirRequests(t *testing.T) {
 	check(t, containsAny(request, "a-go-program/1"), "the request: %s", request)
 }
 
-// ----- The cached token -----------------------------------------------------------------------------------------------
+// ----- The cached token ---------------------------------------------------------------------------------------------
 
 func TestTheCachedTokenIsTheSameValueEachTime(t *testing.T) {
 	server := startServer(t)
@@ -255,7 +261,7 @@ func TestSessionsOfALoginShareItsToken(t *testing.T) {
 	check(t, first.AccessToken() == second.AccessToken() && server.tokenRequests(t) == 1, "two tokens")
 }
 
-// ----- Contexts -------------------------------------------------------------------------------------------------------
+// ----- Contexts -----------------------------------------------------------------------------------------------------
 
 func TestAContextThatIsDoneSendsNothing(t *testing.T) {
 	server := startServer(t, "--approve")
@@ -338,7 +344,7 @@ func TestAContextEndsALoginThatWaitsForTheServer(t *testing.T) {
 	server.do(t, "open-gate")
 }
 
-// ----- Closing --------------------------------------------------------------------------------------------------------
+// ----- Closing ------------------------------------------------------------------------------------------------------
 
 func TestCloseIsIdempotentAndFinal(t *testing.T) {
 	server := startServer(t)
@@ -445,7 +451,7 @@ func TestClosingBesideEverythingElse(t *testing.T) {
 	}
 }
 
-// ----- The rest of a login's life --------------------------------------------------------------------------------------
+// ----- The rest of a login's life ------------------------------------------------------------------------------------
 
 func TestALoginInAFileIsThereForTheNextClient(t *testing.T) {
 	server := startServer(t, "--approve")
@@ -507,7 +513,8 @@ func TestAStoreThatCannotBeWrittenIsToldAndTheTokenIsUsed(t *testing.T) {
 	full := errors.New("the disk is full")
 	store.set(func(m *memory) { m.saveError = full })
 	must[*jeton.Token](t)(session.Refresh(background))
-	check(t, errors.Is(session.PersistError(), full) && errors.Is(session.PersistError(), jeton.ErrCallback), "%v", session.PersistError())
+	check(t, errors.Is(session.PersistError(), full) && errors.Is(session.PersistError(), jeton.ErrCallback),
+		"%v", session.PersistError())
 	err := session.Close()
 	check(t, errors.Is(err, full), "closing: %v", err)
 }
@@ -531,7 +538,8 @@ func TestRevokeIntrospectAdopt(t *testing.T) {
 
 	other := newSession(t, server.browser())
 	adopted := must[*jeton.Token](t)(other.Adopt(background, []byte(fmt.Sprintf(
-		`{"access_token":%q,"token_type":"Bearer","expires_in":3600,"scope":"read","team":{"id":7},"name":"x"}`, after.AccessToken()))))
+		`{"access_token":%q,"token_type":"Bearer","expires_in":3600,"scope":"read","team":{"id":7},"name":"x"}`,
+		after.AccessToken()))))
 	check(t, adopted.AccessToken() == after.AccessToken(), "adopted another token")
 	name, found := adopted.Extra("name")
 	check(t, found && name == "x", "extra %q", name)

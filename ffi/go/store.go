@@ -20,8 +20,8 @@ type Lister interface {
 	List() ([]string, error)
 }
 
-// Locker is a [Store] that other processes use as well: while a key is locked, nobody else may lock it. Within a process
-// the library sees to that itself.
+// Locker is a [Store] that other processes use as well: while a key is locked, nobody else may lock it. Within a
+// process the library sees to that itself.
 type Locker interface {
 	// TryLock reports whether it locked the key. It does not wait.
 	TryLock(key string) (bool, error)

@@ -6,8 +6,9 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// TokenSource is the session as an [oauth2.TokenSource]. Its tokens have expiry, type and the answer's other members, and no
-// refresh token: the library refreshes. The context ends its calls; a source that is to live on wants one that does.
+// TokenSource is the session as an [oauth2.TokenSource]. Its tokens have expiry, type and the answer's other members,
+// and no refresh token: the library refreshes. The context ends its calls; a source that is to live on wants one that
+// does.
 //
 // All callers of Token get the same oauth2.Token: do not change it. There is no need to wrap the source in
 // oauth2.ReuseTokenSource, which would hold on to a token that a server rejected.

@@ -11,20 +11,22 @@ import (
 
 // Transport is an [http.RoundTripper] whose requests carry a session's token.
 //
-//   - The token goes to the client's resource servers ([Config.ResourceServers]) and nowhere else. Any other request is
-//     refused with [ErrForeignOrigin] before anything is sent, or goes out without the token if PassForeignOrigins is set.
-//   - Redirects that an [http.Client] follows keep the token within the origin; to any other origin, be it another of the
-//     client's resource servers, the request goes on without it.
-//   - A request that brings an Authorization header of its own, or a user name in its URL, is refused with [ErrRequest]:
-//     neither is silently sent in the place of the other.
-//   - On 401 invalid_token the token is replaced and the request is sent once more, if it has no body or a GetBody. Any other
-//     answer, a 403 among them, is passed on.
+//   - The token goes to the client's resource servers ([Config.ResourceServers]) and nowhere else. Any other request
+//     is refused with [ErrForeignOrigin] before anything is sent, or goes out without the token if PassForeignOrigins
+//     is set.
+//   - Redirects that an [http.Client] follows keep the token within the origin; to any other origin, be it another of
+//     the client's resource servers, the request goes on without it.
+//   - A request that brings an Authorization header of its own, or a user name in its URL, is refused with
+//     [ErrRequest]: neither is silently sent in the place of the other.
+//   - On 401 invalid_token the token is replaced and the request is sent once more, if it has no body or a GetBody.
+//     Any other answer, a 403 among them, is passed on.
 type Transport struct {
 	// Session is whose token is sent.
 	Session *Session
 	// Base sends the requests; nil: http.DefaultTransport.
 	Base http.RoundTripper
-	// PassForeignOrigins sends requests to others than the client's resource servers, as they are and without the token.
+	// PassForeignOrigins sends requests to others than the client's resource servers, as they are and without the
+	// token.
 	PassForeignOrigins bool
 }
 
@@ -110,8 +112,8 @@ func (t *Transport) goesBare(request *http.Request) (bool, error) {
 		return t.PassForeignOrigins && errors.Is(err, ErrForeignOrigin), skipIf(t.PassForeignOrigins, err)
 	}
 	if request.URL.User != nil || len(request.Header.Values("Authorization")) > 0 {
-		return false, requestError("the request has an Authorization header, or a user name in its URL, of its own; leave it " +
-			"out to have the session's token sent, or send the request without the session")
+		return false, requestError("the request has an Authorization header, or a user name in its URL, of its own; " +
+			"leave it out to have the session's token sent, or send the request without the session")
 	}
 	return false, nil
 }
@@ -142,14 +144,14 @@ func originOf(u *url.URL) string {
 	return strings.ToLower(u.Scheme+"://"+u.Hostname()) + ":" + port
 }
 
-// plainOrigin is where the request will go, if everybody reads that alike: what net/http connects to must be what the library
-// checks.
+// plainOrigin is where the request will go, if everybody reads that alike: what net/http connects to must be what the
+// library checks.
 func plainOrigin(u *url.URL) (string, error) {
 	host := u.Hostname()
 	address, err := netip.ParseAddr(host)
 	isAddress := err == nil && address.Zone() == ""
 	plain := func(r rune) bool {
-		return r == '.' || r == '-' || r == '_' || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+		return strings.ContainsRune(".-_", r) || '0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
 	}
 	last := strings.TrimSuffix(host, ".")
 	last = last[strings.LastIndexByte(last, '.')+1:]
@@ -158,8 +160,8 @@ func plainOrigin(u *url.URL) (string, error) {
 	case host == "" || strings.IndexFunc(host, func(r rune) bool { return !plain(r) }) >= 0,
 		// `127.1`, `0x7f.1`: some take these for addresses.
 		last == "" || isNumber(last):
-		return "", requestError("the host of the request's URL is spelled in a way that not everybody reads alike; write a " +
-			"plain host name (xn-- for other alphabets) or address")
+		return "", requestError("the host of the request's URL is spelled in a way that not everybody reads alike; " +
+			"write a plain host name (xn-- for other alphabets) or address")
 	}
 	return u.Scheme + "://" + u.Host + "/", nil
 }

@@ -153,7 +153,8 @@ func TestATokenThatIsRejectedAgainIsNotReplacedForEver(t *testing.T) {
 		response.Body.Close()
 		check(t, response.StatusCode == 401, "status %d", response.StatusCode)
 	}
-	check(t, len(a.got()) == 6 && server.tokenRequests(t) == 2, "%d requests, %d tokens", len(a.got()), server.tokenRequests(t))
+	check(t, len(a.got()) == 6 && server.tokenRequests(t) == 2,
+		"%d requests, %d tokens", len(a.got()), server.tokenRequests(t))
 }
 
 func TestABodyThatCannotBeSentTwiceIsNot(t *testing.T) {
@@ -224,7 +225,8 @@ func TestIfTheLoginHasEndedTheRequestSaysSo(t *testing.T) {
 	post.GetBody = func() (io.ReadCloser, error) { return body{strings.NewReader("x"), &closed}, nil }
 	_, err := client.Do(post)
 	check(t, errors.Is(err, jeton.ErrLoginRequired), "%v", err)
-	check(t, watched.open.Load() == 0 && closed.Load() >= 2, "%d open answers, %d closed bodies", watched.open.Load(), closed.Load())
+	check(t, watched.open.Load() == 0 && closed.Load() >= 2,
+		"%d open answers, %d closed bodies", watched.open.Load(), closed.Load())
 }
 
 func TestTheTokenGoesNowhereElse(t *testing.T) {
@@ -234,7 +236,8 @@ func TestTheTokenGoesNowhereElse(t *testing.T) {
 	post := request(t, "POST", foreign.URL, body{strings.NewReader("x"), &closed})
 	_, err := session.HTTPClient().Do(post)
 	check(t, errors.Is(err, jeton.ErrForeignOrigin), "%v", err)
-	check(t, len(foreign.got()) == 0 && closed.Load() > 0, "%d requests, closed %d times", len(foreign.got()), closed.Load())
+	check(t, len(foreign.got()) == 0 && closed.Load() > 0,
+		"%d requests, closed %d times", len(foreign.got()), closed.Load())
 	check(t, errors.Is(session.CheckURL(foreign.URL), jeton.ErrForeignOrigin), "%v", session.CheckURL(foreign.URL))
 	check(t, session.CheckURL(ours.URL+"/path?query") == nil, "%v", session.CheckURL(ours.URL))
 	check(t, server.tokenRequests(t) == 0, "a token was asked for")
@@ -279,12 +282,14 @@ func TestRedirectsTakeTheTokenNoFurtherThanItsOrigin(t *testing.T) {
 	get(ours.URL + "/within")
 	check(t, last(ours).path == "/landed" && last(ours).authorization != "", "within the origin: %v", last(ours))
 	get(ours.URL + "/away")
-	check(t, last(foreign).path == "/landed" && last(foreign).authorization == "", "to a foreign origin: %v", last(foreign))
+	check(t, last(foreign).path == "/landed" && last(foreign).authorization == "",
+		"to a foreign origin: %v", last(foreign))
 	get(also.URL + "/to-the-other")
 	check(t, last(also).authorization != "" && last(ours).path == "/landed" && last(ours).authorization == "",
 		"to another resource server: %v", last(ours))
 	get(also.URL + "/to-ours")
-	check(t, last(ours).path == "/away" && last(ours).authorization == "" && last(foreign).authorization == "", "by way of both")
+	check(t, last(ours).path == "/away" && last(ours).authorization == "" && last(foreign).authorization == "",
+		"by way of both")
 }
 
 func TestARequestThatSaysAlreadyWhoAsksIsRefused(t *testing.T) {
@@ -308,7 +313,8 @@ func TestHostsThatNotEverybodyReadsAlikeAreRefused(t *testing.T) {
 	session := newSession(t, config)
 	transport := &jeton.Transport{Session: session, Base: refusing{}}
 	for _, url := range []string{
-		"http://127.1" + port, "http://0x7f.0.0.1" + port, "http://2130706433" + port, "http://127.0.0.1." + port, "http://127.0.0.0x" + port,
+		"http://127.1" + port, "http://0x7f.0.0.1" + port, "http://2130706433" + port, "http://127.0.0.1." + port,
+		"http://127.0.0.0x" + port,
 		"https://b\u00fccher.example/", "http://[::1%25lo]" + port, "/path",
 	} {
 		_, err := transport.RoundTrip(request(t, "GET", url, nil))
@@ -339,7 +345,8 @@ func TestTheTransportClosesBodiesWhateverHappens(t *testing.T) {
 	cancel()
 	ended := newSession(t, server.service())
 	ended.Close()
-	without := newSession(t, jeton.Config{Issuer: server.Issuer, ClientID: server.Public, ResourceServers: []string{a.URL}})
+	config := jeton.Config{Issuer: server.Issuer, ClientID: server.Public, ResourceServers: []string{a.URL}}
+	without := newSession(t, config)
 	for name, c := range map[string]struct {
 		ctx       context.Context
 		transport *jeton.Transport
@@ -388,7 +395,8 @@ func TestJudgeForProgramsWithoutTheTransport(t *testing.T) {
 	token := must[*jeton.Token](t)(session.Token(background))
 	again := must[bool](t)(session.Judge(token, 200, nil))
 	check(t, !again, "a token that was taken is to be replaced")
-	odd := http.Header{"Www-Authenticate": {"Digest realm=\"\xe9\"", "Bearer error=\"invalid_token\", error_description=\"abgel\xe4ufen\""}}
+	odd := http.Header{"Www-Authenticate": {"Digest realm=\"\xe9\"",
+		"Bearer error=\"invalid_token\", error_description=\"abgel\xe4ufen\""}}
 	again = must[bool](t)(session.Judge(token, 401, odd))
 	check(t, again, "a rejected token is not to be replaced")
 	other := must[*jeton.Token](t)(session.Token(background))

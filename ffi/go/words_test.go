@@ -14,7 +14,8 @@ func TestEachOptionHasItsNameInGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := 0
-	for _, match := range regexp.MustCompile(`#define (JETON_(?:OPTION|GRANT|STORE|AUTHENTICATION)_\w+)`).FindAllStringSubmatch(string(header), -1) {
+	constant := regexp.MustCompile(`#define (JETON_(?:OPTION|GRANT|STORE|AUTHENTICATION)_\w+)`)
+	for _, match := range constant.FindAllStringSubmatch(string(header), -1) {
 		if match[1] == "JETON_STORE_BUSY" {
 			continue // of a store's callbacks
 		}

@@ -32,8 +32,8 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     // Go's cache knows no header outside of the package: the same definition means the same header.
     let mut header = DefaultHasher::new();
     project.read("include/jeton.h")?.hash(&mut header);
-    // All in one configuration, for each has a standard library of its own, which takes most of the time to build: data races
-    // are found, and every store of a Go pointer into memory of C's.
+    // All in one configuration, for each has a standard library of its own, which takes most of the time to build: data
+    // races are found, and every store of a Go pointer into memory of C's.
     let go = |verb: &str| {
         let cmd = Cmd::new("go", &project.root.join("ffi/go")).env("CGO_ENABLED", "1");
         let cmd = cmd.env("GOEXPERIMENT", "cgocheck2").env("JETON_TEST_SERVER", &server);
