@@ -338,7 +338,7 @@ func TestTheLibrarysMessagesGoToTheLogger(t *testing.T) {
 	server.do(t, "fail-next 1 500")
 	session.Refresh(background)
 	for !strings.Contains(text.String(), "target=jeton") {
-		runtime.Gosched()
+		time.Sleep(time.Millisecond)
 	}
 	if err := jeton.SetLogger(nil); err != nil {
 		t.Fatal(err)

@@ -402,10 +402,8 @@ func TestCallsThatRunGoOnWhileTheSessionIsClosed(t *testing.T) {
 	closed := make(chan error)
 	go func() { closed <- session.Close() }()
 	// Closing waits for the refresh; from some moment on everybody else is told.
-	for {
-		if _, err := session.ForResource("https://api.example"); errors.Is(err, jeton.ErrClosed) {
-			break
-		}
+	for !errors.Is(session.CheckURL(server.API), jeton.ErrClosed) {
+		time.Sleep(time.Millisecond)
 	}
 	server.do(t, "open-gate")
 	if err := errors.Join(<-result, <-closed); err != nil {
@@ -586,4 +584,26 @@ func TestTheTokenSourceIsOAuth2s(t *testing.T) {
 	}
 	response.Body.Close()
 	check(t, response.StatusCode == 200, "status %d", response.StatusCode)
+}
+
+func TestALoginOfOAuth2GoesOnHere(t *testing.T) {
+	server := startServer(t, "--approve")
+	config := server.browser()
+	before := oauth2.Config{
+		ClientID: server.Public, RedirectURL: server.RedirectURI, Scopes: config.Scopes,
+		Endpoint: oauth2.Endpoint{AuthURL: server.Issuer + "/authorize", TokenURL: server.TokenEndpoint},
+	}
+	verifier := oauth2.GenerateVerifier()
+	where := redirected(t, before.AuthCodeURL(oauth2.GenerateVerifier(), oauth2.S256ChallengeOption(verifier)))
+	code := must[*url.URL](t)(url.Parse(where)).Query().Get("code")
+	theirs := must[*oauth2.Token](t)(before.Exchange(background, code, oauth2.VerifierOption(verifier)))
+	session := newSession(t, config)
+	ours := must[*jeton.Token](t)(session.AdoptOAuth2(background, theirs))
+	check(t, ours.AccessToken() == theirs.AccessToken, "another token")
+	difference := ours.Expiry().Sub(theirs.Expiry).Abs()
+	check(t, difference <= time.Second, "expiry %v, theirs %v", ours.Expiry(), theirs.Expiry)
+	refreshed := must[*jeton.Token](t)(session.Refresh(background))
+	check(t, refreshed.AccessToken() != theirs.AccessToken, "not refreshed")
+	_, err := session.AdoptOAuth2(background, nil)
+	check(t, errors.Is(err, jeton.ErrInvalidArgument), "%v", err)
 }

@@ -2,6 +2,7 @@ package jeton
 
 import (
 	"context"
+	"encoding/json"
 
 	"golang.org/x/oauth2"
 )
@@ -14,6 +15,31 @@ import (
 // oauth2.ReuseTokenSource, which would hold on to a token that a server rejected.
 func (s *Session) TokenSource(ctx context.Context) oauth2.TokenSource {
 	return &tokenSource{ctx: ctx, session: s}
+}
+
+// AdoptOAuth2 is [Session.Adopt] for a token that golang.org/x/oauth2 got, so that nobody has to log in again.
+func (s *Session) AdoptOAuth2(ctx context.Context, token *oauth2.Token) (*Token, error) {
+	if token == nil {
+		return nil, argumentError("there is no token to adopt")
+	}
+	answer := map[string]any{"token_type": token.Type()}
+	if token.AccessToken != "" {
+		answer["access_token"] = token.AccessToken
+	}
+	if token.RefreshToken != "" {
+		answer["refresh_token"] = token.RefreshToken
+	}
+	if !token.Expiry.IsZero() {
+		answer["expires_at"] = token.Expiry.Unix()
+	}
+	if scope, ok := token.Extra("scope").(string); ok {
+		answer["scope"] = scope
+	}
+	text, err := json.Marshal(answer)
+	if err != nil {
+		return nil, argumentError("the token cannot be written as JSON: %v", err)
+	}
+	return s.Adopt(ctx, text)
 }
 
 type tokenSource struct {
