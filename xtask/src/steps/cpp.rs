@@ -1,7 +1,5 @@
 //! `include/jeton.hpp`: compiles everywhere that it promises to, refuses what it promises to, and does what it says.
 
-use std::path::Path;
-
 use crate::command::{Cmd, is_installed};
 use crate::outcome::Stop;
 use crate::project::Project;
@@ -12,7 +10,7 @@ const STANDARDS: &[&str] = &["c++17", "c++20", "c++2b"];
 /// Beyond what the C header is compiled with.
 const STRICTER: &[&str] = &["-Wshadow", "-Wconversion"];
 const NO_EXCEPTIONS: &[&str] = &["-fno-exceptions", "-fno-rtti"];
-const SANITIZERS: &[&str] =
+pub(super) const SANITIZERS: &[&str] =
     &["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g1", "-fno-omit-frame-pointer"];
 
 /// Files of the test program.
@@ -53,7 +51,22 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     let sanitized = Build { name: "sanitized", compiler: compilers[0], standard: "c++17", flags: SANITIZERS };
     let plain =
         Build { name: "plain", compiler: compilers[compilers.len() - 1], standard: "c++20", flags: &[] };
-    [sanitized, plain].iter().try_for_each(|build| build.test(project, &library, &server))
+    let mut programs = Vec::new();
+    for build in [sanitized, plain] {
+        programs.extend(build.programs(project, &library)?);
+    }
+    let programs: Vec<_> =
+        programs.iter().map(|program| project.cmd(program).env("JETON_TEST_SERVER", &server)).collect();
+    // They wait for servers most of the time; what one says stays together.
+    each(&programs, |cmd| {
+        let output = cmd.command().output().map_err(|error| cmd.failed(&error.to_string()))?;
+        let said = [&output.stdout[..], &output.stderr[..]].map(String::from_utf8_lossy).concat();
+        println!("$ {}\n{}", cmd.line(), said.trim_end());
+        if output.status.success() { Ok(()) } else { Err(cmd.failed(&output.status.to_string())) }
+    })?;
+    // The next run makes them anew. What cannot be removed takes room, no more.
+    drop(std::fs::remove_dir_all(project.scratch("cpp")?));
+    Ok(())
 }
 
 /// Alone and twice, in each standard, with and without exceptions; and the example in its comment.
@@ -113,7 +126,8 @@ struct Build<'a> {
 }
 
 impl Build<'_> {
-    fn test(&self, project: &Project, library: &Library, server: &str) -> Result<(), Stop> {
+    /// Builds the test programs, and tells where they are.
+    fn programs(&self, project: &Project, library: &Library) -> Result<[String; 2], Stop> {
         let folder = project.scratch(&format!("cpp/{}", self.name))?;
         let object = |name: &str| folder.join(format!("{name}.o")).display().to_string();
         let mut commands: Vec<_> = TESTS
@@ -131,13 +145,10 @@ impl Build<'_> {
 
         let program = |name: &str| folder.join(name).display().to_string();
         let tests = TESTS.iter().copied().chain([SUPPORT, UNIT]).map(object);
-        self.link(project, library, tests.collect(), &program("tests"))?;
-        self.link(project, library, [PROGRAM, SUPPORT].map(without).to_vec(), &program(PROGRAM))?;
-        for name in ["tests", PROGRAM] {
-            project.cmd(&program(name)).env("JETON_TEST_SERVER", server).run()?;
-        }
-        remove(&folder);
-        Ok(())
+        let programs = [program("tests"), program(PROGRAM)];
+        self.link(project, library, tests.collect(), &programs[0])?;
+        self.link(project, library, [PROGRAM, SUPPORT].map(without).to_vec(), &programs[1])?;
+        Ok(programs)
     }
 
     fn compile(&self, project: &Project, name: &str, object: &str, more: &[&str]) -> Cmd {
@@ -209,10 +220,4 @@ pub(super) fn test_server(project: &Project) -> Result<String, Stop> {
         true => Ok(program.display().to_string()),
         false => Err(cmd.failed(&format!("there is no {}", program.display()))),
     }
-}
-
-/// Objects and programs, which the next run makes anew.
-fn remove(folder: &Path) {
-    // What cannot be removed takes room, no more.
-    drop(std::fs::remove_dir_all(folder));
 }
