@@ -10,7 +10,7 @@ use super::c_abi::{Library, installed};
 use super::cpp::test_server;
 
 /// As in ffi/go/go.mod, whose dependency asks for it.
-const GO: &str = "Go 1.26 or newer";
+pub(super) const GO: &str = "Go 1.26 or newer";
 
 pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     if cfg!(windows) {
@@ -20,31 +20,40 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
         return Err(Stop::without("go", GO));
     }
     installed(&["gcc", "clang"])?;
-    let gofmt = project.cmd("gofmt").args(["-l", "ffi/go"]);
-    println!("$ {}", gofmt.line());
-    match gofmt.output()?.trim() {
-        "" => {}
-        files => return Err(gofmt.failed(&format!("not formatted: {files}; run `gofmt -w ffi/go`"))),
-    }
+    formatted(project, "ffi/go")?;
 
     let library = Library::build(project)?.folder();
     let server = test_server(project)?;
+    let go = |verb: &str| {
+        command(project, "ffi/go", &library, verb).map(|cmd| cmd.env("JETON_TEST_SERVER", &server))
+    };
+    go("vet")?.arg("./...").run()?;
+    // The library is no input that Go's cache of test results knows of. Benchmarks run once, and nothing is timed.
+    let test = || go("test").map(|cmd| cmd.args(["-count=1", "-timeout=5m"]));
+    test()?.args(["-bench=.", "-benchtime=1x", "./..."]).run()?;
+    // A garbage collector that runs all the time frees what C still uses, if somebody forgot to keep it.
+    test()?.env("GOGC", "1").env("GODEBUG", "cgocheck=1").arg("./...").run()
+}
+
+pub(super) fn formatted(project: &Project, folder: &str) -> Result<(), Stop> {
+    let gofmt = project.cmd("gofmt").args(["-l", folder]);
+    println!("$ {}", gofmt.line());
+    match gofmt.output()?.trim() {
+        "" => Ok(()),
+        files => Err(gofmt.failed(&format!("not formatted: {files}; run `gofmt -w {folder}`"))),
+    }
+}
+
+/// Go in a folder, with the library that was just built. All that is built is built in one configuration, for each has a
+/// standard library of its own, which takes most of the time: data races are found, and every store of a Go pointer into
+/// memory of C's.
+pub(super) fn command(project: &Project, folder: &str, library: &str, verb: &str) -> Result<Cmd, Stop> {
     // Go's cache knows no header outside of the package: the same definition means the same header.
     let mut header = DefaultHasher::new();
     project.read("include/jeton.h")?.hash(&mut header);
-    // All in one configuration, for each has a standard library of its own, which takes most of the time to build: data
-    // races are found, and every store of a Go pointer into memory of C's.
-    let go = |verb: &str| {
-        let cmd = Cmd::new("go", &project.root.join("ffi/go")).env("CGO_ENABLED", "1");
-        let cmd = cmd.env("GOEXPERIMENT", "cgocheck2").env("JETON_TEST_SERVER", &server);
-        let cmd = cmd.env("CGO_CFLAGS", format!("-O2 -g -DJETON_HEADER={:x}", header.finish()));
-        let cmd = cmd.env("CGO_LDFLAGS", format!("-L{library} -Wl,-rpath,{library}"));
-        cmd.args([verb, "-race", "-tags=jeton_repo"])
-    };
-    go("vet").arg("./...").run()?;
-    // The library is no input that Go's cache of test results knows of. Benchmarks run once, and nothing is timed.
-    let test = || go("test").args(["-count=1", "-timeout=5m"]);
-    test().args(["-bench=.", "-benchtime=1x", "./..."]).run()?;
-    // A garbage collector that runs all the time frees what C still uses, if somebody forgot to keep it.
-    test().env("GOGC", "1").env("GODEBUG", "cgocheck=1").arg("./...").run()
+    let cmd =
+        Cmd::new("go", &project.root.join(folder)).env("CGO_ENABLED", "1").env("GOEXPERIMENT", "cgocheck2");
+    let cmd = cmd.env("CGO_CFLAGS", format!("-O2 -g -DJETON_HEADER={:x}", header.finish()));
+    let cmd = cmd.env("CGO_LDFLAGS", format!("-L{library} -Wl,-rpath,{library}"));
+    Ok(cmd.args([verb, "-race", "-tags=jeton_repo"]))
 }

@@ -4,6 +4,7 @@ mod c_abi;
 mod code;
 mod cpp;
 mod dependencies;
+mod examples;
 mod features;
 mod go;
 mod keychain;
@@ -76,6 +77,8 @@ pub(crate) const STEPS: &[Step] = &[
     step("smoke-cpp", "a C++ program uses the library (needs g++ or clang++)", c_abi::smoke_cpp),
     step("cpp", "jeton.hpp against a server, also with sanitizers and without exceptions (needs doctest)", cpp::test),
     step("go", "the Go package at a server, with its race detector and its checks of cgo (needs Go)", go::test),
+    step("examples", "the examples in C, C++ and Go at a server, when all goes well and when not", examples::test)
+        .runs_again(),
     step("loom", "the concurrent core of a session, in every order of its threads", loom::models),
     step("bench", "every benchmark runs and gives the right results; nothing is timed", bench::step),
     step("fuzz", "every fuzz target for a few seconds (needs a C++ compiler)", fuzz::step),

@@ -1,0 +1,10 @@
+// A program of your own has no replace: it takes the package from where it is published.
+module github.com/jeton-oauth/jeton/ffi/examples/go
+
+go 1.26.0
+
+require github.com/jeton-oauth/jeton/ffi/go v0.0.0
+
+require golang.org/x/oauth2 v0.37.0 // indirect
+
+replace github.com/jeton-oauth/jeton/ffi/go => ../../go
