@@ -156,7 +156,7 @@ enum class recovery : std::int32_t {
 
 /// How a token is obtained.
 enum class grant : std::int32_t {
-    /// In the person's browser, with a listener on the loopback interface (RFC 8252), or config's own listener:
+    /// In the person's browser, with a listener on the loopback interface (RFC 8252), or one of the program's own:
     /// session::begin_log_in.
     authorization_code = JETON_GRANT_AUTHORIZATION_CODE,
     /// With a code that the person enters on another device (RFC 8628).
@@ -1174,7 +1174,8 @@ public:
             return jeton_session_introspect(get(), cancel.get(), made, failure);
         });
     }
-    /// Takes over a login that was obtained elsewhere: a token answer as JSON (RFC 6749 section 5.1). Blocks.
+    /// Takes over a login that was obtained elsewhere: a token answer as JSON (RFC 6749 section 5.1), which
+    /// may also be a `refresh_token` alone. Blocks.
     [[nodiscard]] result<jeton::token> adopt(std::string_view token_answer, cancel_ref cancel = {}) const
     {
         return detail::made<jeton::token>([&](jeton_token **made, jeton_error **failure) {

@@ -168,7 +168,7 @@ pub(super) fn write(folder: &Path, name: &str, text: &str) -> Result<PathBuf, St
 
 /// The functions that a header declares: names with our prefix that are followed by a parenthesis, outside
 /// of comments and of the preprocessor's lines.
-fn declared_functions(header: &str) -> BTreeSet<String> {
+pub(super) fn declared_functions(header: &str) -> BTreeSet<String> {
     let code = header.lines().filter(|line| !line.trim_start().starts_with(['/', '*', '#']));
     let words = code.flat_map(|line| line.split_inclusive('(').filter_map(|part| part.strip_suffix('(')));
     let names = words.filter_map(|part| part.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next());

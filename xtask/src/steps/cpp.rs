@@ -1,10 +1,12 @@
 //! `include/jeton.hpp`: compiles everywhere that it promises to, refuses what it promises to, and does what it says.
 
+use std::collections::BTreeSet;
+
 use crate::command::{Cmd, is_installed};
 use crate::outcome::Stop;
 use crate::project::Project;
 
-use super::c_abi::{Library, WARNINGS, installed, write};
+use super::c_abi::{Library, WARNINGS, declared_functions, installed, write};
 
 const STANDARDS: &[&str] = &["c++17", "c++20", "c++2b"];
 /// Beyond what the C header is compiled with.
@@ -43,6 +45,7 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     if !has_framework(project, compilers[0]) {
         return Err(Stop::without("doctest", "its header (Debian: doctest-dev)"));
     }
+    covers_c(project)?;
     header_compiles(project, &compilers)?;
     refusals(project, &compilers)?;
     let library = Library::build(project)?;
@@ -66,6 +69,18 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     })?;
     // The next run makes them anew. What cannot be removed takes room, no more.
     drop(std::fs::remove_dir_all(project.scratch("cpp")?));
+    Ok(())
+}
+
+/// What C can do, C++ can: each function of jeton.h is called in jeton.hpp.
+fn covers_c(project: &Project) -> Result<(), Stop> {
+    let cpp = project.read("include/jeton.hpp")?;
+    let called: BTreeSet<_> = cpp.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let declared = declared_functions(&project.read("include/jeton.h")?);
+    let missing: Vec<_> = declared.iter().map(String::as_str).filter(|name| !called.contains(name)).collect();
+    if declared.is_empty() || !missing.is_empty() {
+        return Err(Stop::failed(format!("include/jeton.hpp has nothing for [{}]", missing.join(", "))));
+    }
     Ok(())
 }
 
