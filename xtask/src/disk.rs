@@ -73,15 +73,15 @@ pub(crate) fn end_step(project: &Project, next: Option<&Step>) {
     println!("{line}");
 }
 
-/// What one step alone builds.
+/// What one step alone builds: all but the debug builds, which the steps share, and what the tests write, which may tell
+/// why one failed.
 fn remove_builds(project: &Project) {
+    const KEPT: &[&str] = &["debug", "tmp", "xtask"];
     let target = &project.metadata.target_directory;
-    for folder in ["doc", "debug/incremental"] {
-        remove_folder(&target.join(folder));
-    }
-    if let Ok(host) = project.host() {
-        remove_folder(&target.join(host));
-    }
+    entries(target)
+        .filter(|entry| !KEPT.iter().any(|kept| entry.ends_with(kept)))
+        .for_each(|entry| remove_folder(&entry));
+    remove_folder(&target.join("debug/incremental"));
     // The inputs that were found are no build.
     entries(&fuzz_target(project))
         .filter(|entry| !entry.ends_with("found"))
