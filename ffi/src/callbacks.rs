@@ -24,19 +24,28 @@ pub(crate) type Destroy = Option<unsafe extern "C" fn(userdata: *mut c_void)>;
 #[derive(Debug)]
 pub(crate) struct Userdata {
     pointer: *mut c_void,
-    destroy: Destroy,
+    end: Option<End>,
+}
+
+/// Calls `destroy` when it is dropped.
+#[derive(Debug)]
+struct End {
+    pointer: *mut c_void,
+    destroy: unsafe extern "C" fn(userdata: *mut c_void),
 }
 
 // SAFETY: jeton never looks behind the pointer. The ABI says that callbacks run on other threads than the one that set them,
 // so what the program hands over is meant to be used there.
 unsafe impl Send for Userdata {}
+// SAFETY: as above.
+unsafe impl Send for End {}
 // SAFETY: as above; a shared reference gives away no more than a copy of the pointer.
 unsafe impl Sync for Userdata {}
 
 impl Userdata {
     /// Takes it over. To be made last, once nothing can fail any more: after a failure it stays the caller's.
     pub(crate) fn new(pointer: *mut c_void, destroy: Destroy) -> Self {
-        Self { pointer, destroy }
+        Self { pointer, end: destroy.map(|destroy| End { pointer, destroy }) }
     }
 
     pub(crate) fn pointer(&self) -> *mut c_void {
@@ -46,10 +55,19 @@ impl Userdata {
 
 impl Drop for Userdata {
     fn drop(&mut self) {
-        if let Some(destroy) = self.destroy {
-            // SAFETY: the program gave function and pointer for this one call, which no other can follow.
-            unsafe { destroy(self.pointer) }
+        let Some(end) = self.end.take() else { return };
+        if tokio::runtime::Handle::try_current().is_ok() {
+            // The last owner was a task of jeton's. `destroy` may block and call jeton, which nobody may on the runtime.
+            // Without a thread it is called here all the same.
+            drop(on_own_thread(move || drop(end)));
         }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        // SAFETY: the program gave function and pointer for this one call, which no other can follow.
+        unsafe { (self.destroy)(self.pointer) }
     }
 }
 
@@ -303,6 +321,22 @@ mod tests {
         std::thread::spawn(move || drop(other)).join().unwrap();
         assert_eq!(counter.load(Ordering::SeqCst), 1);
         drop(Userdata::new(std::ptr::null_mut(), None));
+    }
+
+    #[test]
+    fn userdata_whose_last_owner_is_a_task_is_destroyed_where_it_may_block() {
+        unsafe extern "C" fn tell(userdata: *mut c_void) {
+            // SAFETY: the test's sender, boxed.
+            let told = unsafe { Box::from_raw(userdata.cast::<mpsc::Sender<bool>>()) };
+            told.send(may_wait() || ROLE.get() == Role::Callbacks).unwrap();
+            told.send(tokio::runtime::Handle::try_current().is_err()).unwrap();
+        }
+
+        let (done, seen) = mpsc::channel::<bool>();
+        let userdata = Userdata::new(Box::into_raw(Box::new(done)).cast(), Some(tell));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        runtime.spawn(async move { drop(userdata) });
+        assert_eq!(seen.iter().collect::<Vec<_>>(), [true, true]);
     }
 
     #[test]

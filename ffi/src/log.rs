@@ -59,7 +59,8 @@ pub type jeton_log_callback = Option<
 /// What was logged before is still told to the callback of that time. This call waits for that, at most two seconds, unless a
 /// callback of jeton's makes it.
 ///
-/// Threads: any thread. Errors: `JETON_ERROR_INVALID_ARGUMENT` for a level that is not known.
+/// Threads: any thread. Errors: `JETON_ERROR_INVALID_ARGUMENT` for a level that is not known, `JETON_ERROR_UNSUPPORTED` if
+/// something else in the process receives what this copy of the library logs (a program in Rust that links it statically).
 ///
 /// # Safety
 ///
@@ -133,6 +134,16 @@ thread_local! {
     static IS_TELLING: Cell<bool> = const { Cell::new(false) };
     /// The spans that this thread is in.
     static ENTERED: RefCell<Vec<u64>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Nothing where the thread is ending and they are gone: what the program frees only then (in the destructor of a
+/// `pthread_key_t`, in an `atexit` function) may still log.
+fn with_entered(look: impl FnOnce(&mut Vec<u64>)) {
+    let _ = ENTERED.try_with(|entered| {
+        if let Ok(mut entered) = entered.try_borrow_mut() {
+            look(&mut entered);
+        }
+    });
 }
 
 /// No code that can panic runs under these locks, but for callbacks, which cannot unwind.
@@ -243,7 +254,7 @@ impl Subscriber for Log {
         let sink = SINK.read().unwrap_or_else(PoisonError::into_inner);
         let Some(sink) = &*sink else { return };
         let mut message = String::new();
-        ENTERED.with_borrow(|entered| {
+        with_entered(|entered| {
             if entered.is_empty() {
                 return;
             }
@@ -261,11 +272,11 @@ impl Subscriber for Log {
     }
 
     fn enter(&self, span: &Id) {
-        ENTERED.with_borrow_mut(|entered| entered.push(span.into_u64()));
+        with_entered(|entered| entered.push(span.into_u64()));
     }
 
     fn exit(&self, span: &Id) {
-        ENTERED.with_borrow_mut(|entered| {
+        with_entered(|entered| {
             if let Some(last) = entered.iter().rposition(|id| *id == span.into_u64()) {
                 entered.remove(last);
             }

@@ -68,6 +68,7 @@ fn the_log() {
     levels_are_kept_and_a_callback_that_is_replaced_is_destroyed();
     a_slow_callback_is_told_how_much_it_missed();
     a_callback_may_end_the_log();
+    a_thread_that_ends_may_log();
 }
 
 fn wrong_levels_are_refused() {
@@ -179,4 +180,32 @@ fn a_callback_may_end_the_log() {
     tracing::error!("the last");
     eventually("the reader is destroyed", || reader.destroyed.count() == 1);
     assert!(reader.has(|_, _, message| message == "the last"));
+}
+
+fn a_thread_that_ends_may_log() {
+    struct Last;
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            let span = tracing::error_span!("the_span").entered();
+            tracing::error!("the last of its thread");
+            drop(span);
+        }
+    }
+
+    thread_local! {
+        static LAST: Last = const { Last };
+    }
+
+    let reader = Arc::new(Reader::default());
+    set(JETON_LOG_ERROR, &reader);
+    std::thread::spawn(|| {
+        // Thread-local variables end in the order opposite to that of their first uses.
+        LAST.with(|_| ());
+        let _span = tracing::error_span!("a_span").entered();
+    })
+    .join()
+    .unwrap();
+    end();
+    assert!(reader.has(|_, _, message| message.ends_with("the last of its thread")));
 }
