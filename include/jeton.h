@@ -419,8 +419,9 @@ typedef struct jeton_accounts jeton_accounts;
 // Ends the blocking calls that were given it: those under way, and any that follow. One handle may be given to any
 // number of calls, on any threads. It does not go back: make another one for calls to come.
 //
-// Ownership: free it with jeton_cancel_free. That may be done while calls run: they hold on to what they need, and
-// then nothing cancels them any more.
+// Ownership: free it with jeton_cancel_free when the calls that were given it have returned. A call that waits does not
+// need it any more, and then nothing cancels it; but only what it does (a callback that it makes, its request at a server)
+// shows that it has begun to wait.
 //
 // Threads: any thread, several at once.
 typedef struct jeton_cancel jeton_cancel;
@@ -674,7 +675,8 @@ int32_t jeton_has_feature(const char *name);
 // What was logged before is still told to the callback of that time. This call waits for that, at most two seconds, unless a
 // callback of jeton's makes it.
 //
-// Threads: any thread. Errors: `JETON_ERROR_INVALID_ARGUMENT` for a level that is not known.
+// Threads: any thread. Errors: `JETON_ERROR_INVALID_ARGUMENT` for a level that is not known, `JETON_ERROR_UNSUPPORTED` if
+// something else in the process receives what this copy of the library logs (a program in Rust that links it statically).
 //
 // `callback` and `destroy` may be called with `userdata` on any thread; `error` is NULL or points to where a pointer can be
 // written.
@@ -855,7 +857,8 @@ int32_t jeton_config_on_event(jeton_config *config,
 //
 // Threads: only within the callback that was given the sink, on its thread.
 //
-// Errors: `JETON_ERROR_INVALID_ARGUMENT` if an argument is NULL or the record is longer than 16 MiB.
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` if an argument is NULL or the record is longer than 16 MiB; the callback fails then,
+// whatever it returns.
 //
 // `sink` is NULL or the sink of the callback that runs; `bytes` is NULL or points to `length` bytes.
 int32_t jeton_sink_write(jeton_sink *sink,
@@ -1188,9 +1191,9 @@ int32_t jeton_session_cached(const jeton_session *session,
 // Threads: any thread; blocks, for as long as the person takes. Not from a store's callback.
 //
 // Errors: `JETON_ERROR_OAUTH` with what the server or the person said, `JETON_ERROR_INTERACTION` if the person could
-// not be reached or did not answer in time, `JETON_ERROR_CALLBACK` if a callback ended the login,
-// `JETON_ERROR_STORE` if the store cannot be written, which is found out before anybody is asked,
-// `JETON_ERROR_CONFIGURATION` if the client has no grant, `JETON_ERROR_NETWORK`, `JETON_ERROR_ANSWER`,
+// not be reached or did not answer in time, `JETON_ERROR_CALLBACK` if a callback ended the login or one of a store of
+// the program's own failed, `JETON_ERROR_STORE` if the store cannot be written, which is found out before anybody is
+// asked, `JETON_ERROR_CONFIGURATION` if the client has no grant or the server lacks what it needs, `JETON_ERROR_NETWORK`, `JETON_ERROR_ANSWER`,
 // `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
 //
 // `session` and `cancel` each are NULL or a live handle; `token` and `error` each are NULL or can be written to.
@@ -1265,8 +1268,8 @@ int32_t jeton_session_introspect(const jeton_session *session,
 //
 // Threads: any thread; blocks. Not from a store's callback.
 //
-// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is no token answer. What cannot be stored now is used all
-// the same: jeton_session_persist_error.
+// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is no token answer, `JETON_ERROR_CANCELLED`. What cannot be
+// stored now is used all the same: jeton_session_persist_error.
 //
 // `session` and `cancel` each are NULL or a live handle, `token_answer` is NULL or points to `length` bytes; `token`
 // and `error` each are NULL or can be written to.
@@ -1341,7 +1344,7 @@ int32_t jeton_session_begin_log_in(const jeton_session *session,
 //
 // Errors: `JETON_ERROR_ANSWER` if the URL is not the answer to this login, `JETON_ERROR_OAUTH` if the person or the
 // server said no, `JETON_ERROR_INTERACTION` if the login was begun too long ago, `JETON_ERROR_INVALID_ARGUMENT` if
-// it was finished before, is another client's or account's, or for NULL, `JETON_ERROR_NETWORK`,
+// it was finished before, is another client's or account's, for NULL or what is no URL, `JETON_ERROR_NETWORK`,
 // `JETON_ERROR_CANCELLED`. After any of these, begin again.
 //
 // `session`, `pending` and `cancel` each are NULL or a live handle, `redirected_url` is NULL or a NUL-terminated

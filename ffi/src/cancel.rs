@@ -9,8 +9,9 @@ use crate::guarded;
 /// Ends the blocking calls that were given it: those under way, and any that follow. One handle may be given to any
 /// number of calls, on any threads. It does not go back: make another one for calls to come.
 ///
-/// Ownership: free it with jeton_cancel_free. That may be done while calls run: they hold on to what they need, and
-/// then nothing cancels them any more.
+/// Ownership: free it with jeton_cancel_free when the calls that were given it have returned. A call that waits does not
+/// need it any more, and then nothing cancels it; but only what it does (a callback that it makes, its request at a server)
+/// shows that it has begun to wait.
 ///
 /// Threads: any thread, several at once.
 pub struct jeton_cancel {
@@ -22,21 +23,35 @@ impl jeton_cancel {
     pub(crate) fn is_cancelled(&self) -> bool {
         *self.cancelled.borrow()
     }
-
-    /// What a call waits for beside its own work; holds on to nothing of the handle.
-    pub(crate) fn watch(&self) -> watch::Receiver<bool> {
-        self.cancelled.subscribe()
-    }
 }
 
-/// Comes to its end when the handle is cancelled; never, if it is freed before or there is none.
-pub(crate) async fn cancelled(watch: Option<watch::Receiver<bool>>) {
-    if let Some(mut watch) = watch
-        && watch.wait_for(|cancelled| *cancelled).await.is_ok()
-    {
-        return;
+/// What a call waits for beside its own work. It holds on to nothing of the handle, which may be freed meanwhile: hence no
+/// function that waits takes a reference to that.
+pub(crate) struct Watch(Option<watch::Receiver<bool>>);
+
+/// # Safety
+///
+/// `cancel` is NULL or a live handle.
+pub(crate) unsafe fn watch(cancel: *const jeton_cancel) -> Watch {
+    // SAFETY: as the caller promises.
+    Watch(unsafe { cancel.as_ref() }.map(|cancel| cancel.cancelled.subscribe()))
+}
+
+impl Watch {
+    /// Whether it was cancelled.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.0.as_ref().is_some_and(|watch| *watch.borrow())
     }
-    std::future::pending().await
+
+    /// Comes to its end when the handle is cancelled; never, if it is freed before or there is none.
+    pub(crate) async fn cancelled(self) {
+        if let Some(mut watch) = self.0
+            && watch.wait_for(|cancelled| *cancelled).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
 }
 
 /// Makes a cancel handle.

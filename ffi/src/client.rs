@@ -14,7 +14,7 @@ use jeton::{
 
 use crate::accounts::jeton_accounts;
 use crate::browser::{Browser, Shared};
-use crate::cancel::jeton_cancel;
+use crate::cancel::{jeton_cancel, watch};
 use crate::config::*;
 use crate::error::{Failure, jeton_error};
 use crate::session::jeton_session;
@@ -379,7 +379,7 @@ mod stores {
         if config.switch(JETON_OPTION_STORE_ALLOW_UNENCRYPTED_FILE) {
             choice = choice.allow_unencrypted_file();
         }
-        crate::wait::check(None)?;
+        crate::wait::check_thread()?;
         // There is no client yet whose threads could do it.
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| {
@@ -505,7 +505,7 @@ pub unsafe extern "C" fn jeton_client_accounts(
         giving(accounts, "accounts", error, || {
             let client = &handle(client, "client")?.client;
             let listed = client.clone();
-            let found = wait(client, cancel.as_ref(), async move { listed.accounts().await })?;
+            let found = wait(client, watch(cancel), async move { listed.accounts().await })?;
             Ok(crate::boxed(jeton_accounts::new(found)))
         })
     }

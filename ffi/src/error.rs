@@ -157,20 +157,22 @@ impl jeton_error {
 
     /// A defect, found by a panic.
     pub(crate) fn panicked(payload: &(dyn std::any::Any + Send)) -> Failure {
-        let what = payload
-            .downcast_ref::<&str>()
-            .copied()
-            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
-            .unwrap_or("no message");
+        // A text that was put together may show what it is about, such as the string that was cut at a wrong place.
+        let what =
+            payload.downcast_ref::<&'static str>().map(|what| format!(" ({what})")).unwrap_or_default();
         Self::new(
             JETON_ERROR_INTERNAL,
             JETON_RECOVERY_GIVE_UP,
-            format!("a defect of jeton: the call panicked ({what}); please report it"),
+            format!("a defect of jeton: the call panicked{what}; please report it"),
         )
     }
 
     pub(crate) fn status(&self) -> i32 {
         self.status
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        self.message.to_str().unwrap_or_default()
     }
 }
 

@@ -212,11 +212,19 @@ mod tests {
         let mut out = std::ptr::dangling_mut::<u8>();
         // SAFETY: both point to local variables; the error is one that was just made.
         unsafe {
-            let status = giving(&raw mut out, "out", &raw mut error, || panic!("on {}", "purpose"));
+            let status = giving(&raw mut out, "out", &raw mut error, || panic!("on purpose"));
             assert_eq!(status, JETON_ERROR_INTERNAL);
             assert!(out.is_null());
             let message = std::ffi::CStr::from_ptr(jeton_error_message(error)).to_str().unwrap();
             assert!(message.contains("on purpose"), "{message}");
+            jeton_error_free(error);
+
+            let token = String::from("dG9rZW4é");
+            let status =
+                giving(&raw mut out, "out", &raw mut error, || Ok(boxed(u8::from(token[..8].contains('x')))));
+            assert_eq!(status, JETON_ERROR_INTERNAL);
+            let message = std::ffi::CStr::from_ptr(jeton_error_message(error)).to_str().unwrap();
+            assert!(message.contains("panicked") && !message.contains("dG9r"), "{message}");
             jeton_error_free(error);
 
             error = std::ptr::dangling_mut();

@@ -9,7 +9,7 @@ use jeton::grants::http::{HeaderName, HeaderValue, Method};
 use jeton::{Client, Error, Session};
 
 use crate::callbacks::handle_mut;
-use crate::cancel::jeton_cancel;
+use crate::cancel::{jeton_cancel, watch};
 use crate::error::{Failure, JETON_ERROR_REQUEST, JETON_RECOVERY_FIX_REQUEST, jeton_error};
 use crate::response::jeton_response;
 use crate::session::jeton_session;
@@ -96,8 +96,9 @@ fn checked_url(url: &str) -> Result<String, Failure> {
         Ok(parsed) => format!("its scheme is {}, which is neither http nor https", parsed.scheme()),
         Err(error) => error.to_string(),
     };
-    let shown = url.split(['?', '#']).next().unwrap_or_default();
-    let shown = shown.rsplit('@').next().unwrap_or_default();
+    let (shown, hidden) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
+    // Where that stands in a password, which nobody has encoded, its beginning must not show either.
+    let shown = if hidden.contains('@') { "\u{2026}" } else { shown.rsplit('@').next().unwrap_or_default() };
     Err(unusable(format!(
         "{shown:?} is no URL to send a request to: {what}; give the whole one, such as https://api.example/v1"
     )))
@@ -269,7 +270,7 @@ pub unsafe extern "C" fn jeton_request_send(
     unsafe {
         giving(response, "response", error, || {
             let request = handle(request, "request")?;
-            let answer = wait(&request.client, cancel.as_ref(), request.sending())?;
+            let answer = wait(&request.client, watch(cancel), request.sending())?;
             Ok(boxed(answer?))
         })
     }

@@ -11,7 +11,7 @@ use jeton::grants::http::{HeaderMap, HeaderValue, StatusCode};
 use jeton::models::{Answer, AnswerError, ParseOptions, TokenResponse};
 use jeton::{AccessToken, CachedToken, Client, Scope, Secret, Session, Token, Url};
 
-use crate::cancel::jeton_cancel;
+use crate::cancel::{Watch, jeton_cancel, watch};
 use crate::error::{
     Failure, JETON_ERROR_INTERNAL, JETON_ERROR_INVALID_ARGUMENT, JETON_ERROR_NOT_CACHED, JETON_OK,
     jeton_error,
@@ -88,7 +88,7 @@ impl jeton_session {
     /// Runs a call of the session's that gives a token.
     fn wait_for_token<F>(
         &self,
-        cancel: Option<&jeton_cancel>,
+        cancel: Watch,
         call: impl FnOnce(Session) -> F,
     ) -> Result<*mut jeton_token, Failure>
     where
@@ -239,15 +239,16 @@ pub unsafe extern "C" fn jeton_session_token(
     // SAFETY: as the caller promises.
     unsafe {
         giving(token, "token", error, || {
-            let (session, cancel) = (handle(session, "session")?, cancel.as_ref());
-            if cancel.is_some_and(jeton_cancel::is_cancelled) {
+            let session = handle(session, "session")?;
+            if cancel.as_ref().is_some_and(jeton_cancel::is_cancelled) {
                 return Err(jeton_error::cancelled());
             }
             if let Some(token) = session.cached(valid_for_ms)? {
                 return Ok(token);
             }
             let least = duration(valid_for_ms, "valid_for_ms")?;
-            session.wait_for_token(cancel, |session| async move { session.token_valid_for(least).await })
+            session
+                .wait_for_token(watch(cancel), |session| async move { session.token_valid_for(least).await })
         })
     }
 }
@@ -277,7 +278,7 @@ pub unsafe extern "C" fn jeton_session_refresh(
     unsafe {
         giving(token, "token", error, || {
             let session = handle(session, "session")?;
-            session.wait_for_token(cancel.as_ref(), |session| async move { session.refresh().await })
+            session.wait_for_token(watch(cancel), |session| async move { session.refresh().await })
         })
     }
 }
@@ -335,9 +336,9 @@ pub unsafe extern "C" fn jeton_session_cached(
 /// Threads: any thread; blocks, for as long as the person takes. Not from a store's callback.
 ///
 /// Errors: `JETON_ERROR_OAUTH` with what the server or the person said, `JETON_ERROR_INTERACTION` if the person could
-/// not be reached or did not answer in time, `JETON_ERROR_CALLBACK` if a callback ended the login,
-/// `JETON_ERROR_STORE` if the store cannot be written, which is found out before anybody is asked,
-/// `JETON_ERROR_CONFIGURATION` if the client has no grant, `JETON_ERROR_NETWORK`, `JETON_ERROR_ANSWER`,
+/// not be reached or did not answer in time, `JETON_ERROR_CALLBACK` if a callback ended the login or one of a store of
+/// the program's own failed, `JETON_ERROR_STORE` if the store cannot be written, which is found out before anybody is
+/// asked, `JETON_ERROR_CONFIGURATION` if the client has no grant or the server lacks what it needs, `JETON_ERROR_NETWORK`, `JETON_ERROR_ANSWER`,
 /// `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
 ///
 /// # Safety
@@ -354,7 +355,7 @@ pub unsafe extern "C" fn jeton_session_log_in(
     unsafe {
         giving(token, "token", error, || {
             let session = handle(session, "session")?;
-            session.wait_for_token(cancel.as_ref(), |session| async move { session.log_in().await })
+            session.wait_for_token(watch(cancel), |session| async move { session.log_in().await })
         })
     }
 }
@@ -388,7 +389,7 @@ pub unsafe extern "C" fn jeton_session_log_out(
         fallible(error, || {
             let session = handle(session, "session")?;
             let logging_out = session.session.clone();
-            let done = wait(&session.client, cancel.as_ref(), async move { logging_out.log_out().await });
+            let done = wait(&session.client, watch(cancel), async move { logging_out.log_out().await });
             // Also after a failure: nobody shall go on with what was to be forgotten.
             session.forget();
             if let Some(why) = done?.revocation_error
@@ -428,7 +429,7 @@ pub unsafe extern "C" fn jeton_session_revoke(
         fallible(error, || {
             let session = handle(session, "session")?;
             let revoking = session.session.clone();
-            wait(&session.client, cancel.as_ref(), async move { revoking.revoke().await })?;
+            wait(&session.client, watch(cancel), async move { revoking.revoke().await })?;
             session.forget();
             Ok(())
         })
@@ -463,7 +464,7 @@ pub unsafe extern "C" fn jeton_session_introspect(
         giving(introspection, "introspection", error, || {
             let session = handle(session, "session")?;
             let asking = session.session.clone();
-            let answer = wait(&session.client, cancel.as_ref(), async move { asking.introspect().await })?;
+            let answer = wait(&session.client, watch(cancel), async move { asking.introspect().await })?;
             Ok(crate::boxed(jeton_introspection::new(&answer)))
         })
     }
@@ -479,8 +480,8 @@ pub unsafe extern "C" fn jeton_session_introspect(
 ///
 /// Threads: any thread; blocks. Not from a store's callback.
 ///
-/// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is no token answer. What cannot be stored now is used all
-/// the same: jeton_session_persist_error.
+/// Errors: `JETON_ERROR_INVALID_ARGUMENT` for NULL or what is no token answer, `JETON_ERROR_CANCELLED`. What cannot be
+/// stored now is used all the same: jeton_session_persist_error.
 ///
 /// # Safety
 ///
@@ -500,7 +501,7 @@ pub unsafe extern "C" fn jeton_session_adopt(
         giving(token, "token", error, || {
             let session = handle(session, "session")?;
             let adopted = read_token_answer(bytes(token_answer, length, "token_answer")?)?;
-            session.wait_for_token(cancel.as_ref(), |session| async move { session.adopt(adopted).await })
+            session.wait_for_token(watch(cancel), |session| async move { session.adopt(adopted).await })
         })
     }
 }
@@ -530,7 +531,7 @@ pub unsafe extern "C" fn jeton_session_close(
         fallible(error, || {
             let session = handle(session, "session")?;
             let closing = session.session.clone();
-            wait(&session.client, cancel.as_ref(), async move {
+            wait(&session.client, watch(cancel), async move {
                 closing.close().await;
                 Ok(())
             })
@@ -599,7 +600,7 @@ pub unsafe extern "C" fn jeton_session_begin_log_in(
             let (url, begun) =
                 wait(
                     &session.client,
-                    cancel.as_ref(),
+                    watch(cancel),
                     async move { beginning.begin_log_in(redirect_uri).await },
                 )?;
             Ok(crate::boxed(jeton_pending_login::new(&begun, Some(&url))?))
@@ -620,7 +621,7 @@ pub unsafe extern "C" fn jeton_session_begin_log_in(
 ///
 /// Errors: `JETON_ERROR_ANSWER` if the URL is not the answer to this login, `JETON_ERROR_OAUTH` if the person or the
 /// server said no, `JETON_ERROR_INTERACTION` if the login was begun too long ago, `JETON_ERROR_INVALID_ARGUMENT` if
-/// it was finished before, is another client's or account's, or for NULL, `JETON_ERROR_NETWORK`,
+/// it was finished before, is another client's or account's, for NULL or what is no URL, `JETON_ERROR_NETWORK`,
 /// `JETON_ERROR_CANCELLED`. After any of these, begin again.
 ///
 /// # Safety
@@ -645,7 +646,7 @@ pub unsafe extern "C" fn jeton_session_finish_log_in(
             let redirected = Url::parse(text(redirected_url, "redirected_url")?).map_err(|error| {
                 jeton_error::argument(format!("the argument redirected_url is no absolute URL: {error}"))
             })?;
-            session.wait_for_token(cancel.as_ref(), |session| async move {
+            session.wait_for_token(watch(cancel), |session| async move {
                 session.finish_log_in(pending, &redirected).await
             })
         })

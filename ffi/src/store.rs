@@ -22,7 +22,9 @@ pub(crate) use crate::callbacks::in_store_callback;
 
 use crate::callbacks::{Userdata, Worker, handle_mut, read_struct};
 use crate::config::jeton_config;
-use crate::error::{CallbackError, Failure, JETON_ERROR_INTERNAL, JETON_OK, jeton_error};
+use crate::error::{
+    CallbackError, Failure, JETON_ERROR_INTERNAL, JETON_ERROR_INVALID_ARGUMENT, JETON_OK, jeton_error,
+};
 use crate::strings::{bytes, optional_text, owned};
 use crate::{fallible, guarded};
 
@@ -104,7 +106,8 @@ pub struct jeton_sink {
     keys: Option<Vec<Vec<u8>>>,
     record: Zeroizing<Vec<u8>>,
     written: bool,
-    too_large: bool,
+    /// Why a part of it was refused: what is there is not whole.
+    refused: Option<Failure>,
 }
 
 impl fmt::Debug for jeton_sink {
@@ -116,7 +119,7 @@ impl fmt::Debug for jeton_sink {
 
 impl jeton_sink {
     fn for_record() -> Self {
-        Self { keys: None, record: Zeroizing::default(), written: false, too_large: false }
+        Self { keys: None, record: Zeroizing::default(), written: false, refused: None }
     }
 
     fn for_keys() -> Self {
@@ -130,8 +133,7 @@ impl jeton_sink {
             return Ok(());
         }
         if bytes.len() > MAX_RECORD - self.record.len() {
-            self.too_large = true;
-            return Err(jeton_error::argument("the record is too large"));
+            return Err(jeton_error::argument(format!("the record is longer than {MAX_RECORD} bytes")));
         }
         if self.record.capacity() - self.record.len() < bytes.len() {
             // Grown by hand: what a vector leaves behind when it grows would not be wiped.
@@ -153,7 +155,8 @@ impl jeton_sink {
 ///
 /// Threads: only within the callback that was given the sink, on its thread.
 ///
-/// Errors: `JETON_ERROR_INVALID_ARGUMENT` if an argument is NULL or the record is longer than 16 MiB.
+/// Errors: `JETON_ERROR_INVALID_ARGUMENT` if an argument is NULL or the record is longer than 16 MiB; the callback fails then,
+/// whatever it returns.
 ///
 /// # Safety
 ///
@@ -165,10 +168,15 @@ pub unsafe extern "C" fn jeton_sink_write(sink: *mut jeton_sink, bytes: *const u
         let sink = unsafe { sink.as_mut() };
         // SAFETY: as the caller promises.
         let bytes = unsafe { self::bytes(bytes, length, "bytes") };
-        let written = sink
-            .ok_or_else(|| jeton_error::argument("the argument sink is NULL"))
-            .and_then(|sink| sink.write(bytes?));
-        written.map_or_else(|failure| failure.status(), |()| JETON_OK)
+        let Some(sink) = sink else { return JETON_ERROR_INVALID_ARGUMENT };
+        match bytes.and_then(|bytes| sink.write(bytes)) {
+            Ok(()) => JETON_OK,
+            Err(failure) => {
+                let status = failure.status();
+                sink.refused = Some(failure);
+                status
+            }
+        }
     })
 }
 
@@ -225,20 +233,26 @@ impl Table {
         if result == 0 { Ok(()) } else { Err(self.failed(callback, result)) }
     }
 
+    /// A callback may pass over what jeton_sink_write said. That must not look as if there was less than there is.
+    fn is_whole(&self, callback: &str, sink: &jeton_sink) -> Result<(), StoreError> {
+        let Some(refused) = &sink.refused else { return Ok(()) };
+        Err(StoreError::Unavailable {
+            what: format!(
+                "what the callback {callback} of the store {:?} wrote was refused: {}; have it return the status of \
+                 jeton_sink_write",
+                &*self.name,
+                refused.message()
+            ),
+        })
+    }
+
     fn load(&self, key: &Key) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         let Some(load) = self.functions.load else { return Ok(None) };
         let mut sink = jeton_sink::for_record();
         // SAFETY: the program gave the function for this; key and sink outlive the call.
         let result = unsafe { load(self.userdata.pointer(), key.as_ptr(), &raw mut sink) };
         self.checked("load", result)?;
-        if sink.too_large {
-            return Err(StoreError::Unavailable {
-                what: format!(
-                    "the callback load of the store {:?} wrote more than {MAX_RECORD} bytes",
-                    &*self.name
-                ),
-            });
-        }
+        self.is_whole("load", &sink)?;
         Ok(sink.written.then_some(sink.record))
     }
 
@@ -269,6 +283,7 @@ impl Table {
         // SAFETY: the program gave the function for this; the sink outlives the call.
         let result = unsafe { list(self.userdata.pointer(), &raw mut sink) };
         self.checked("list", result)?;
+        self.is_whole("list", &sink)?;
         Ok(sink.keys.unwrap_or_default())
     }
 

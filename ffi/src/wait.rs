@@ -2,39 +2,38 @@
 
 use jeton::{Client, Error};
 
-use crate::cancel::{cancelled, jeton_cancel};
+use crate::cancel::Watch;
 use crate::error::{Failure, jeton_error};
 use crate::store::in_store_callback;
 
-/// Refuses what cannot work from here, and what was cancelled before it began.
-pub(crate) fn check(cancel: Option<&jeton_cancel>) -> Result<(), Failure> {
+/// Refuses what cannot work from here.
+pub(crate) fn check_thread() -> Result<(), Failure> {
     if in_store_callback() {
         return Err(jeton_error::argument(
             "a blocking call was made from a callback of a store, which would wait for itself; hand the \
              work to another thread",
         ));
     }
-    match cancel {
-        Some(cancel) if cancel.is_cancelled() => Err(jeton_error::cancelled()),
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// Runs a call to its end and waits for it. If `cancel` is cancelled first, the call's future is dropped, and what
 /// that means stands with each of the Rust functions.
 pub(crate) fn wait<T: Send + 'static>(
     client: &Client,
-    cancel: Option<&jeton_cancel>,
+    cancel: Watch,
     call: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Failure> {
-    check(cancel)?;
-    let cancel = cancel.map(jeton_cancel::watch);
+    check_thread()?;
+    if cancel.is_cancelled() {
+        return Err(jeton_error::cancelled());
+    }
     client.block_on(async move {
         // A value of its own, so that the call, and the sessions in it, are dropped before the answer is seen.
         let result = tokio::select! {
             biased;
             result = call => result.map_err(Failure::from),
-            () = cancelled(cancel) => Err(jeton_error::cancelled()),
+            () = cancel.cancelled() => Err(jeton_error::cancelled()),
         };
         result
     })?

@@ -432,7 +432,7 @@ fn a_sink_takes_parts_and_refuses_what_is_too_much() {
         let at = &raw mut sink;
         assert_eq!(jeton_sink_write(std::ptr::null_mut(), b"a".as_ptr(), 1), JETON_ERROR_INVALID_ARGUMENT);
         assert_eq!(jeton_sink_write(at, std::ptr::null(), 1), JETON_ERROR_INVALID_ARGUMENT);
-        assert!(!(*at).written);
+        assert!(!(*at).written && (*at).refused.take().is_some());
         assert_eq!(jeton_sink_write(at, std::ptr::null(), 0), JETON_OK);
         assert!((*at).written, "an empty record is one");
         for part in [b"ab".as_slice(), b"", b"cde"] {
@@ -441,8 +441,49 @@ fn a_sink_takes_parts_and_refuses_what_is_too_much() {
         assert_eq!(**(*at).record, *b"abcde");
         let much = vec![0; MAX_RECORD - 4];
         assert_eq!(jeton_sink_write(at, much.as_ptr(), much.len()), JETON_ERROR_INVALID_ARGUMENT);
-        assert!((*at).too_large);
+        assert!((*at).refused.is_some());
     }
+}
+
+#[test]
+fn what_a_sink_refused_is_not_taken_for_nothing() {
+    unsafe extern "C" fn load(_: *mut c_void, _: *const c_char, sink: *mut jeton_sink) -> i32 {
+        // Memory that could not be had, by a program that looks at no status.
+        // SAFETY: the sink of this call, and NULL is allowed.
+        unsafe { jeton_sink_write(sink, std::ptr::null(), 5) };
+        0
+    }
+    unsafe extern "C" fn list(_: *mut c_void, sink: *mut jeton_sink) -> i32 {
+        // SAFETY: as above.
+        unsafe { jeton_sink_write(sink, std::ptr::null(), 64) };
+        0
+    }
+    let table = jeton_store {
+        struct_size: size_of::<jeton_store>(),
+        userdata: std::ptr::null_mut(),
+        name: std::ptr::null(),
+        is_persistent: 0,
+        is_encrypted: 0,
+        load: Some(load),
+        save: Some(save),
+        remove: Some(remove),
+        list: Some(list),
+        try_lock: None,
+        unlock: None,
+        destroy: None,
+    };
+    // SAFETY: a whole table, of which only what needs no `userdata` is called.
+    let store = unsafe { CallbackStore::read(&raw const table) }.unwrap();
+    on_a_runtime(async {
+        let key = login("a");
+        let error = store.load(&key).await.unwrap_err();
+        assert!(error.to_string().contains("callback load") && error.to_string().contains("NULL"), "{error}");
+        let mut lease = store.lease(&key, Duration::ZERO).await.unwrap();
+        lease.save(&record("a")).await.unwrap_err();
+        drop(lease);
+        let error = store.list().next().await.unwrap().unwrap_err();
+        assert!(error.to_string().contains("callback list"), "{error}");
+    });
 }
 
 /// A gate for the next call of that callback: `begun` hears of it, `open` lets it go on.
