@@ -1,11 +1,12 @@
 //! `ReqwestTransport`: the `Transport` of the grants over reqwest, for requests to an authorization server.
 
 use std::fmt;
+use std::future::ready;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::{Either, select};
 use http::HeaderValue;
@@ -92,6 +93,18 @@ impl ReqwestTransport {
         *request.body_mut() = Some(body.into());
         Ok(request)
     }
+
+    /// reqwest's future of the answer. Nothing goes out before it is polled.
+    fn start(
+        &self,
+        request: http::Request<Bytes>,
+    ) -> Result<impl Future<Output = reqwest::Result<reqwest::Response>> + Send + use<>, TransportError> {
+        let mut request = self.request(request)?;
+        check(request.url())?;
+        // Without the header any encoding would be welcome (RFC 9110 §12.5.3).
+        request.headers_mut().entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
+        Ok(self.clients.for_url(request.url()).execute(request))
+    }
 }
 
 impl fmt::Debug for ReqwestTransport {
@@ -100,33 +113,43 @@ impl fmt::Debug for ReqwestTransport {
     }
 }
 
-#[async_trait]
 impl Transport for ReqwestTransport {
-    async fn send(
-        &self,
+    // Not an `async fn`: its future would keep room for the request beside reqwest's future, which has it. That future lives
+    // as long as the request is under way, and what is small stays in the cache when there are many.
+    fn send<'a, 'b, 'c>(
+        &'a self,
         request: http::Request<Bytes>,
-        limits: &Limits,
-    ) -> Result<http::Response<Bytes>, TransportError> {
-        // In boxes of their own: a few small allocations cost less than a large one, as the future of all would be.
-        let mut request = Box::new(self.request(request)?);
-        check(request.url())?;
-        // Without the header any encoding would be welcome (RFC 9110 §12.5.3).
-        request.headers_mut().entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
-        let client = self.clients.for_url(request.url());
-        let exchange = async {
-            let answered = Box::pin(client.execute(*request));
-            let mut response = answered.await.map_err(transport_error)?;
-            let body = read(&mut response, limits.max_body).await?;
-            let mut answer = http::Response::new(body);
-            *answer.status_mut() = response.status();
-            *answer.version_mut() = response.version();
-            *answer.headers_mut() = std::mem::take(response.headers_mut());
-            Ok(answer)
-        };
-        match select(std::pin::pin!(exchange), std::pin::pin!(time_awake(limits.timeout))).await {
-            Either::Left((result, _)) => result,
-            Either::Right(_) => Err(TransportError::new(TransportErrorKind::Timeout)),
+        limits: &'b Limits,
+    ) -> Pin<Box<dyn Future<Output = Result<http::Response<Bytes>, TransportError>> + Send + 'c>>
+    where
+        'a: 'c,
+        'b: 'c,
+        Self: 'c,
+    {
+        match self.start(request) {
+            Ok(answered) => Box::pin(finish(answered, limits)),
+            Err(error) => Box::pin(ready(Err(error))),
         }
+    }
+}
+
+/// Waits for the answer and reads it, within the limits.
+async fn finish(
+    answered: impl Future<Output = reqwest::Result<reqwest::Response>>,
+    limits: &Limits,
+) -> Result<http::Response<Bytes>, TransportError> {
+    let exchange = async {
+        let mut response = answered.await.map_err(transport_error)?;
+        let body = read(&mut response, limits.max_body).await?;
+        let mut answer = http::Response::new(body);
+        *answer.status_mut() = response.status();
+        *answer.version_mut() = response.version();
+        *answer.headers_mut() = std::mem::take(response.headers_mut());
+        Ok(answer)
+    };
+    match select(pin!(exchange), pin!(time_awake(limits.timeout))).await {
+        Either::Left((result, _)) => result,
+        Either::Right(_) => Err(TransportError::new(TransportErrorKind::Timeout)),
     }
 }
 

@@ -10,7 +10,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method};
 use jeton_models::{Answer, AnswerError, ErrorResponse, Parameters, Secret, is_secure_or_loopback};
 use tracing::Instrument;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use crate::error::is_registered;
 use crate::{GrantContext, GrantError, Operation, TransportError, TransportErrorKind, transport};
@@ -89,7 +89,9 @@ impl EndpointRequest {
         }
         let span =
             tracing::debug_span!("oauth_request", operation = %self.operation, url = %shown(&self.url));
-        let response = match self.exchange(cx).instrument(span).await {
+        // What was sent is kept as the one text that it became, not in many: it is looked at only if there is an error.
+        let form = Bytes::from_owner(Form(Secret::new(std::mem::take(&mut self.parameters).to_form())));
+        let response = match self.exchange(cx, form.clone()).instrument(span).await {
             Ok(response) => response,
             Err(source) => {
                 let url = shown(&self.url);
@@ -101,7 +103,7 @@ impl EndpointRequest {
             return Err(GrantError::Redirected { operation: self.operation, url, status });
         }
         let retry_after = retry_after(response.headers(), || cx.clock.now());
-        Ok(EndpointAnswer { request: self, response, retry_after })
+        Ok(EndpointAnswer { request: self, form, response, retry_after })
     }
 
     /// Where to send it, unless credentials must not go there. Metadata was checked before; a grant from outside of this
@@ -113,11 +115,14 @@ impl EndpointRequest {
         self.url.as_str().parse().map_err(|_| "the endpoint is no valid URI")
     }
 
-    async fn exchange(&mut self, cx: &GrantContext<'_>) -> Result<http::Response<Bytes>, TransportError> {
+    async fn exchange(
+        &mut self,
+        cx: &GrantContext<'_>,
+        form: Bytes,
+    ) -> Result<http::Response<Bytes>, TransportError> {
         let uri =
             self.uri().map_err(|what| TransportError::new(TransportErrorKind::Request).with_source(what))?;
-        let form = Form(Secret::new(self.parameters.to_form()));
-        let mut request = http::Request::new(Bytes::from_owner(form));
+        let mut request = http::Request::new(form);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
@@ -131,19 +136,6 @@ impl EndpointRequest {
             Err(error) => tracing::debug!(%error, "no answer"),
         }
         result
-    }
-
-    /// Whatever the server might repeat in an error and nobody may see. Asked for when there is an error: most requests
-    /// have none.
-    fn secrets(&self) -> Vec<Secret> {
-        let mut secrets = self.secrets.clone();
-        secrets.extend(self.credentials.iter().flat_map(|credentials| credentials.iter()).cloned());
-        let values = self.parameters.iter().filter(|(name, _)| !PUBLIC_PARAMETERS.contains(name));
-        secrets.extend(values.map(|(_, value)| Secret::from(value)));
-        // The query of an endpoint's URL is never shown; a server may repeat the key that stands in it.
-        let in_query = self.url.query_pairs().map(|(_, value)| value.into_owned());
-        secrets.extend(in_query.filter(|value| value.len() >= SHORTEST_KEY).map(Secret::new));
-        spellings(secrets)
     }
 }
 
@@ -160,6 +152,8 @@ impl fmt::Debug for EndpointRequest {
 /// The answer of an endpoint, together with what its errors need to say.
 pub struct EndpointAnswer {
     request: Box<EndpointRequest>,
+    /// The parameters of the request, as they were sent.
+    form: Bytes,
     response: http::Response<Bytes>,
     retry_after: Option<Duration>,
 }
@@ -181,7 +175,7 @@ impl EndpointAnswer {
 
     fn error(&self, error: AnswerError) -> GrantError {
         let (operation, url) = (self.request.operation.clone(), shown(&self.request.url));
-        let (secrets, retry_after) = (self.request.secrets(), self.retry_after);
+        let (secrets, retry_after) = (self.secrets(), self.retry_after);
         match error {
             AnswerError::Unusable(mut answer) => {
                 secrets.iter().for_each(|secret| answer.redact(secret.expose()));
@@ -193,6 +187,20 @@ impl EndpointAnswer {
             }
             other => GrantError::other(other.to_string()),
         }
+    }
+
+    /// Whatever the server might repeat in an error and nobody may see. Asked for when there is an error: most requests
+    /// have none.
+    fn secrets(&self) -> Vec<Secret> {
+        let mut secrets = self.request.secrets.clone();
+        secrets.extend(self.request.credentials.iter().flat_map(|credentials| credentials.iter()).cloned());
+        let sent =
+            form_urlencoded::parse(&self.form).filter(|(name, _)| !PUBLIC_PARAMETERS.contains(&&**name));
+        secrets.extend(sent.map(|(_, value)| Secret::new(value)));
+        // The query of an endpoint's URL is never shown; a server may repeat the key that stands in it.
+        let in_query = self.request.url.query_pairs().map(|(_, value)| value.into_owned());
+        secrets.extend(in_query.filter(|value| value.len() >= SHORTEST_KEY).map(Secret::new));
+        spellings(secrets)
     }
 
     /// The HTTP status code.
@@ -225,7 +233,7 @@ impl AsRef<[u8]> for Form {
 fn spellings(mut secrets: Vec<Secret>) -> Vec<Secret> {
     // Form-encoding is looked for already; this is how a URL's path and many a JavaScript spell a space.
     let percent = |secret: &Secret| {
-        let encoded: String = url::form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect();
+        let encoded: String = form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect();
         encoded.contains('+').then(|| Secret::new(encoded.replace('+', "%20")))
     };
     secrets.extend(secrets.iter().filter_map(percent).collect::<Vec<_>>());
