@@ -70,7 +70,7 @@ static int32_t store_load(void *userdata, const char *key, jeton_sink *sink) {
     CHECK(jeton_sink_write(sink, it->records[at].bytes, half) == JETON_OK);
     CHECK(jeton_sink_write(sink, it->records[at].bytes + half, it->records[at].length - half) == JETON_OK);
     CHECK(jeton_sink_write(sink, NULL, 0) == JETON_OK);
-    CHECK(jeton_sink_write(sink, NULL, 1) == JETON_ERROR_INVALID_ARGUMENT);
+    CHECK(jeton_sink_write(NULL, it->records[at].bytes, half) == JETON_ERROR_INVALID_ARGUMENT);
   }
   leave(it);
   return result;
