@@ -1167,8 +1167,8 @@ int32_t jeton_session_refresh(const jeton_session *session,
                               jeton_token **token,
                               jeton_error **error);
 
-// The token in memory, if it is valid: no lock, no request, no waiting, no allocation. For the moment before each
-// request; where it answers `JETON_ERROR_NOT_CACHED`, jeton_session_token finds out more. That does not mean that
+// The token in memory, if it is valid: no lock, no request, no waiting, and no allocation but for the first time that
+// the session hands out this token. For the moment before each request; where it answers `JETON_ERROR_NOT_CACHED`, jeton_session_token finds out more. That does not mean that
 // nobody is logged in.
 //
 // `valid_for_ms`: as for jeton_session_token. `token`: set to the token, which is the caller's: free it with
