@@ -95,6 +95,20 @@ pub(crate) fn end_part(project: &Project) {
     }
 }
 
+/// What is in the folder of libraries that the steps share.
+pub(crate) fn libraries(project: &Project) -> BTreeSet<PathBuf> {
+    entries(&project.metadata.target_directory.join("debug/deps")).collect()
+}
+
+/// In a lean run removes the libraries that are not among these; cargo builds anew what it misses.
+pub(crate) fn remove_other_libraries(project: &Project, wanted: &BTreeSet<PathBuf>) {
+    if project.builds == Builds::Removed {
+        for file in libraries(project).difference(wanted) {
+            drop(std::fs::remove_file(file));
+        }
+    }
+}
+
 /// Test binaries, examples and the like in the workspace's target folder: large, and used by one step each.
 fn remove_programs(project: &Project) {
     let debug = project.metadata.target_directory.join("debug");

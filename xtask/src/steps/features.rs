@@ -21,6 +21,14 @@ pub(crate) fn clippy(project: &Project) -> Result<(), Stop> {
 /// feature, and the step `features` builds all of them with each set: to run them all again with each would take most
 /// of an hour.
 pub(crate) fn test(project: &Project) -> Result<(), Stop> {
+    let before = disk::libraries(project);
+    let ended = test_each(project);
+    // Most of these sets nobody builds again, and together they are as large as all that the other steps share.
+    disk::remove_other_libraries(project, &before);
+    ended
+}
+
+fn test_each(project: &Project) -> Result<(), Stop> {
     for package in project.metadata.libraries() {
         for set in package.feature_sets(NEEDS_MORE_THAN_RUST) {
             let bare = set == ["--no-default-features"];
