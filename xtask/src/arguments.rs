@@ -12,11 +12,15 @@ cargo xtask COMMAND
   test --only NAME    one step (may be given several times)
   test --lean         remove after each step what no later one needs: less disk, but nothing is left to
                       build upon (CI=true in the environment does the same)
+  dist [--prefix FOLDER]
+                      build libjeton to be installed, with headers, pkg-config and CMake files, into a folder that
+                      may be moved (target/prefix unless told)
   faults [OPTIONS]    kill, suspend and starve processes that share a login, and count what is lost
                       (faults --help: its options); needs Unix
   bench [FILTER] [OPTIONS]
                       cached reads, stores, ten thousand waiters, client credentials beside other clients
                       (bench --help: its options)
+  bench ffi           what libjeton costs C and Go programs, beside libcurl, net/http and golang.org/x/oauth2
   interop [FILTER]    install and start a real authorization server, run jeton against it
                       (FILTER: only the tests whose name contains it); needs Node 20 or newer
   fuzz [TARGET] [--seconds N]
@@ -35,6 +39,7 @@ pub(crate) enum Arguments {
     List,
     Header { check: bool },
     Test { only: Vec<String>, lean: bool },
+    Dist { prefix: Option<String> },
     Faults { arguments: Vec<String> },
     Bench { arguments: Vec<String> },
     Interop { filter: Option<String> },
@@ -57,6 +62,11 @@ impl Arguments {
             "fuzz" => Self::parse_fuzz(arguments),
             "faults" => Ok(Self::Faults { arguments: arguments.collect() }),
             "bench" => Ok(Self::Bench { arguments: arguments.collect() }),
+            "dist" => match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
+                (None, _, _) => Ok(Self::Dist { prefix: None }),
+                (Some("--prefix"), Some(prefix), None) => Ok(Self::Dist { prefix: Some(prefix) }),
+                _ => Err("`dist` takes nothing or --prefix FOLDER".to_owned()),
+            },
             "interop" => match (arguments.next(), arguments.next()) {
                 (Some(filter), _) if filter.starts_with('-') => {
                     Err(format!("`interop` has no option {filter}"))
@@ -123,6 +133,8 @@ mod tests {
         );
         let options = ["--scenario", "storm", "--help"].map(str::to_owned).to_vec();
         assert_eq!(parse("faults --scenario storm --help"), Ok(Arguments::Faults { arguments: options }));
+        assert_eq!(parse("dist"), Ok(Arguments::Dist { prefix: None }));
+        assert_eq!(parse("dist --prefix p"), Ok(Arguments::Dist { prefix: Some("p".to_owned()) }));
         assert_eq!(parse("interop"), Ok(Arguments::Interop { filter: None }));
         assert_eq!(
             parse("fuzz"),
@@ -147,6 +159,7 @@ mod tests {
             ("fuzz --seconds 0", "--seconds"),
             ("fuzz a b", "b"),
             ("fuzz --fast", "--fast"),
+            ("dist --prefix", "--prefix"),
             ("interop --fast", "--fast"),
             ("interop a b", "one filter"),
         ] {

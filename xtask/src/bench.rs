@@ -6,11 +6,16 @@ use std::path::Path;
 use crate::command::Cmd;
 use crate::outcome::Stop;
 use crate::project::Project;
+use crate::steps;
 
 const MANIFEST: &str = "bench/Cargo.toml";
 
-/// Runs the benchmarks with these arguments, which the program explains, built like a user's release build.
+/// Runs the benchmarks with these arguments, which the program explains, built like a user's release build; `ffi` is what the
+/// C ABI costs.
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<(), Stop> {
+    if arguments == ["ffi"] {
+        return steps::cost_of_c_abi(project);
+    }
     // The program starts others, which `cargo run` would not build.
     let apart = project.metadata.target_directory.join("bench");
     quietly(&cargo(project, "build", &apart).args(["--release", "--quiet", "--bins"]))?;

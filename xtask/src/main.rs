@@ -7,6 +7,7 @@ mod arguments;
 mod bench;
 mod command;
 mod disk;
+mod dist;
 mod faults;
 mod fuzz;
 mod header;
@@ -59,6 +60,7 @@ fn run(arguments: Arguments) -> Result<(), Stop> {
         Arguments::Bench { arguments } => bench::run(&Project::load()?, &arguments),
         Arguments::Faults { arguments } => faults::run(&Project::load()?, &arguments),
         Arguments::Fuzz { target, aim } => fuzz::run(&Project::load()?, target.as_deref(), aim),
+        Arguments::Dist { prefix } => dist::run(&Project::load()?, prefix.as_deref()).map(drop),
         Arguments::Interop { filter } => interop::run(&Project::load()?, filter.as_deref()),
     }
 }

@@ -1,9 +1,13 @@
 //! The steps of `cargo xtask test`, quick ones first. Each is a function that passes, fails or is skipped.
 
 mod c_abi;
+mod c_programs;
+mod c_sweep;
 mod code;
+mod cost;
 mod cpp;
 mod dependencies;
+mod dist;
 mod examples;
 mod features;
 mod go;
@@ -12,6 +16,7 @@ mod loom;
 mod sources;
 
 pub(crate) use code::every_test;
+pub(crate) use cost::run as cost_of_c_abi;
 
 use crate::outcome::Stop;
 use crate::project::Project;
@@ -75,10 +80,20 @@ pub(crate) const STEPS: &[Step] = &[
     step("symbols", "the library exports what the header declares, nothing else (needs nm)", c_abi::symbols),
     step("smoke-c", "a C program uses the library (needs gcc or clang)", c_abi::smoke_c),
     step("smoke-cpp", "a C++ program uses the library (needs g++ or clang++)", c_abi::smoke_cpp),
+    step("c", "C programs at a server, every function with every wrong argument (needs gcc or clang)", c_programs::test),
+    step("c-valgrind", "the same programs lose nothing and read nothing that is not theirs (needs valgrind)", c_programs::valgrind),
+    step("c-sanitizers", "the same programs with address and undefined-behaviour sanitizers", c_programs::sanitizers),
+    step("c-panics", "a panic inside of every function ends at the border", c_programs::panics),
     step("cpp", "jeton.hpp against a server, also with sanitizers and without exceptions (needs doctest)", cpp::test),
     step("go", "the Go package at a server, with its race detector and its checks of cgo (needs Go)", go::test),
     step("examples", "the examples in C, C++ and Go at a server, when all goes well and when not", examples::test)
         .runs_again(),
+    step("cost", "what `bench ffi` measures gives the right results; nothing is timed", cost::step),
+    step(
+        "dist",
+        "libjeton as it is installed: moved, found by pkg-config, CMake and Go, and small (needs cmake, Go)",
+        dist::test,
+    ),
     step("loom", "the concurrent core of a session, in every order of its threads", loom::models),
     step("bench", "every benchmark runs and gives the right results; nothing is timed", bench::step),
     step("fuzz", "every fuzz target for a few seconds (needs a C++ compiler)", fuzz::step),
