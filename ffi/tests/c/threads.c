@@ -66,7 +66,7 @@ static void note(struct worker *it, int32_t status, jeton_token *token, jeton_er
 }
 
 static void one_round(struct worker *it) {
-  char account[16];
+  char account[32];
   snprintf(account, sizeof account, "login-%u", draw(it, LOGINS));
   jeton_session *session = lab_session(client, account);
   jeton_cancel *cancel = jeton_cancel_new();
@@ -136,7 +136,7 @@ static void sixteen_threads(void) {
   client = lab_client(config);
   jeton_config_free(config);
   for (int i = 0; i < LOGINS; i++) {
-    char account[16];
+    char account[32];
     snprintf(account, sizeof account, "login-%d", i);
     jeton_session *session = lab_session(client, account);
     lab_log_in(server, session);
@@ -157,7 +157,7 @@ static void sixteen_threads(void) {
   }
   /* The last word on each login: it is alive, here and at the server. */
   for (int i = 0; i < LOGINS; i++) {
-    char account[16];
+    char account[32];
     snprintf(account, sizeof account, "login-%d", i);
     jeton_session *session = lab_session(client, account);
     jeton_token *token = NULL;
