@@ -797,8 +797,9 @@ void destroy(void *userdata) noexcept
 
 } // namespace detail
 
-/// Ends the blocking calls that were given it, now and later: they answer `status::cancelled`. May be destroyed while
-/// calls run. What was begun on behalf of others too, such as a refresh, goes on without the caller.
+/// Ends the blocking calls that were given it, now and later: they answer `status::cancelled`. Keep it until those have
+/// returned, or are known to wait: a call reads it when it begins. What was begun on behalf of others too, such as a
+/// refresh, goes on without the caller.
 class cancellation {
 public:
     using c_type = jeton_cancel;
