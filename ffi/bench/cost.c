@@ -74,6 +74,7 @@ typedef struct {
   atomic_int *waiting; /* threads that are not ready yet */
   long reads;
   size_t seen; /* bytes of header values: nothing is optimised away */
+  clockid_t clock;
   double ns;
 } reader;
 
@@ -82,8 +83,7 @@ static void *read_cached(void *argument) {
   atomic_fetch_sub(self->waiting, 1);
   while (atomic_load(self->waiting) > 0) {
   }
-  /* Nothing here waits: the time of the processor is the time that it takes, whoever else is running. */
-  double begun = now_ns(CLOCK_THREAD_CPUTIME_ID);
+  double begun = now_ns(self->clock);
   for (long i = 0; i < self->reads; i++) {
     jeton_token *token;
     if (jeton_session_cached(self->session, 0, &token) != JETON_OK) fail("jeton_session_cached", "there is no token");
@@ -91,7 +91,7 @@ static void *read_cached(void *argument) {
     self->seen += value[0] == 'B' ? jeton_token_authorization_length(token) : 0;
     jeton_token_free(token);
   }
-  self->ns = (now_ns(CLOCK_THREAD_CPUTIME_ID) - begun) / (double)self->reads;
+  self->ns = (now_ns(self->clock) - begun) / (double)self->reads;
   return NULL;
 }
 
@@ -102,8 +102,11 @@ static void cached(const char *token_endpoint, long rounds, long reads) {
       pthread_t handles[2];
       reader readers[2];
       atomic_int waiting = threads;
+      /* On one thread nothing waits, and the processor's time is the time that it takes, whoever else is running; on
+       * two, waiting for each other counts as well. */
+      clockid_t clock = threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
       for (int i = 0; i < threads; i++) {
-        readers[i] = (reader){.session = session, .waiting = &waiting, .reads = reads};
+        readers[i] = (reader){.session = session, .waiting = &waiting, .reads = reads, .clock = clock};
         if (pthread_create(&handles[i], NULL, read_cached, &readers[i]) != 0) fail("pthread_create", "no thread");
       }
       double ns = 0;

@@ -88,8 +88,8 @@ func measure(tokenEndpoint, api string, rounds, reads, requests int) error {
 	return nil
 }
 
-// readCached gives the time of one read on its thread, in nanoseconds. On one, nothing waits, and the processor's time is
-// the time that it takes, whoever else is running; on two, waiting for each other counts as well.
+// readCached gives the time of one read on its thread, in nanoseconds. On one thread nothing waits, and the processor's
+// time is the time that it takes, whoever else is running; on two, waiting for each other counts as well.
 func readCached(source oauth2.TokenSource, threads, reads int) (float64, error) {
 	var all sync.WaitGroup
 	failures := make([]error, threads)
