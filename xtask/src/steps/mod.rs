@@ -10,6 +10,7 @@ mod dependencies;
 mod dist;
 mod examples;
 mod features;
+mod four_languages;
 mod go;
 mod keychain;
 mod loom;
@@ -88,6 +89,11 @@ pub(crate) const STEPS: &[Step] = &[
     step("go", "the Go package at a server, with its race detector and its checks of cgo (needs Go)", go::test),
     step("examples", "the examples in C, C++ and Go at a server, when all goes well and when not", examples::test)
         .runs_again(),
+    step(
+        "four-languages",
+        "Rust, C, C++ and Go share a login, on files and in a keychain (needs Go, on Linux gnome-keyring)",
+        four_languages::test,
+    ),
     step("cost", "what `bench ffi` measures gives the right results; nothing is timed", cost::step),
     step(
         "dist",
