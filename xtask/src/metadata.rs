@@ -13,6 +13,8 @@ pub(crate) struct Package {
     pub(crate) rust_version: Option<String>,
     /// Its features without `default`, in alphabetical order.
     pub(crate) features: Vec<String>,
+    /// Those that do nothing but switch on a feature of another crate.
+    pub(crate) forwarding: Vec<String>,
     /// Its integration tests.
     pub(crate) tests: Vec<String>,
     pub(crate) is_member: bool,
@@ -66,15 +68,21 @@ impl Metadata {
 impl Package {
     fn parse(package: &Value, members: &[Value]) -> Option<Self> {
         let manifest = PathBuf::from(package["manifest_path"].as_str()?);
-        let features = package["features"].as_object()?;
-        let mut features: Vec<String> = features.keys().filter(|name| *name != "default").cloned().collect();
+        let told = package["features"].as_object()?;
+        let mut features: Vec<String> = told.keys().filter(|name| *name != "default").cloned().collect();
         features.sort();
+        let elsewhere = |item: &Value| item.as_str().is_some_and(|item| item.contains('/'));
+        let forwards = |name: &&String| {
+            told[*name].as_array().is_some_and(|items| !items.is_empty() && items.iter().all(elsewhere))
+        };
+        let forwarding = features.iter().filter(forwards).cloned().collect();
         let tests = package["targets"].as_array()?.iter().filter(|target| target["kind"][0] == "test");
         Some(Self {
             name: package["name"].as_str()?.to_owned(),
             version: package["version"].as_str()?.to_owned(),
             rust_version: package["rust_version"].as_str().map(str::to_owned),
             features,
+            forwarding,
             tests: tests.filter_map(|target| target["name"].as_str().map(str::to_owned)).collect(),
             is_member: members.contains(&package["id"]),
             folder: manifest.parent()?.to_owned(),
@@ -113,7 +121,8 @@ mod tests {
         "packages": [
             {"id": "a", "name": "jeton-client", "version": "0.1.0", "rust_version": "1.89",
              "manifest_path": "/x/crates/client/Cargo.toml",
-             "features": {"default": ["rustls"], "rustls": [], "native-tls": [], "json": []},
+             "features": {"default": ["rustls"], "rustls": ["reqwest/rustls"], "native-tls": [],
+                          "json": ["reqwest/json", "dep:serde"]},
              "targets": [{"kind": ["lib"], "name": "client"}, {"kind": ["test"], "name": "terminal"}]},
             {"id": "b", "name": "jeton-models", "version": "0.1.0", "rust_version": "1.89",
              "manifest_path": "/x/crates/models/Cargo.toml", "features": {}, "targets": []},
@@ -150,6 +159,7 @@ mod tests {
                 "--no-default-features --features rustls"
             ]
         );
+        assert_eq!(metadata.member("jeton-client").unwrap().forwarding, ["rustls"]);
         assert_eq!(metadata.member("jeton-models").unwrap().feature_sets(&[]), [Vec::<String>::new()]);
         assert_eq!(metadata.all_features(&["native-tls"]), "jeton-client/json,jeton-client/rustls");
     }
