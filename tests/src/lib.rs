@@ -6,6 +6,8 @@
 pub mod browser;
 #[cfg(unix)]
 pub mod faults;
+#[cfg(unix)]
+pub mod four_languages;
 pub mod house;
 mod html;
 pub mod log;

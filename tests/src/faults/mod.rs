@@ -18,7 +18,7 @@ pub mod report;
 pub mod scenario;
 #[cfg(target_os = "linux")]
 #[path = "../../../crates/storage/tests/secret_service/mod.rs"]
-mod secret_service;
+pub(crate) mod secret_service;
 pub mod store;
 pub mod verdict;
 mod witness;
