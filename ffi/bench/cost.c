@@ -213,19 +213,19 @@ static void request(const char *token_endpoint, const char *api, long rounds, lo
 
 /* ---- Memory ---- */
 
-/* Of the whole process, and what of it is this process's alone, in KiB. */
+/* Of the whole process, and what of it is no part of a file and cannot be shared with other processes, in KiB. */
 static void print_memory(const char *name) {
   char line[256];
-  long rss = -1, private_dirty = -1, value;
+  long rss = -1, own = -1, value;
   FILE *file = fopen("/proc/self/smaps_rollup", "r");
   if (file == NULL) fail("/proc/self/smaps_rollup", "cannot be read");
   while (fgets(line, sizeof line, file) != NULL) {
     if (sscanf(line, "Rss: %ld", &value) == 1) rss = value;
-    if (sscanf(line, "Private_Dirty: %ld", &value) == 1) private_dirty = value;
+    if (sscanf(line, "Anonymous: %ld", &value) == 1) own = value;
   }
   fclose(file);
-  if (rss < 0 || private_dirty < 0) fail("/proc/self/smaps_rollup", "says nothing of memory");
-  printf("%s, resident\t%ld\n%s, written\t%ld\n", name, rss, name, private_dirty);
+  if (rss < 0 || own < 0) fail("/proc/self/smaps_rollup", "says nothing of memory");
+  printf("%s, resident\t%ld\n%s, its own\t%ld\n", name, rss, name, own);
 }
 
 int main(int argc, char **argv) {

@@ -90,27 +90,33 @@ fn in_c(
     plan: &Plan,
 ) -> Result<Samples, Stop> {
     let compiler = installed(&["gcc", "clang"])?[0];
-    let program = folder.join("cost-c").display().to_string();
-    let cmd = project.cmd(compiler).args(["-std=c11", "-O2", "-pthread", "-Iinclude", "ffi/bench/cost.c"]);
-    let mut cmd = cmd.args(WARNINGS.iter().copied()).args(link.iter().cloned());
-    if is_installed("pkg-config", "--version")
-        && project.cmd("pkg-config").args(["--exists", "libcurl"]).output().is_ok()
-    {
-        cmd = cmd.args(["-DWITH_CURL", "-lcurl"]);
+    let build = |name: &str, more: &[&str]| {
+        let program = folder.join(name).display().to_string();
+        let cmd =
+            project.cmd(compiler).args(["-std=c11", "-O2", "-pthread", "-Iinclude", "ffi/bench/cost.c"]);
+        let cmd = cmd.args(WARNINGS.iter().copied()).args(link.iter().cloned()).args(more.iter().copied());
+        cmd.args(["-o", &program]).run().map(|()| program)
+    };
+    // What libcurl brings with it would be counted, too.
+    let program = build("cost-c", &[])?;
+    let has_curl = is_installed("pkg-config", "--version")
+        && project.cmd("pkg-config").args(["--exists", "libcurl"]).output().is_ok();
+    let beside_curl = if has_curl {
+        build("cost-c-curl", &["-DWITH_CURL", "-lcurl"])?
     } else {
         println!("libcurl is left out: install libcurl4-openssl-dev");
-    }
-    cmd.args(["-o", &program]).run()?;
+        program.clone()
+    };
     let (rounds, reads, requests) =
         (plan.rounds.to_string(), plan.reads.to_string(), plan.requests.to_string());
     let mut samples = Samples::new();
-    for arguments in [
-        vec!["empty"],
-        vec!["memory", &server.token_endpoint],
-        vec!["cached", &server.token_endpoint, &rounds, &reads],
-        vec!["request", &server.token_endpoint, &server.api, &rounds, &requests],
+    for (program, arguments) in [
+        (&program, vec!["empty"]),
+        (&program, vec!["memory", &server.token_endpoint]),
+        (&program, vec!["cached", &server.token_endpoint, &rounds, &reads]),
+        (&beside_curl, vec!["request", &server.token_endpoint, &server.api, &rounds, &requests]),
     ] {
-        samples.extend(printed(&project.cmd(&program).args(arguments))?);
+        samples.extend(printed(&project.cmd(program).args(arguments))?);
     }
     Ok(samples)
 }
@@ -187,9 +193,9 @@ fn report(samples: &Samples, files: &[(&str, &Path)]) -> Result<(), Stop> {
             summary.median, summary.low, summary.high
         );
     }
-    println!("\n{:<50} {:>12} {:>12}", "memory", "resident [KiB]", "written [KiB]");
+    println!("\n{:<50} {:>12} {:>12}", "memory", "resident [KiB]", "its own [KiB]");
     let of = |name: &str| {
-        Ok::<_, Stop>((values(&format!("{name}, resident"))?[0], values(&format!("{name}, written"))?[0]))
+        Ok::<_, Stop>((values(&format!("{name}, resident"))?[0], values(&format!("{name}, its own"))?[0]))
     };
     let (client, empty) = (of("client")?, of("empty")?);
     for (name, (resident, written)) in [
