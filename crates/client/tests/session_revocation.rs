@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use jeton_client::models::MetadataError;
 use jeton_client::{
-    AccessToken, Client, ClientCredentials, Error, FileStore, GrantError, LoginRequired, Recovery, Scope,
+    AccessToken, Client, ClientCredentials, Error, GrantError, LoginRequired, Recovery, Scope,
 };
 use jeton_devserver::{DevServer, Endpoint, Fault};
+use jeton_storage::FileStore;
 use support::{EventLog, LIFETIME, World, soon, text};
 
 /// What is left of a token's life in the tests of a refresh before its expiry.
