@@ -188,7 +188,7 @@ pub(crate) fn panics(project: &Project) -> Result<(), Stop> {
         let cmd = cmd.arg(format!("-DSWEPT_FILE=\"{}\"", bench.swept.display()));
         let cmd = cmd.args(["ffi/tests/c/sweep.c", "ffi/tests/c/lab.c"]).arg(library.display().to_string());
         cmd.args([format!("-Wl,-rpath,{}", folder.display()), "-o".to_owned(), program.clone()]).run()?;
-        bench.run(project.cmd(&program), true)
+        bench.run(project.cmd(&program).env("RUST_BACKTRACE", "0"), true)
     })();
     drop(std::fs::remove_dir_all(&folder));
     Library::build(project)?;
