@@ -5,10 +5,11 @@
  *   cost memory TOKEN_ENDPOINT                        a client with a session and a token, doing nothing
  *   cost empty                                        the same program, which only has the library loaded
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 
 #include <jeton.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,16 +75,29 @@ typedef struct {
   atomic_int *waiting; /* threads that are not ready yet */
   long reads;
   size_t seen; /* bytes of header values: nothing is optimised away */
-  clockid_t clock;
+  int processor; /* -1: any */
   double ns;
 } reader;
 
+/* Each of two threads on a processor of its own, if there are two: otherwise they take turns on one. */
+static void stay_on(int processor) {
+  cpu_set_t all, one;
+  CPU_ZERO(&one);
+  if (sched_getaffinity(0, sizeof all, &all) != 0) fail("sched_getaffinity", "no processor");
+  for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+    if (CPU_ISSET(cpu, &all) && processor-- == 0) CPU_SET(cpu, &one);
+  }
+  if (CPU_COUNT(&one) == 1 && sched_setaffinity(0, sizeof one, &one) != 0) fail("sched_setaffinity", "refused");
+}
+
 static void *read_cached(void *argument) {
   reader *self = argument;
+  if (self->processor >= 0) stay_on(self->processor);
   atomic_fetch_sub(self->waiting, 1);
   while (atomic_load(self->waiting) > 0) {
   }
-  double begun = now_ns(self->clock);
+  /* No lock, no system call: the processor's time is the time that it takes, whoever else is running. */
+  double begun = now_ns(CLOCK_THREAD_CPUTIME_ID);
   for (long i = 0; i < self->reads; i++) {
     jeton_token *token;
     if (jeton_session_cached(self->session, 0, &token) != JETON_OK) fail("jeton_session_cached", "there is no token");
@@ -91,7 +105,7 @@ static void *read_cached(void *argument) {
     self->seen += value[0] == 'B' ? jeton_token_authorization_length(token) : 0;
     jeton_token_free(token);
   }
-  self->ns = (now_ns(self->clock) - begun) / (double)self->reads;
+  self->ns = (now_ns(CLOCK_THREAD_CPUTIME_ID) - begun) / (double)self->reads;
   return NULL;
 }
 
@@ -102,11 +116,9 @@ static void cached(const char *token_endpoint, long rounds, long reads) {
       pthread_t handles[2];
       reader readers[2];
       atomic_int waiting = threads;
-      /* On one thread nothing waits, and the processor's time is the time that it takes, whoever else is running; on
-       * two, waiting for each other counts as well. */
-      clockid_t clock = threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
       for (int i = 0; i < threads; i++) {
-        readers[i] = (reader){.session = session, .waiting = &waiting, .reads = reads, .clock = clock};
+        int processor = threads == 2 ? i : -1;
+        readers[i] = (reader){.session = session, .waiting = &waiting, .reads = reads, .processor = processor};
         if (pthread_create(&handles[i], NULL, read_cached, &readers[i]) != 0) fail("pthread_create", "no thread");
       }
       double ns = 0;
