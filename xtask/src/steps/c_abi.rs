@@ -16,6 +16,27 @@ pub(super) const WARNINGS: &[&str] = &["-Wall", "-Wextra", "-Wpedantic", "-Werro
 /// What a Rust static library wants from the system on Linux.
 pub(super) const STATIC_NEEDS: &[&str] = &["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
 
+/// What the README's programs take for granted.
+const IN_C: &str = "#include <stdio.h>
+void readme(jeton_config *config, jeton_client *client, jeton_session *session, jeton_token *token, jeton_error *error,
+            const uint8_t *secret, size_t secret_length);
+void readme(jeton_config *config, jeton_client *client, jeton_session *session, jeton_token *token, jeton_error *error,
+            const uint8_t *secret, size_t secret_length)
+";
+const IN_CPP: &str = "#include <iostream>\nvoid readme();\nvoid readme()\n";
+
+/// The first block of that language in a text in Markdown.
+fn snippet_of(markdown: &str, language: &str) -> Option<String> {
+    let (_, rest) = markdown.split_once(&format!("\n```{language}\n"))?;
+    rest.split_once("\n```").map(|(snippet, _)| format!("{snippet}\n"))
+}
+
+/// A whole source file: what the snippet includes, then the rest as the body of a function.
+fn in_a_function(snippet: &str, before: &str) -> String {
+    let (includes, body): (Vec<_>, Vec<_>) = snippet.lines().partition(|line| line.starts_with("#include"));
+    format!("{}\n{before}{{\n{}\n}}\n", includes.join("\n"), body.join("\n"))
+}
+
 pub(crate) fn header_compiles(project: &Project) -> Result<(), Stop> {
     let folder = project.scratch("header")?;
     // No compiler must be able to live off an include that came before: the header stands first and alone.
@@ -24,13 +45,21 @@ pub(crate) fn header_compiles(project: &Project) -> Result<(), Stop> {
     let example = example_of(&project.read("include/jeton.h")?)
         .ok_or_else(|| Stop::failed("include/jeton.h does not begin with an example any more"))?;
     let example = write(&folder, "example.c", &example)?;
+    let readme = project.read("README.md")?;
+    let snippet = |language: &str, name: &str, before: &str| {
+        let snippet = snippet_of(&readme, language)
+            .ok_or_else(|| Stop::failed(format!("README.md shows no {language} program any more")))?;
+        write(&folder, name, &in_a_function(&snippet, before))
+    };
+    let in_c = snippet("c", "readme.c", IN_C)?;
+    let in_cpp = snippet("cpp", "readme.cpp", IN_CPP)?;
     for (language, compilers, standards) in [
         ("c", installed(&["gcc", "clang"])?, C_STANDARDS),
         ("c++", installed(&["g++", "clang++"])?, CPP_STANDARDS),
     ] {
         for (compiler, standard) in compilers.iter().flat_map(|c| standards.iter().map(move |s| (c, s))) {
-            let example = Some(&example).filter(|_| language == "c");
-            for file in [&alone, &twice].into_iter().chain(example) {
+            let shown = if language == "c" { vec![&example, &in_c] } else { vec![&in_cpp] };
+            for file in [&alone, &twice].into_iter().chain(shown) {
                 let cmd =
                     project.cmd(compiler).arg(format!("-std={standard}")).args(WARNINGS.iter().copied());
                 cmd.args(["-Iinclude", "-fsyntax-only", "-x", language])
@@ -201,6 +230,17 @@ void jeton_set(jeton_client *client, void (*jeton_callback)(void *userdata));
 ";
         let functions: Vec<_> = declared_functions(header).into_iter().collect();
         assert_eq!(functions, ["jeton_has_feature", "jeton_set", "jeton_version"]);
+    }
+
+    #[test]
+    fn a_snippet_becomes_a_source_file() {
+        let markdown = "text\n```c\n#include <a.h> /* why */\nf();\n```\n```c\nother\n```\n";
+        let snippet = snippet_of(markdown, "c").unwrap();
+        assert_eq!(
+            in_a_function(&snippet, "void g(void)\n"),
+            "#include <a.h> /* why */\nvoid g(void)\n{\nf();\n}\n"
+        );
+        assert_eq!(snippet_of(markdown, "cpp"), None);
     }
 
     #[test]
