@@ -7,13 +7,10 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::json::Members;
-use crate::token_response::Number;
+use crate::token_response::{LAST_PLAUSIBLE_TIME, Number};
 use crate::{
     Answer, AnswerError, ExtraMembers, ParseOptions, Scope, UnusableAnswer, UnusableReason, Warning,
 };
-
-/// The last second of the year 9999. A later time is no count of seconds (some servers send milliseconds).
-const LAST_PLAUSIBLE_TIME: u64 = 253_402_300_799;
 
 /// What a server says about a token (RFC 7662 §2.2).
 ///

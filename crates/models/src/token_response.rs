@@ -10,8 +10,8 @@ use crate::{
     UnusableReason, Warning,
 };
 
-/// The last second of the year 9999. A later `expires_at` is no count of seconds (some servers send milliseconds).
-const LAST_PLAUSIBLE_TIME: u64 = 253_402_300_799;
+/// The last second of the year 9999. A later time is no count of seconds (some servers send milliseconds).
+pub(crate) const LAST_PLAUSIBLE_TIME: u64 = 253_402_300_799;
 
 /// A successful answer of the token endpoint, before it is known when it was received.
 #[derive(Clone, Debug, PartialEq)]
