@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::json::Members;
-use crate::token_response::{LAST_PLAUSIBLE_TIME, Number};
+use crate::token_response::{LAST_PLAUSIBLE_TIME, Number, read_scope};
 use crate::{
     Answer, AnswerError, ExtraMembers, ParseOptions, Scope, UnusableAnswer, UnusableReason, Warning,
 };
@@ -206,22 +206,11 @@ impl<F: FnMut(Warning) -> Result<(), UnusableAnswer>> Taking<'_, F> {
     }
 
     fn scope(&mut self, name: &str) -> Result<Option<Scope>, UnusableAnswer> {
-        let scope = match self.take(name) {
-            None => return Ok(None),
-            Some(Value::String(text)) => Scope::from_server(&text),
-            Some(Value::Array(names)) => {
-                (self.forgive)(Warning::ScopeArray)?;
-                Scope::distinct(names.iter().filter_map(Value::as_str).flat_map(str::split_ascii_whitespace))
-            }
-            Some(other) => return self.leave(name, other, Warning::ScopeInvalid),
-        };
-        if scope.is_empty() {
-            (self.forgive)(Warning::ScopeEmpty)?;
+        let Some(value) = self.take(name) else { return Ok(None) };
+        match read_scope(&value, self.forgive)? {
+            None => self.leave(name, value, Warning::ScopeInvalid),
+            scope => Ok(scope),
         }
-        if !scope.is_well_formed() {
-            (self.forgive)(Warning::ScopeCharacters)?;
-        }
-        Ok(Some(scope))
     }
 
     /// A time in whole seconds.

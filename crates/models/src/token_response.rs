@@ -13,6 +13,28 @@ use crate::{
 /// The last second of the year 9999. A later time is no count of seconds (some servers send milliseconds).
 pub(crate) const LAST_PLAUSIBLE_TIME: u64 = 253_402_300_799;
 
+/// The scope in a member of an answer; `None` if that is neither a string nor an array.
+pub(crate) fn read_scope(
+    value: &Value,
+    forgive: &mut impl FnMut(Warning) -> Result<(), UnusableAnswer>,
+) -> Result<Option<Scope>, UnusableAnswer> {
+    let scope = match value {
+        Value::String(text) => Scope::from_server(text),
+        Value::Array(names) => {
+            forgive(Warning::ScopeArray)?;
+            Scope::distinct(names.iter().filter_map(Value::as_str).flat_map(str::split_ascii_whitespace))
+        }
+        _ => return Ok(None),
+    };
+    if scope.is_empty() {
+        forgive(Warning::ScopeEmpty)?;
+    }
+    if !scope.is_well_formed() {
+        forgive(Warning::ScopeCharacters)?;
+    }
+    Ok(Some(scope))
+}
+
 /// A successful answer of the token endpoint, before it is known when it was received.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -117,25 +139,16 @@ impl TokenResponse {
                 None
             }
         };
-        let scope = match members.remove("scope") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) => Some(Scope::from_server(&text)),
-            Some(Value::Array(names)) => {
-                forgive(Warning::ScopeArray)?;
-                let names = names.iter().filter_map(Value::as_str).flat_map(str::split_ascii_whitespace);
-                Some(Scope::distinct(names))
-            }
-            Some(_) => {
-                forgive(Warning::ScopeInvalid)?;
-                None
+        let scope = match members.remove("scope").filter(|scope| !scope.is_null()) {
+            None => None,
+            Some(value) => {
+                let scope = read_scope(&value, &mut forgive)?;
+                if scope.is_none() {
+                    forgive(Warning::ScopeInvalid)?;
+                }
+                scope
             }
         };
-        if scope.as_ref().is_some_and(Scope::is_empty) {
-            forgive(Warning::ScopeEmpty)?;
-        }
-        if !scope.as_ref().is_none_or(Scope::is_well_formed) {
-            forgive(Warning::ScopeCharacters)?;
-        }
         Ok(Self {
             access_token,
             token_type,
