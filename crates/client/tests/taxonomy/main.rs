@@ -12,6 +12,6 @@ mod oauth_errors;
 mod retry_after;
 mod row;
 mod statuses;
-#[path = "../support/mod.rs"]
+#[path = "../client/support/mod.rs"]
 mod support;
 mod without_a_person;

@@ -1,7 +1,5 @@
 //! TLS and proxies against real sockets: an own certificate authority, strangers' certificates, CONNECT.
 #![cfg(any(feature = "rustls", feature = "native-tls"))]
-// Tests fail by panicking.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};

@@ -1,13 +1,9 @@
 //! Sessions over a sealed store: everything works as over plain files, and a key that does not open the login is told before
 //! anybody is asked to log in.
 #![cfg(feature = "sealed")]
-// A test that fails does so by a panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod support;
-
+use crate::support::World;
 use jeton_client::{ClientCredentials, Error, Recovery, SealedStore, SealingKey, StoreError};
-use support::World;
 
 #[tokio::test]
 async fn a_session_lives_in_a_sealed_store_and_another_key_neither_reads_nor_replaces_it() {

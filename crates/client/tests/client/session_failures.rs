@@ -1,19 +1,14 @@
 //! The life of a token, rules 3, 4 and 5: what answers without this or that mean, what failures do and do not do, and what
 //! becomes of a token that cannot be stored.
 
-// A test that fails does so by a panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{EventLog, LIFETIME, World, log_in, soon, subject, text};
 use jeton_client::{Error, Limits, LoginRequired, Recovery, ResourceOwnerPasswordCredentials};
 use jeton_devserver::{DevServer, Endpoint, Fault, Rotation};
 use jeton_models::Secret;
 use jeton_storage::{LoginStatus, StoreError};
-use support::{EventLog, LIFETIME, World, log_in, soon, subject, text};
 
 /// Inside the margin: the token counts as expired and still lives.
 const LEFT: Duration = Duration::from_secs(20);
@@ -775,7 +770,7 @@ async fn rule5_no_room_no_request() {
     assert!(retries(&error.recovery()), "{error}");
     assert_eq!(world.refresh_requests(), 0, "what cannot be kept is not asked for");
     // Nor is a person.
-    let (url, pending) = session.begin_log_in(support::REDIRECT).await.unwrap();
+    let (url, pending) = session.begin_log_in(crate::support::REDIRECT).await.unwrap();
     drop((url, pending));
 
     world.store.faults.failing_reserves.store(0, Ordering::SeqCst);
@@ -806,7 +801,7 @@ async fn rule5_a_login_kept_in_memory_is_stored_later() {
     let events = EventLog::default();
     let client = world.builder().on_event(events.listener()).build().unwrap();
     let session = client.session();
-    let (url, pending) = session.begin_log_in(support::REDIRECT).await.unwrap();
+    let (url, pending) = session.begin_log_in(crate::support::REDIRECT).await.unwrap();
     let redirected = world.server.authorize(url.as_str()).unwrap();
     world.store.faults.lease_busy.store(true, Ordering::SeqCst);
     let token = session.finish_log_in(pending, &redirected.parse().unwrap()).await.unwrap();

@@ -1,10 +1,8 @@
 //! What a resource server's 401 leads to: one other token, one more try, and never a storm of either.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says so by panicking")]
-
-mod requests_support;
 
 use std::time::Duration;
 
+use crate::requests_support::{bearers, challenge, signed_in, token_requests};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
@@ -13,7 +11,6 @@ use hyper_util::client::legacy::Client as Legacy;
 use hyper_util::rt::TokioExecutor;
 use jeton_client::{AccessToken, Error, Session};
 use jeton_devserver::{DevServer, Endpoint, Fault};
-use requests_support::{bearers, challenge, signed_in, token_requests};
 
 const INVALID_TOKEN: &str = r#"Bearer realm="x", error="invalid_token""#;
 
@@ -215,7 +212,7 @@ async fn where_somebody_has_to_log_in_the_error_says_so() {
     let (user, password) = DevServer::ALICE;
     let grant = jeton_client::ResourceOwnerPasswordCredentials::new(user, password);
     // A client without a grant lives on a login that it was handed.
-    let theirs = requests_support::builder(&server).grant(grant).build().unwrap().session();
+    let theirs = crate::requests_support::builder(&server).grant(grant).build().unwrap().session();
     let token = theirs.log_in().await.unwrap().to_token();
     let client = jeton_client::Client::builder(DevServer::PASSWORD_CLIENT)
         .issuer(server.issuer())

@@ -1,21 +1,16 @@
 //! Logins and how they stay apart: accounts, resources, grants without a person, what a program brings itself, damaged files,
 //! logging out.
 
-// A test that fails does so by a panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::collections::HashSet;
 use std::time::Duration;
 
+use crate::support::{EventLog, LIFETIME, REDIRECT, World, soon, subject, text};
 use jeton_client::{
     AuthorizationCode, Client, ClientCredentials, Error, ExtraParameters, GrantError, LoginRequired,
     PendingLogin, Recovery, Scope, Secret, StoreError, Token,
 };
 use jeton_devserver::{DevServer, Endpoint, Fault};
 use jeton_storage::FileStore;
-use support::{EventLog, LIFETIME, REDIRECT, World, soon, subject, text};
 
 // ----- Accounts and resources ------------------------------------------------------------------------------------------
 

@@ -1,18 +1,13 @@
 //! Sessions on executors of all kinds: on a tokio runtime without timers, and on none of tokio's.
 
-// A test that fails does so by a panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake};
 use std::thread::Thread;
 use std::time::Duration;
 
+use crate::support::{LIFETIME, World, text};
 use jeton_devserver::{Endpoint, Fault};
-use support::{LIFETIME, World, text};
 
 /// A token that lives for so long is not fresh any more, and is served where there is no better one.
 const LEFT: Duration = Duration::from_secs(10);

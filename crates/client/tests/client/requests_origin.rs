@@ -1,14 +1,11 @@
 //! Where the token of authenticated requests goes, and where it never goes: over real sockets, with another origin that
 //! writes down what reaches it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says so by panicking")]
 
-mod requests_support;
-
+use crate::requests_support::{bearers, builder, challenge, redirect, session, signed_in, token_requests};
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use jeton_client::{Error, HttpOptions, Session};
 use jeton_devserver::{DevServer, Endpoint, Recorder};
-use requests_support::{bearers, builder, challenge, redirect, session, signed_in, token_requests};
 
 const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
 

@@ -1,16 +1,11 @@
 //! `token_valid_for`: for how long a token of what lifetime is handed out to callers with what wishes, and what they get when
 //! there is no new one to be had.
 
-// A test that fails does so by a panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{LIFETIME, World, soon, text};
 use jeton_client::Error;
 use jeton_devserver::{Endpoint, Fault};
-use support::{LIFETIME, World, soon, text};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 

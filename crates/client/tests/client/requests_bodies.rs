@@ -1,13 +1,10 @@
 //! What a user of reqwest expects of a request works with the token, too: JSON, multipart, query, timeouts, streams.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says so by panicking")]
-
-mod requests_support;
 
 use std::time::Duration;
 
+use crate::requests_support::signed_in;
 use jeton_client::Error;
 use jeton_devserver::{DevServer, Endpoint, Fault};
-use requests_support::signed_in;
 
 #[tokio::test]
 async fn query_parameters_are_encoded_and_added_to_those_of_the_url() {

@@ -1,12 +1,9 @@
 //! What the server says about the session's access token (RFC 7662).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says so by panicking")]
 
-mod support;
-
+use crate::support::{LIFETIME, World, soon};
 use jeton_client::models::MetadataError;
 use jeton_client::{Client, ClientCredentials, Error, GrantError, Recovery, Session};
 use jeton_devserver::{DevServer, Endpoint, Fault};
-use support::{LIFETIME, World, soon};
 
 async fn signed_in(world: &World) -> Session {
     let (id, secret) = DevServer::CONFIDENTIAL_CLIENT;

@@ -1,17 +1,12 @@
 //! Refreshing ahead of time: among many callers, among processes, after failures, and at the end of a session. What a single
 //! caller sees of it is in session_time.rs.
 
-// A test that fails does so by a panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
+use crate::support::{EventLog, LIFETIME, World, soon, text};
 use jeton_client::{Client, Error, LoginRequired, Secret, Session, Token};
 use jeton_devserver::{Endpoint, Fault};
-use support::{EventLog, LIFETIME, World, soon, text};
 
 const CALLERS: usize = 1_000;
 

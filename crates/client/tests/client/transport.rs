@@ -1,6 +1,4 @@
 //! `ReqwestTransport` against real sockets: each line of the `Transport` contract, and what goes wrong in networks (A33).
-// Tests fail by panicking.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

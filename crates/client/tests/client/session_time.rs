@@ -1,18 +1,13 @@
 //! The life of a token, rules 7, 8 and 9: when a token counts as expired, what a rejection by a resource server means, and how
 //! what others do with the login is seen. And refreshing ahead of time.
 
-// A test that fails does so by a panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{EventLog, LIFETIME, World, soon, text};
 use jeton_client::{Error, LoginRequired, Scope, Secret, Session, Token};
 use jeton_devserver::{Endpoint, Fault};
 use jeton_storage::unix_ms;
-use support::{EventLog, LIFETIME, World, soon, text};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)

@@ -2,17 +2,12 @@
 //! token that lives is served, the others are told within a bounded time who it is, and when the lease is free again all goes
 //! on. (`tests/tests/suspended.rs` does it with real processes.)
 
-// A test that fails does so by a panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{LIFETIME, World, log_in, soon, text};
 use jeton_client::{Error, Recovery, StoreError};
 use jeton_storage::{FileStore, TokenLease};
-use support::{LIFETIME, World, log_in, soon, text};
 use tempfile::TempDir;
 
 /// Inside the margin: the token counts as expired and still lives.

@@ -1,17 +1,13 @@
 //! The life of a token, rules 1, 2 and 6: a refresh under way comes to its end whatever becomes of the callers, the decision
 //! is taken under the lease, and one expiry costs one request.
 
-// A test that fails does so by a panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use crate::support::{FlakyStore, LIFETIME, LONG, Step, World, log_in, soon, text};
 use async_trait::async_trait;
 use jeton_client::{
     AccessToken, Client, ClientCredentials, Error, EventKind, Grant, GrantError, HttpOptions, Limits,
@@ -22,7 +18,6 @@ use jeton_grants::bytes::Bytes;
 use jeton_grants::{GrantContext, TransportError, http};
 use jeton_models::{GrantType, Secret, Token, TokenResponse};
 use jeton_storage::{FileStore, StoredToken};
-use support::{FlakyStore, LIFETIME, LONG, Step, World, log_in, soon, text};
 
 /// The server has rotated the refresh token already, and the answer waits at the gate.
 fn held_answer() -> Fault {

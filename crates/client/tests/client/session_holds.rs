@@ -2,16 +2,11 @@
 //! refresh token may be spent. A second client over the same store stands for another process, or a later run: they share
 //! nothing else.
 
-// A test that fails does so by a panic.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{LIFETIME, World, soon, text};
 use jeton_client::{Error, Recovery};
 use jeton_devserver::{Endpoint, Fault};
-use support::{LIFETIME, World, soon, text};
 
 /// Inside the margin: the token counts as expired and still lives.
 const LEFT: Duration = Duration::from_secs(20);

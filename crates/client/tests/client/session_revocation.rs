@@ -1,19 +1,16 @@
 //! Revoking the access token of a session (RFC 7009): it dies at the server, is forgotten here and in the store, and the login
 //! lives on.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says so by panicking")]
-
-mod support;
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::{EventLog, LIFETIME, World, soon, text};
 use jeton_client::models::MetadataError;
 use jeton_client::{
     AccessToken, Client, ClientCredentials, Error, GrantError, LoginRequired, Recovery, Scope,
 };
 use jeton_devserver::{DevServer, Endpoint, Fault};
 use jeton_storage::FileStore;
-use support::{EventLog, LIFETIME, World, soon, text};
 
 /// What is left of a token's life in the tests of a refresh before its expiry.
 const LEFT: Duration = Duration::from_secs(10);

@@ -1,8 +1,6 @@
 //! The person at the terminal: pasting the redirected URL, the device code and its countdown, with real grants against
 //! the devserver.
 #![cfg(feature = "terminal")]
-// Tests fail by panicking.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{self, BufReader, Cursor, Read, Write};
 use std::sync::{Arc, Mutex, mpsc};

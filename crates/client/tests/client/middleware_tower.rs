@@ -1,8 +1,5 @@
 //! The tower layer over hyper-util's client, over reqwest's, and over services that are as difficult as tower allows.
 #![cfg(feature = "tower")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says so by panicking")]
-
-mod requests_support;
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -12,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::requests_support::{bearers, builder, challenge, redirect, session, signed_in, token_requests};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response};
@@ -22,7 +20,6 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jeton_client::{AuthenticationLayer, Error, MiddlewareError, NoReplay, Session};
 use jeton_devserver::{DevServer, Endpoint, Fault};
-use requests_support::{bearers, builder, challenge, redirect, session, signed_in, token_requests};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;

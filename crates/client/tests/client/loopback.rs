@@ -1,7 +1,5 @@
 //! The loopback listener against real sockets (A14; RFC 8252 §7.3, §8.3).
 #![cfg(feature = "loopback")]
-// Tests fail by panicking.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicU16, Ordering};
