@@ -251,15 +251,31 @@ impl ClientInner {
                 }
                 let mut found = discover(&*self.transport, &*self.clock, &self.issuer, &self.limits).await?;
                 let given = &self.given;
-                for (own, found) in [
-                    (&given.authorization_endpoint, &mut found.authorization_endpoint),
-                    (&given.token_endpoint, &mut found.token_endpoint),
-                    (&given.device_authorization_endpoint, &mut found.device_authorization_endpoint),
-                    (&given.revocation_endpoint, &mut found.revocation_endpoint),
-                    (&given.introspection_endpoint, &mut found.introspection_endpoint),
+                for (name, own, found_endpoint) in [
+                    (
+                        "authorization_endpoint",
+                        &given.authorization_endpoint,
+                        &mut found.authorization_endpoint,
+                    ),
+                    ("token_endpoint", &given.token_endpoint, &mut found.token_endpoint),
+                    (
+                        "device_authorization_endpoint",
+                        &given.device_authorization_endpoint,
+                        &mut found.device_authorization_endpoint,
+                    ),
+                    ("revocation_endpoint", &given.revocation_endpoint, &mut found.revocation_endpoint),
+                    (
+                        "introspection_endpoint",
+                        &given.introspection_endpoint,
+                        &mut found.introspection_endpoint,
+                    ),
                 ] {
                     if let Some(own) = own {
-                        *found = Some(own.clone());
+                        *found_endpoint = Some(own.clone());
+                        // What was given is meant, not what the server has for mutual TLS in its place.
+                        if let Some(aliases) = &mut found.mtls_endpoint_aliases {
+                            aliases.remove(name);
+                        }
                     }
                 }
                 Ok(found)

@@ -90,7 +90,8 @@ pub use jeton_grants as grants;
 pub use jeton_grants::{
     AuthorizationCode, ClientAuthentication, ClientCredentials, ClientSecretBasic, ClientSecretPost, Clock,
     DeviceCode, ExtraParameters, Grant, GrantError, Interaction, Limits, PastedRedirect, PendingLogin,
-    PublicClient, Recovery, ResourceOwnerPasswordCredentials, Transport,
+    PublicClient, Recovery, ResourceOwnerPasswordCredentials, SelfSignedTlsClientAuth, TlsClientAuth,
+    Transport,
 };
 pub use jeton_models as models;
 pub use jeton_models::{Introspection, Scope, Secret, Token, Warning};

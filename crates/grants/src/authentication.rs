@@ -31,6 +31,12 @@ pub trait ClientAuthentication: Send + Sync {
         request: &mut EndpointRequest,
         cx: &AuthenticationContext<'_>,
     ) -> Result<(), GrantError>;
+
+    /// Whether the proof is the certificate with which the transport connects (RFC 8705 §2), so that requests go to the
+    /// server's endpoints for mutual TLS where it has such (RFC 8705 §5).
+    fn uses_mutual_tls(&self) -> bool {
+        false
+    }
 }
 
 /// What client authentication may need to know.

@@ -59,6 +59,9 @@ pub struct GrantContext<'a> {
     pub target: Option<&'a str>,
     /// Extra parameters.
     pub extra: &'a ExtraParameters,
+    /// Whether the transport connects with a client certificate, be it to authenticate or to have tokens bound to it: requests
+    /// then go to the endpoints that the server has for it (RFC 8705 §5).
+    pub mutual_tls: bool,
 }
 
 static NO_EXTRA: ExtraParameters = ExtraParameters {
@@ -71,7 +74,7 @@ static NO_EXTRA: ExtraParameters = ExtraParameters {
 impl<'a> GrantContext<'a> {
     /// A context with default limits, without a person, scope, resources and extra parameters; set them afterwards.
     ///
-    /// `server.issuer` is taken as the known issuer.
+    /// `server.issuer` is taken as the known issuer, and [`mutual_tls`](Self::mutual_tls) is as the client authenticates.
     pub fn new(
         server: &'a AuthorizationServerMetadata,
         client_id: &'a str,
@@ -93,6 +96,7 @@ impl<'a> GrantContext<'a> {
             resources: &[],
             target: None,
             extra: &NO_EXTRA,
+            mutual_tls: authentication.uses_mutual_tls(),
         }
     }
 
@@ -118,6 +122,19 @@ impl<'a> GrantContext<'a> {
         self.resources.iter().try_for_each(|resource| append_resource(parameters, resource))
     }
 
+    /// The endpoint of that member name (`token_endpoint`, ..) to which a request goes: the alias for mutual TLS, where that is
+    /// used and the server has one (RFC 8705 §5). Not for what the browser opens, which has no client certificate.
+    ///
+    /// # Errors
+    /// [`MetadataError`] if the server names none, or one that cannot be used.
+    pub fn endpoint(&self, name: &'static str) -> Result<Url, MetadataError> {
+        match name {
+            "token_endpoint" => self.token_endpoint(),
+            _ if self.mutual_tls => self.server.mtls_endpoint(name),
+            _ => self.server.endpoint(name),
+        }
+    }
+
     /// The token endpoint, checked.
     ///
     /// To take a URL apart costs more than anything else on the way to a request, and nearly always it is the one of the last
@@ -126,12 +143,17 @@ impl<'a> GrantContext<'a> {
         thread_local! {
             static LAST: RefCell<Option<Url>> = const { RefCell::new(None) };
         }
-        let text = self.server.token_endpoint.as_deref();
-        let last = LAST.with_borrow(|last| last.as_ref().filter(|url| Some(url.as_str()) == text).cloned());
+        let name = "token_endpoint";
+        let alias = if self.mutual_tls { self.server.mtls_endpoint_alias(name) } else { None };
+        let text = alias.or(self.server.token_endpoint.as_deref());
+        // What may be an ordinary endpoint on loopback is no good as an alias.
+        let fits = |url: &Url| Some(url.as_str()) == text && (alias.is_none() || url.scheme() == "https");
+        let last = LAST.with_borrow(|last| last.as_ref().filter(|url| fits(url)).cloned());
         if let Some(url) = last {
             return Ok(url);
         }
-        let url = self.server.endpoint("token_endpoint")?;
+        let url =
+            if alias.is_some() { self.server.mtls_endpoint(name)? } else { self.server.endpoint(name)? };
         if url.query().is_none() {
             LAST.set(Some(url.clone()));
         }

@@ -140,7 +140,7 @@ impl Grant for DeviceCode {
         cx.append_resources(&mut request.extra)?;
         request.extra.append_all(&cx.extra.device_authorization)?;
 
-        let url = cx.server.endpoint("device_authorization_endpoint")?;
+        let url = cx.endpoint("device_authorization_endpoint")?;
         let asked_at = cx.clock.now();
         let answer = EndpointRequest::new(Operation::DEVICE_AUTHORIZATION, url, request.to_parameters()?)
             .send(cx)

@@ -29,7 +29,7 @@ pub async fn introspect(
     token: &Secret,
     token_type_hint: Option<&str>,
 ) -> Result<Introspection, GrantError> {
-    let url = cx.server.endpoint("introspection_endpoint")?;
+    let url = cx.endpoint("introspection_endpoint")?;
     let request =
         EndpointRequest::new(Operation::named("introspection"), url, about(token, token_type_hint)?);
     let introspection = request.send(cx).await?.read(|answer| Introspection::parse(answer, &cx.parse))?;

@@ -49,6 +49,7 @@ mod error;
 mod grant;
 mod interaction;
 mod introspection;
+mod mutual_tls;
 mod refresh_token;
 mod resource_owner_password_credentials;
 mod revocation;
@@ -79,6 +80,7 @@ pub use interaction::{
     NoInteraction, RedirectEndpoint, RedirectReceiver,
 };
 pub use introspection::introspect;
+pub use mutual_tls::{SelfSignedTlsClientAuth, TlsClientAuth};
 pub use refresh_token::RefreshToken;
 pub use resource_owner_password_credentials::ResourceOwnerPasswordCredentials;
 pub use revocation::revoke;

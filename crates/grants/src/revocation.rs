@@ -21,7 +21,7 @@ pub async fn revoke(
     token: &Secret,
     token_type_hint: Option<&str>,
 ) -> Result<(), GrantError> {
-    let url = cx.server.endpoint("revocation_endpoint")?;
+    let url = cx.endpoint("revocation_endpoint")?;
     let request = EndpointRequest::new(Operation::named("revocation"), url, about(token, token_type_hint)?);
     request.send(cx).await?.read(|answer| match answer.status {
         200..=299 => Ok(()),

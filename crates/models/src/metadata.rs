@@ -1,6 +1,7 @@
 //! What an authorization server says of itself (RFC 8414, OpenID Connect Discovery 1.0).
 //! Unknown members and unknown algorithm names never break the reading; nor do known members of an odd type.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,10 @@ macro_rules! metadata {
             $($(#[$text_doc])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $text: Option<String>,)*
             $($(#[$list_doc])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $list: Option<Vec<String>>,)*
             $($(#[$flag_doc])* #[serde(default, skip_serializing_if = "Option::is_none")] pub $flag: Option<bool>,)*
+            /// The endpoints for mutual TLS by the name of the ordinary ones (RFC 8705 §5). An endpoint that is not among them is
+            /// used as it is.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            pub mtls_endpoint_aliases: Option<BTreeMap<String, String>>,
             /// Members that this model has no name for, and known ones whose type is not the RFC's.
             #[serde(flatten)]
             pub extra: ExtraMembers,
@@ -42,6 +47,7 @@ macro_rules! metadata {
                     $($text: take(&mut members, stringify!($text), as_text),)*
                     $($list: take(&mut members, stringify!($list), as_list),)*
                     $($flag: take(&mut members, stringify!($flag), |value| value.as_bool()),)*
+                    mtls_endpoint_aliases: take(&mut members, "mtls_endpoint_aliases", as_texts),
                     extra: ExtraMembers::from(members),
                 }
             }
@@ -140,6 +146,11 @@ fn as_list(value: &Value) -> Option<Vec<String>> {
     Some(names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
+fn as_texts(value: &Value) -> Option<BTreeMap<String, String>> {
+    let members = value.as_object()?;
+    Some(members.iter().filter_map(|(name, value)| Some((name.clone(), as_text(value)?))).collect())
+}
+
 impl AuthorizationServerMetadata {
     /// Metadata that holds nothing but the issuer; set the endpoints on it where a server has no discovery.
     pub fn new(issuer: impl Into<String>) -> Self {
@@ -186,6 +197,33 @@ impl AuthorizationServerMetadata {
             return Err(invalid("has a user name or a password in it"));
         }
         Ok(url)
+    }
+
+    /// The alias of an endpoint for mutual TLS, as the server spells it (RFC 8705 §5), unless it has none.
+    pub fn mtls_endpoint_alias(&self, name: &str) -> Option<&str> {
+        self.mtls_endpoint_aliases.as_ref()?.get(name).map(String::as_str)
+    }
+
+    /// The endpoint of that member name for a client that uses mutual TLS: its alias (RFC 8705 §5), or where there is none the
+    /// ordinary one.
+    ///
+    /// # Errors
+    /// As [`endpoint`](Self::endpoint). An alias that cannot be used is an error too: the ordinary endpoint may not ask for a
+    /// certificate.
+    pub fn mtls_endpoint(&self, name: &'static str) -> Result<Url, MetadataError> {
+        let Some(alias) = self.mtls_endpoint_alias(name) else { return self.endpoint(name) };
+        let url = Url::parse(alias).ok().filter(|url| {
+            // Without TLS there is no certificate, on loopback neither.
+            url.scheme() == "https"
+                && url.fragment().is_none()
+                && url.username().is_empty()
+                && url.password().is_none()
+        });
+        url.ok_or_else(|| MetadataError::EndpointInvalid {
+            issuer: self.issuer.clone(),
+            name,
+            what: "has an alias for mutual TLS (RFC 8705 §5) that is no plain HTTPS URL",
+        })
     }
 
     /// Whether the server says that it does not support `grant_type`.

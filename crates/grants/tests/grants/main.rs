@@ -13,6 +13,7 @@ mod discovery;
 mod extension_grant;
 mod hygiene;
 mod introspection;
+mod mutual_tls;
 mod own_transport;
 mod recovery;
 mod refresh_token;
