@@ -160,6 +160,11 @@ impl<'a> GrantContext<'a> {
         Ok(url)
     }
 
+    /// Whether token requests prove a key, to which the token is then bound (RFC 9449 §5).
+    fn proves_key(&self) -> bool {
+        false
+    }
+
     /// Sends a token request of these parameters and reads the token. For grants of your own, too: the client's identity,
     /// `resource` and the extra parameters for token requests are added, and `grant_type` if it is not among them.
     ///
@@ -184,7 +189,9 @@ impl<'a> GrantContext<'a> {
         let url = self.token_endpoint()?;
         let answer =
             EndpointRequest::new(Operation::token_request(grant_type), url, parameters).send(self).await?;
-        let response = answer.read(|answer| TokenResponse::parse(answer, &self.parse))?;
+        let response = answer.read(|answer| {
+            TokenResponse::parse(answer, &self.parse)?.check_binding(answer, self.proves_key())
+        })?;
         for warning in &response.warnings {
             tracing::warn!(code = warning.code(), "the token answer is not what the RFC says: {warning}");
         }

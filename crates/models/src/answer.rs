@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::json::{Members, NotMembers};
 use crate::text::{printable, redact};
-use crate::{ErrorResponse, OAuth2Error, Secret, UnsupportedTokenType, Warning};
+use crate::{ErrorResponse, OAuth2Error, Secret, TokenType, UnsupportedTokenType, Warning};
 
 /// How tolerant a parser is.
 ///
@@ -299,6 +299,13 @@ pub enum UnusableReason {
     /// The token type cannot be used.
     #[error(transparent)]
     TokenType(UnsupportedTokenType),
+    /// The token is bound although no key was proven, or is not bound although one was (RFC 9449 §5): it must not be used.
+    #[error("{}", match .0 {
+        TokenType::Bearer => "the server gave a Bearer token to a request that proved a DPoP key; it is discarded (RFC 9449 §5)",
+        _ => "the server gave a token that is bound to a key (type DPoP) to a request that proved none; it cannot be used \
+              (RFC 9449 §5)",
+    })]
+    Binding(TokenType),
     /// A leniency that strict mode refuses.
     #[error("strict mode refuses the server's answer: {0}")]
     Strict(Warning),

@@ -20,6 +20,8 @@ pub enum TokenType {
     /// `Bearer` (RFC 6750).
     #[default]
     Bearer,
+    /// `DPoP` (RFC 9449): each request needs a proof, signed with the key that the token is bound to.
+    DPoP,
 }
 
 impl TokenType {
@@ -27,6 +29,7 @@ impl TokenType {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bearer => "Bearer",
+            Self::DPoP => "DPoP",
         }
     }
 }
@@ -37,13 +40,11 @@ impl std::str::FromStr for TokenType {
     /// Reads a token type, in any case (RFC 6749 §5.1).
     ///
     /// # Errors
-    /// [`UnsupportedTokenType`] for any other than `Bearer` (RFC 6749 §7.1).
+    /// [`UnsupportedTokenType`] for any other than `Bearer` and `DPoP` (RFC 6749 §7.1).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.eq_ignore_ascii_case("bearer") {
-            Ok(Self::Bearer)
-        } else {
-            Err(UnsupportedTokenType { token_type: text.to_owned() })
-        }
+        let known =
+            [Self::Bearer, Self::DPoP].into_iter().find(|known| text.eq_ignore_ascii_case(known.as_str()));
+        known.ok_or_else(|| UnsupportedTokenType { token_type: text.to_owned() })
     }
 }
 
@@ -82,7 +83,7 @@ impl schemars::JsonSchema for TokenType {
 
 /// A token type that this library cannot present (RFC 6749 §7.1).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("tokens of type {:?} cannot be used; only Bearer can (RFC 6749 §7.1)", printable(.token_type, 40))]
+#[error("tokens of type {:?} cannot be used; only Bearer and DPoP can (RFC 6749 §7.1)", printable(.token_type, 40))]
 pub struct UnsupportedTokenType {
     /// The type as the server named it, in full; `Display` shortens it.
     pub token_type: String,
@@ -175,7 +176,7 @@ impl Token {
             .is_some_and(|expires_at| now.saturating_add(early_expiry) >= Duration::from_secs(expires_at))
     }
 
-    /// The value of the `Authorization` header that presents this token (RFC 6750 §2.1). It is a secret.
+    /// The value of the `Authorization` header that presents this token (RFC 6750 §2.1, RFC 9449 §7.1). It is a secret.
     pub fn authorization(&self) -> Secret {
         // One allocation of the right size: a buffer that grows leaves unwiped copies behind.
         let (scheme, token) = (self.token_type.as_str(), self.access_token.expose());

@@ -161,6 +161,23 @@ impl TokenResponse {
         })
     }
 
+    /// The response, if its token is bound to a DPoP key exactly where one was proven in the request (RFC 9449 §5).
+    ///
+    /// # Errors
+    /// [`AnswerError::Unusable`] for a Bearer token where a key was proven, which would be no better than a stolen one, and
+    /// for a bound one where none was, which nobody could present. The refresh token, which a server that rotates has given in
+    /// the place of the old one, stands in [`UnusableAnswer::refresh_token`](crate::UnusableAnswer).
+    pub fn check_binding(self, answer: &Answer<'_>, proven: bool) -> Result<Self, AnswerError> {
+        match (proven, self.token_type) {
+            (true, TokenType::Bearer) | (false, TokenType::DPoP) => {
+                let mut unusable = answer.unusable(UnusableReason::Binding(self.token_type));
+                unusable.refresh_token = self.refresh_token;
+                Err(unusable.into())
+            }
+            _ => Ok(self),
+        }
+    }
+
     /// The token as the application holds it, received at that time (RFC 6749 §5.1).
     ///
     /// An `expires_at` that the server did not supply is counted from there, as in [`Token::set_received_at`].

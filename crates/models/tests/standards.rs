@@ -96,8 +96,38 @@ fn a6_token_type_is_read_in_any_case_and_sent_as_registered() {
 }
 
 #[test]
+fn a25_a_token_is_bound_exactly_where_a_key_was_proven() {
+    let answer = |token_type: &str| {
+        format!(r#"{{"access_token":"t0k3n","token_type":"{token_type}","refresh_token":"r0tated"}}"#)
+    };
+    for (token_type, proven, ends_well) in
+        [("Bearer", false, true), ("dpop", true, true), ("bearer", true, false), ("DPoP", false, false)]
+    {
+        let body = answer(token_type);
+        let answer = Answer::new(200, Some("application/json"), body.as_bytes());
+        let response = TokenResponse::parse(&answer, &ParseOptions::strict()).unwrap();
+        match response.check_binding(&answer, proven) {
+            Ok(response) => {
+                assert!(ends_well, "{token_type}, {proven}");
+                let scheme = if proven { "DPoP t0k3n" } else { "Bearer t0k3n" };
+                assert_eq!(response.into_token(UNIX_EPOCH).authorization().expose(), scheme);
+            }
+            Err(AnswerError::Unusable(error)) => {
+                assert!(!ends_well, "{token_type}, {proven}");
+                assert!(matches!(error.reason, UnusableReason::Binding(_)), "{error}");
+                // The server has rotated: what it gave instead is not lost, and not shown.
+                assert_eq!(error.refresh_token.as_ref().unwrap().expose(), "r0tated");
+                let shown = format!("{error} {error:?}");
+                assert!(shown.contains("DPoP") && !shown.contains("r0tated") && !shown.contains("t0k3n"));
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+#[test]
 fn a6_a_token_of_unknown_type_is_unusable() {
-    for token_type in ["mac", "DPoP", "N_A", "Bearer ", "Bearer,mac", "urn:example:new"] {
+    for token_type in ["mac", "N_A", "Bearer ", "Bearer,mac", "urn:example:new"] {
         for options in [ParseOptions::default(), ParseOptions::strict()] {
             let body = format!(r#"{{"access_token":"t","token_type":"{token_type}"}}"#);
             let answer = Answer::new(200, Some("application/json"), body.as_bytes());

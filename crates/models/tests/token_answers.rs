@@ -808,7 +808,7 @@ fn the_refresh_token_of_an_answer_that_cannot_be_used_is_not_lost() {
     let (lenient, strict) = (ParseOptions::default(), ParseOptions::strict());
     let kept = Some("r0tated".to_owned());
     for body in [
-        r#"{"access_token":"a","token_type":"DPoP","refresh_token":"r0tated"}"#,
+        r#"{"access_token":"a","token_type":"mac","refresh_token":"r0tated"}"#,
         r#"{"access_token":"two\nlines","token_type":"Bearer","refresh_token":"r0tated"}"#,
         r#"{"token_type":"Bearer","refresh_token":"r0tated"}"#,
     ] {
@@ -817,7 +817,7 @@ fn the_refresh_token_of_an_answer_that_cannot_be_used_is_not_lost() {
     let body = r#"{"access_token":"a","token_type":"Bearer","expires_in":"1","refresh_token":"r0tated"}"#;
     assert_eq!(of(200, body, &strict), kept);
     // Nothing to keep, and nothing that an error page says.
-    assert_eq!(of(200, r#"{"access_token":"a","token_type":"DPoP","refresh_token":""}"#, &lenient), None);
+    assert_eq!(of(200, r#"{"access_token":"a","token_type":"mac","refresh_token":""}"#, &lenient), None);
     assert_eq!(of(500, body, &lenient), None);
     assert_eq!(of(200, r#"{"refresh_token":"r0tated","access_tok"#, &lenient), None);
 }

@@ -200,6 +200,7 @@ fn full_record(key: &LoginKey) -> LoginRecord {
     record.set_refresh_token(Secret::from("refresh"), now);
     record.set_token(StoredToken::new(&token, target, now));
     record.set_token(StoredToken::new(&Token::new(Secret::from("other")), TokenTarget::default(), now));
+    record.dpop_key = Some(Secret::from(r#"{"kty":"EC","d":"private"}"#));
     record.scope = scope;
     record.status = LoginStatus::Ended { reason: "invalid_grant".to_owned(), at_ms: 1_700_000_000_123 };
     record.generation = 41;
@@ -468,7 +469,7 @@ pub async fn unknown_members_survive(factory: &Factory) {
     wire["tokens"][0]["future"] = json!(true);
     if let Some(tokens) = wire["tokens"].as_array_mut() {
         tokens.push(json!({
-            "access_token": "p", "token_type": "DPoP", "target": { "future": 1 }, "received_at_ms": 1, "more": []
+            "access_token": "p", "token_type": "future", "target": { "future": 1 }, "received_at_ms": 1, "more": []
         }));
     }
     let record =

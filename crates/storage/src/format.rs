@@ -22,6 +22,9 @@ const VERSION: u64 = 1;
 /// How deep an extra member may nest. The JSON reader stops at 128, and the record around it takes a few: a
 /// deeper one would make a record that nobody can read any more.
 const MAX_DEPTH: usize = 100;
+/// The members that a version which does not know them must not pass over, and that this one knows.
+const CRITICAL: [&str; 1] = [DPOP_KEY];
+const DPOP_KEY: &str = "dpop_key";
 /// Recorded with a token that lost an extra member to [`MAX_DEPTH`].
 const TOO_DEEP: &str = "extra_member_too_deep";
 
@@ -38,6 +41,8 @@ struct Header {
 struct RecordV1 {
     format: String,
     version: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    critical: Vec<String>,
     key: KeyV1,
     status: StatusV1,
     generation: u64,
@@ -51,6 +56,8 @@ struct RecordV1 {
     refresh_token_received_at_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refresh_hold: Option<RefreshHoldV1>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "exposed_option")]
+    dpop_key: Option<Secret>,
     tokens: Vec<TokenV1>,
     #[serde(flatten)]
     unknown: ExtraMembers,
@@ -152,7 +159,7 @@ pub(crate) fn read(json: &[u8]) -> Result<LoginRecord, RecordError> {
     if header.version == 0 {
         return Err(damaged("its version is 0"));
     }
-    if let Some(name) = header.critical.first() {
+    if let Some(name) = header.critical.iter().find(|name| !CRITICAL.contains(&name.as_str())) {
         return Err(RecordError::NewerFormat { found: format!("`{}` must be understood", shown(name)) });
     }
     parse::<RecordV1>(json)?.try_into()
@@ -189,6 +196,7 @@ impl From<&LoginRecord> for RecordV1 {
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
+            critical: record.dpop_key.iter().map(|_| DPOP_KEY.to_owned()).collect(),
             key: KeyV1 {
                 issuer: record.key.issuer().to_owned(),
                 client_id: record.key.client_id().to_owned(),
@@ -208,6 +216,7 @@ impl From<&LoginRecord> for RecordV1 {
                 spared_until_ms: hold.spared_until_ms,
                 reason: hold.reason.clone(),
             }),
+            dpop_key: record.dpop_key.clone(),
             tokens: (record.tokens.iter().map(TokenV1::from))
                 .chain(record.foreign_tokens.iter().map(|foreign| foreign.0.clone()))
                 .collect(),
@@ -222,6 +231,9 @@ impl TryFrom<RecordV1> for LoginRecord {
     fn try_from(wire: RecordV1) -> Result<Self, RecordError> {
         let key = LoginKey::from_parts(&wire.key.issuer, wire.key.client_id, wire.key.account)
             .map_err(|_| damaged("the issuer in its key is none"))?;
+        if wire.dpop_key.is_none() && wire.critical.iter().any(|name| name == DPOP_KEY) {
+            return Err(damaged("the key that its tokens are bound to (`dpop_key`) is gone"));
+        }
         let (status, unknown_in_status) = wire.status.into_status()?;
         let (mut tokens, mut foreign_tokens) = (Vec::new(), Vec::new());
         for token in wire.tokens {
@@ -243,6 +255,7 @@ impl TryFrom<RecordV1> for LoginRecord {
                 spared_until_ms: hold.spared_until_ms,
                 reason: hold.reason,
             }),
+            dpop_key: wire.dpop_key,
             tokens,
             scope: wire.scope,
             status,

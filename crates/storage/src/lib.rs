@@ -92,6 +92,7 @@
 //! | `refresh_token` | string | optional |
 //! | `refresh_token_received_at_ms` | number | optional |
 //! | `refresh_hold` | object | optional: nobody sends the refresh token from `since_ms` until `asked_until_ms` (optional: the server asked for it) and `spared_until_ms` (optional: it may be spent, and so long the access token lives), because of `reason` (string) |
+//! | `dpop_key` | string | optional, and then named in `critical`: the key that the tokens are bound to (RFC 9449), a JWK (RFC 7517) as JSON text: the private key, or the public one with `"external": true` |
 //! | `tokens` | array of objects | the access tokens, no two of the same target |
 //! | `tokens[].access_token`, `.token_type` | string | |
 //! | `tokens[].target` | object | `resource`, `scope`: strings, each optional: what was asked for |
@@ -113,7 +114,7 @@
 //! - **Add a token type, or members in `target`.** Version 1 keeps such a token and never uses it: another member of a
 //!   target makes it another token than the one that resource and scope name.
 //! - **Add a member without which the record must not be used**, and name it in `critical`: version 1 then neither uses
-//!   nor overwrites *this* record. That is for what binds a login to something, a DPoP key above all: an older jeton that
+//!   nor overwrites *this* record. That is for what binds a login to something, as `dpop_key` does: an older jeton that
 //!   sent the refresh token without it would be told that the login is over.
 //! - **Raise `version`**, for what none of these can say. Nothing but `format` and `version` need then be as it is here.
 //! - **Other kinds of record** have another `format` that begins with `jeton-`. Version 1 leaves them alone wherever it
@@ -143,7 +144,7 @@
 //! `current` LF `memory_kib` LF `passes` LF `1` LF `salt` LF `algorithm` LF. The keys themselves are an object of `format`
 //! `"jeton-sealing-ring"`, `version` `1`, and `keys`: an array of keys of 32 bytes.
 //!
-//! Reserved names: in the record `binding` (what the login is bound to: a DPoP key, a certificate), `id_token`,
+//! Reserved names: in the record `binding` (what else the login is bound to, such as a certificate), `id_token`,
 //! `metadata` (what the server said about itself), `note` (for people); as `format` `jeton-client` (a client
 //! registration), `jeton-sealed-login` (an encrypted login) and `jeton-login-parts` (the entry of a keychain that names
 //! the entries of a record too large for one).

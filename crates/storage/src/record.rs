@@ -43,6 +43,10 @@ pub struct LoginRecord {
     /// Until when nobody sends the refresh token, after a failure that all who share the login must know of. Goes with the
     /// refresh token: [`set_refresh_token`](Self::set_refresh_token) clears it.
     pub refresh_hold: Option<RefreshHold>,
+    /// The key that the tokens are bound to (RFC 9449), as a JWK (RFC 7517) in JSON: the private key, or the public one with
+    /// the member `"external": true` where the private one is kept elsewhere. A refresh token that is sent without it is
+    /// refused for good, so that no jeton that does not know of it may use the record.
+    pub dpop_key: Option<Secret>,
     /// The access tokens, one for each target: see [`set_token`](Self::set_token).
     pub tokens: Vec<StoredToken>,
     /// The scope that was asked for when the person logged in: the widest that a refresh may ask for (RFC 6749 §6).
@@ -73,6 +77,7 @@ impl LoginRecord {
             refresh_token: None,
             refresh_token_received_at_ms: None,
             refresh_hold: None,
+            dpop_key: None,
             tokens: Vec::new(),
             scope: None,
             status: LoginStatus::Live,

@@ -200,6 +200,7 @@ impl TokenLease for BrokenLease {
                 known.refresh_token_received_at_ms = record.refresh_token_received_at_ms;
                 known.tokens.clone_from(&record.tokens);
                 known.scope.clone_from(&record.scope);
+                known.dpop_key.clone_from(&record.dpop_key);
                 known.status = record.status;
                 known.generation = record.generation;
                 known.created_at_ms = record.created_at_ms;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 const GOLDEN: &str = include_str!("golden/login-v1.json");
 const GOLDEN_ENDED: &str = include_str!("golden/login-v1-ended.json");
+const GOLDEN_DPOP: &str = include_str!("golden/login-v1-dpop.json");
 const GOLDEN_HELD: &str = include_str!("golden/login-v1-held.json");
 
 fn key() -> LoginKey {
@@ -92,7 +93,7 @@ fn what_a_later_version_wrote_survives_a_rewrite_at_every_level() {
         json["tokens"][0]["jkt"] = json!("x");
         json["tokens"][0]["warnings"] = json!(["from_the_future"]);
         json["tokens"].as_array_mut().unwrap().extend([
-            json!({"access_token":"d","token_type":"DPoP","target":{"scope":"read"},"received_at_ms":1,"k":{"n":null}}),
+            json!({"access_token":"d","token_type":"future","target":{"scope":"read"},"received_at_ms":1,"k":{"n":null}}),
             json!({"access_token":"n","token_type":"Bearer","target":{"scope":"read","details":[{"type":"pay"}]},
                    "received_at_ms":1}),
         ]);
@@ -154,6 +155,41 @@ fn newer_is_neither_damaged_nor_readable() {
     assert!(error.contains("`[2Jbinding`"), "{error}");
     // Nothing critical is nothing to refuse.
     assert!(LoginRecord::from_json(&golden_with(|json| json["critical"] = json!([])), &key()).is_ok());
+}
+
+#[test]
+fn a25_a_record_has_the_key_that_its_tokens_are_bound_to_and_no_older_jeton_uses_it_without() {
+    let key = LoginKey::new(&"https://as.example".parse().unwrap(), "my-client");
+    let mut bound = LoginRecord::new(key.clone(), at(1_700_000_000_123));
+    bound.set_refresh_token(Secret::from("r3fr3sh"), at(1_700_000_000_123));
+    bound.dpop_key = Some(Secret::from(r#"{"kty":"EC","crv":"P-256","x":"X","y":"Y","d":"pr1vate"}"#));
+    let mut token = Token::new(Secret::from("acc3ss"));
+    token.token_type = jeton_models::TokenType::DPoP;
+    bound.set_token(StoredToken::new(&token, TokenTarget::default(), at(1_700_000_000_123)));
+    let read = LoginRecord::from_json(GOLDEN_DPOP.as_bytes(), &key).unwrap();
+    assert_eq!(read, bound);
+    assert_eq!(std::str::from_utf8(&bound.to_json()).unwrap(), GOLDEN_DPOP);
+    assert!(!format!("{read:?}").contains("pr1vate"));
+
+    // What makes an older jeton leave it alone stands in it as long as the key does.
+    let json: Value = serde_json::from_str(GOLDEN_DPOP).unwrap();
+    assert_eq!(json["critical"], json!(["dpop_key"]));
+    bound.dpop_key = None;
+    let json: Value = serde_json::from_slice(&bound.to_json()).unwrap();
+    assert_eq!((json.get("critical"), json.get("dpop_key")), (None, None));
+
+    // A key that was cut out is told before the refresh token goes out without it.
+    let cut = GOLDEN_DPOP.replace("\"dpop_key\":\"{", "\"dpop_kez\":\"{");
+    let error = LoginRecord::from_json(cut.as_bytes(), &key).unwrap_err();
+    assert!(matches!(&error, RecordError::Damaged { what } if what.contains("dpop_key")), "{error}");
+    assert!(!error.to_string().contains("pr1vate"));
+    // Beside a member that this version does not know, the one that it knows does not make the record readable.
+    let newer = GOLDEN_DPOP.replace(r#"["dpop_key"]"#, r#"["dpop_key","binding"]"#);
+    let error = LoginRecord::from_json(newer.as_bytes(), &key).unwrap_err();
+    assert!(matches!(&error, RecordError::NewerFormat { found } if found.contains("binding")), "{error}");
+    // A key that is no text is none.
+    let odd = GOLDEN_DPOP.replace(r#""{\"kty"#, r#"5,"x":"{\"kty"#);
+    assert!(matches!(LoginRecord::from_json(odd.as_bytes(), &key), Err(RecordError::Damaged { .. })));
 }
 
 #[test]
@@ -232,7 +268,7 @@ fn debug_shows_no_secret() {
     let later = golden_with(|json| {
         json["binding"] = json!("b1nding");
         json["status"]["x"] = json!("st4tus");
-        json["tokens"][0]["token_type"] = json!("DPoP");
+        json["tokens"][0]["token_type"] = json!("future");
     });
     let shown = format!("{record:?} {:?}", LoginRecord::from_json(&later, &key()).unwrap());
     for secret in ["r3fr3sh", "acc3ss", "pl4in", "e30", "n3sted", "b1nding", "st4tus"] {
@@ -320,6 +356,7 @@ prop_compose! {
         client in any::<String>(),
         account in any::<String>(),
         refresh in prop::option::of(any::<String>()),
+        dpop_key in prop::option::of(any::<String>()),
         scope in any_scope(),
         tokens in prop::collection::vec(any_token(), 0..5),
         ended in prop::option::of((any::<String>(), any::<u64>())),
@@ -332,6 +369,7 @@ prop_compose! {
         if let Some(refresh) = refresh {
             record.set_refresh_token(Secret::new(refresh), at(created));
         }
+        record.dpop_key = dpop_key.map(Secret::new);
         record.scope = scope;
         for token in tokens {
             record.set_token(token);

@@ -80,7 +80,12 @@ async fn an_object_without_a_usable_token() {
             FIX_CONFIGURATION,
             "no usable `access_token`",
         ),
-        lost("mac", json(r#"{"access_token":"S3CR3T","token_type":"mac"}"#), GIVE_UP, "only Bearer can"),
+        lost(
+            "mac",
+            json(r#"{"access_token":"S3CR3T","token_type":"mac"}"#),
+            GIVE_UP,
+            "only Bearer and DPoP can",
+        ),
         lost(
             "a token type that is a number",
             json(r#"{"access_token":"S3CR3T","token_type":1}"#),
@@ -110,7 +115,7 @@ async fn what_comes_with_a_new_refresh_token() {
     check(vec![
         lost("no token", Fault::remove("access_token"), FIX_CONFIGURATION, "no usable").rotates(),
         lost("a number", Fault::set("access_token", 1), FIX_CONFIGURATION, "no usable").rotates(),
-        lost("DPoP", Fault::set("token_type", "DPoP"), GIVE_UP, "only Bearer can").rotates(),
+        lost("DPoP", Fault::set("token_type", "DPoP"), FIX_CONFIGURATION, "proved none").rotates(),
         lost("a line end", Fault::set("access_token", "a\nb"), GIVE_UP, "no header can carry").rotates(),
         strict("strict: a string of seconds", Fault::set("expires_in", "3600"), "strict mode refuses"),
         strict("strict: no token type", Fault::remove("token_type"), "strict mode refuses"),
