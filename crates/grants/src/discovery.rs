@@ -1,15 +1,9 @@
 //! Discovery: the metadata of an authorization server from its issuer URL (RFC 8414 §3, OpenID Connect Discovery §4).
 
-use bytes::Bytes;
-use http::HeaderValue;
-use http::header::{ACCEPT, CONTENT_TYPE};
-use jeton_models::{Answer, AnswerError, AuthorizationServerMetadata, Issuer, MetadataError, ParseOptions};
+use jeton_models::{AuthorizationServerMetadata, Issuer, MetadataError};
 use url::Url;
 
-use crate::endpoint::{retry_after, shown};
-use crate::{
-    Clock, GrantError, Limits, Operation, Recovery, Transport, TransportError, TransportErrorKind, transport,
-};
+use crate::{Clock, GrantError, Limits, Operation, Recovery, Transport, TransportErrorKind, document};
 
 /// Where the metadata of an issuer may stand, in the order in which to ask.
 ///
@@ -99,39 +93,13 @@ async fn fetch(
     limits: &Limits,
     url: &Url,
 ) -> Result<AuthorizationServerMetadata, GrantError> {
-    let (operation, shown) = (Operation::DISCOVERY, shown(url));
-    let mut request = http::Request::new(Bytes::new());
-    *request.uri_mut() = url.as_str().parse().map_err(|_| GrantError::Transport {
-        operation: operation.clone(),
-        url: shown.clone(),
-        source: TransportError::new(TransportErrorKind::Request).with_source("the issuer is no valid URI"),
-    })?;
-    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("application/json"));
-    let response = match transport::send(sender, request, limits).await {
-        Ok(response) => response,
-        Err(source) => return Err(GrantError::Transport { operation, url: shown, source }),
-    };
-    let status = response.status();
-    if status.is_redirection() {
-        return Err(GrantError::Redirected { operation, url: shown, status: status.as_u16() });
-    }
-    if status.is_success() {
+    let response = document::get(sender, limits, &Operation::DISCOVERY, url, "application/json").await?;
+    if response.status().is_success() {
         match AuthorizationServerMetadata::parse(response.body(), issuer) {
             // What it is instead, the error of the answer says better.
             Err(MetadataError::NotAnObject) => {}
             read => return Ok(read?),
         }
     }
-    let retry_after = retry_after(response.headers(), || clock.now());
-    let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let answer = Answer::new(status.as_u16(), content_type, response.body());
-    Err(match answer.error(&ParseOptions::default()) {
-        AnswerError::OAuth(error) => {
-            GrantError::OAuth { operation, url: shown, error: Box::new(error), retry_after }
-        }
-        AnswerError::Unusable(answer) => {
-            GrantError::Unusable { operation, url: shown, answer: Box::new(answer), retry_after }
-        }
-        other => GrantError::other(other.to_string()),
-    })
+    Err(document::not_a_document(&response, clock, &Operation::DISCOVERY, url))
 }

@@ -44,6 +44,7 @@ mod clock;
 mod context;
 mod device_code;
 mod discovery;
+mod document;
 mod endpoint;
 mod error;
 mod grant;
