@@ -3,12 +3,13 @@
 //! content type, and nothing else of the body than members on an allow-list.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::json::{Members, NotMembers};
 use crate::text::{printable, redact};
-use crate::{ErrorResponse, OAuth2Error, Secret, TokenType, UnsupportedTokenType, Warning};
+use crate::{Dialect, ErrorResponse, OAuth2Error, Secret, TokenType, UnsupportedTokenType, Warning};
 
 /// How tolerant a parser is.
 ///
@@ -19,12 +20,14 @@ use crate::{ErrorResponse, OAuth2Error, Secret, TokenType, UnsupportedTokenType,
 pub struct ParseOptions {
     /// Whether leniencies are errors.
     pub strict: bool,
+    /// How the provider's answers differ from the RFCs, if that is known.
+    pub dialect: Option<Arc<Dialect>>,
 }
 
 impl ParseOptions {
     /// Exactly what the RFCs say, or an error.
     pub fn strict() -> Self {
-        Self { strict: true }
+        Self { strict: true, dialect: None }
     }
 
     /// Records a leniency, or refuses it.
@@ -34,6 +37,9 @@ impl ParseOptions {
         warnings: &mut Vec<Warning>,
         warning: Warning,
     ) -> Result<(), UnusableAnswer> {
+        if self.dialect.as_ref().is_some_and(|dialect| dialect.tolerates(&warning)) {
+            return Ok(());
+        }
         if self.strict {
             return Err(answer.unusable(UnusableReason::Strict(warning)));
         }
@@ -85,7 +91,7 @@ impl<'a> Answer<'a> {
             options.forgive(self, warnings, Warning::NotUtf8)?;
             json = Ok(read);
         }
-        let read = match json {
+        let mut read = match json {
             Ok(read) => {
                 if !self.is_json() {
                     options.forgive(self, warnings, Warning::ContentType)?;
@@ -93,7 +99,7 @@ impl<'a> Answer<'a> {
                 read
             }
             Err(other) => {
-                let read = form_members(body).ok_or_else(|| {
+                let read = form_members(body, options.dialect.as_deref()).ok_or_else(|| {
                     self.unusable(match other {
                         _ if body.first() == Some(&b'<') => UnusableReason::Markup,
                         NotMembers::OtherType => UnusableReason::NotAnObject,
@@ -106,6 +112,9 @@ impl<'a> Answer<'a> {
         };
         if read.repeated {
             options.forgive(self, warnings, Warning::MemberRepeated)?;
+        }
+        if let Some(dialect) = &options.dialect {
+            dialect.translate(&mut read);
         }
         Ok(read)
     }
@@ -200,7 +209,7 @@ impl fmt::Debug for Answer<'_> {
 }
 
 /// The pairs of a form-encoded body, if it looks like an OAuth answer at all.
-fn form_members(body: &[u8]) -> Option<Members> {
+fn form_members(body: &[u8], dialect: Option<&Dialect>) -> Option<Members> {
     if matches!(body.first(), Some(b'<' | b'{' | b'[' | b'"')) || std::str::from_utf8(body).is_err() {
         return None;
     }
@@ -208,8 +217,11 @@ fn form_members(body: &[u8]) -> Option<Members> {
         url::form_urlencoded::parse(body)
             .map(|(name, value)| (name.into_owned(), Value::from(value.into_owned()))),
     );
-    let known = ["access_token", "error", "device_code"];
-    known.iter().any(|name| read.get(name).is_some()).then_some(read)
+    let is_known = |name: &str| {
+        ["access_token", "error", "device_code"].contains(&name) || dialect.is_some_and(|own| own.knows(name))
+    };
+    let is_answer = read.iter().any(|(name, _)| is_known(name));
+    is_answer.then_some(read)
 }
 
 /// Why an answer did not yield what was asked for.

@@ -102,7 +102,7 @@ impl DeviceAuthorizationResponse {
     pub fn parse(answer: &Answer<'_>, options: &ParseOptions) -> Result<Self, AnswerError> {
         let mut warnings = Vec::new();
         let mut members = answer.success_members(options, &mut warnings)?;
-        let form = warnings.contains(&Warning::FormEncoded);
+        let form = members.form;
         let mut forgive = |warning| options.forgive(answer, &mut warnings, warning);
         // A person reads these on a terminal, so that control characters make them unusable.
         let mut text = |name: &'static str| match members.remove(name) {

@@ -17,6 +17,8 @@ pub(crate) struct Members {
     usual: Vec<(&'static str, Value)>,
     others: Map<String, Value>,
     pub(crate) repeated: bool,
+    /// Whether they came form-encoded, so that a string is the only type there is.
+    pub(crate) form: bool,
 }
 
 /// Why a text is not an object.
@@ -51,15 +53,16 @@ impl Members {
         Self::from_json(&with_unreadable_halves(text)?).ok()
     }
 
-    /// Collects members, the last one of each name.
+    /// Collects the members of a form, the last one of each name.
     pub(crate) fn from_pairs(pairs: impl Iterator<Item = (String, Value)>) -> Self {
         let mut read = Self::new();
+        read.form = true;
         pairs.for_each(|(name, value)| read.insert(Name::new(&name), value));
         read
     }
 
     fn new() -> Self {
-        Self { usual: Vec::with_capacity(USUAL.len()), others: Map::new(), repeated: false }
+        Self { usual: Vec::with_capacity(USUAL.len()), others: Map::new(), repeated: false, form: false }
     }
 
     fn insert(&mut self, name: Name, value: Value) {
@@ -72,6 +75,13 @@ impl Members {
             Name::Other(name) => self.others.insert(name, value),
         };
         self.repeated |= before.is_some();
+    }
+
+    /// Puts a value in the place of whatever had the name.
+    pub(crate) fn set(&mut self, name: &str, value: Value) {
+        let repeated = self.repeated;
+        self.insert(Name::new(name), value);
+        self.repeated = repeated;
     }
 
     /// The member of that name.

@@ -30,6 +30,7 @@ mod answer;
 mod authorization;
 mod challenge;
 mod device;
+mod dialect;
 mod error;
 mod extra;
 mod grant_type;
@@ -52,6 +53,7 @@ pub use answer::{Answer, AnswerError, ParseOptions, UnusableAnswer, UnusableReas
 pub use authorization::{AuthorizationRequest, AuthorizationResponse, AuthorizationResponseError};
 pub use challenge::{Challenge, parse_www_authenticate};
 pub use device::{DeviceAuthorizationRequest, DeviceAuthorizationResponse};
+pub use dialect::Dialect;
 pub use error::{ErrorResponse, OAuth2Error};
 pub use extra::ExtraMembers;
 pub use grant_type::GrantType;

@@ -69,7 +69,7 @@ impl TokenResponse {
     pub fn parse(answer: &Answer<'_>, options: &ParseOptions) -> Result<Self, AnswerError> {
         Self::read(answer, options).map_err(|error| match error {
             AnswerError::Unusable(mut unusable) if answer.is_success() => {
-                unusable.refresh_token = refresh_token_in(answer);
+                unusable.refresh_token = refresh_token_in(answer, options);
                 unusable.into()
             }
             other => other,
@@ -88,7 +88,7 @@ impl TokenResponse {
         mut members: Members,
         mut warnings: Vec<Warning>,
     ) -> Result<Self, UnusableAnswer> {
-        let form = warnings.contains(&Warning::FormEncoded);
+        let form = members.form;
         let mut forgive = |warning| options.forgive(answer, &mut warnings, warning);
 
         let access_token = match members.remove("access_token") {
@@ -196,8 +196,9 @@ impl TokenResponse {
 }
 
 /// The refresh token of an answer, whatever else is wrong with it.
-fn refresh_token_in(answer: &Answer<'_>) -> Option<Secret> {
-    let mut members = answer.members(&ParseOptions::default(), &mut Vec::new()).ok()?;
+fn refresh_token_in(answer: &Answer<'_>, options: &ParseOptions) -> Option<Secret> {
+    let lenient = ParseOptions { strict: false, ..options.clone() };
+    let mut members = answer.members(&lenient, &mut Vec::new()).ok()?;
     match members.remove("refresh_token") {
         Some(Value::String(token)) if !token.is_empty() => Some(Secret::new(token)),
         _ => None,
