@@ -40,8 +40,10 @@ mod json;
 mod metadata;
 mod parameters;
 mod pkce;
+mod protected_resource;
 mod random;
 mod request;
+mod resource_challenge;
 mod scope;
 mod secret;
 mod text;
@@ -62,12 +64,16 @@ pub use issuer::{Issuer, IssuerError, is_loopback_host, is_secure_or_loopback};
 pub use metadata::{AuthorizationServerMetadata, MetadataError};
 pub use parameters::{ParameterError, Parameters};
 pub use pkce::{CodeChallengeMethod, CodeVerifierError, Pkce, create_code_challenge, create_code_verifier};
+pub use protected_resource::{
+    ExpectedResource, ProtectedResourceMetadata, ResourceMetadataError, resource_covers,
+};
 pub use random::random_token;
 pub use request::{
     AccessTokenRequest, AuthorizationCodeAccessTokenRequest, ClientCredentialsAccessTokenRequest,
     DeviceAccessTokenRequest, RefreshTokenAccessTokenRequest,
     ResourceOwnerPasswordCredentialsAccessTokenRequest,
 };
+pub use resource_challenge::ResourceChallenge;
 pub use scope::{Scope, ScopeError};
 pub use secret::{Secret, exposed, exposed_option};
 pub use text::is_deceptive;

@@ -129,7 +129,11 @@ metadata! {
     }
 }
 
-fn take<T>(members: &mut Map<String, Value>, name: &str, read: impl Fn(&Value) -> Option<T>) -> Option<T> {
+pub(crate) fn take<T>(
+    members: &mut Map<String, Value>,
+    name: &str,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Option<T> {
     let read = members.get(name).and_then(read);
     if read.is_some() {
         members.remove(name);
@@ -137,11 +141,11 @@ fn take<T>(members: &mut Map<String, Value>, name: &str, read: impl Fn(&Value) -
     read
 }
 
-fn as_text(value: &Value) -> Option<String> {
+pub(crate) fn as_text(value: &Value) -> Option<String> {
     value.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-fn as_list(value: &Value) -> Option<Vec<String>> {
+pub(crate) fn as_list(value: &Value) -> Option<Vec<String>> {
     let names = value.as_array()?;
     Some(names.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
