@@ -29,6 +29,7 @@ struct Readme;
 mod answer;
 mod authorization;
 mod challenge;
+mod client_document;
 mod device;
 mod dialect;
 mod error;
@@ -42,6 +43,7 @@ mod parameters;
 mod pkce;
 mod protected_resource;
 mod random;
+mod registration;
 mod request;
 mod resource_challenge;
 mod scope;
@@ -54,6 +56,7 @@ mod warning;
 pub use answer::{Answer, AnswerError, ParseOptions, UnusableAnswer, UnusableReason};
 pub use authorization::{AuthorizationRequest, AuthorizationResponse, AuthorizationResponseError};
 pub use challenge::{Challenge, parse_www_authenticate};
+pub use client_document::{ClientMetadataDocument, client_id_url};
 pub use device::{DeviceAuthorizationRequest, DeviceAuthorizationResponse};
 pub use dialect::Dialect;
 pub use error::{ErrorResponse, OAuth2Error};
@@ -68,6 +71,7 @@ pub use protected_resource::{
     ExpectedResource, ProtectedResourceMetadata, ResourceMetadataError, resource_covers,
 };
 pub use random::random_token;
+pub use registration::{ClientMetadata, ClientMetadataError, ClientRegistration};
 pub use request::{
     AccessTokenRequest, AuthorizationCodeAccessTokenRequest, ClientCredentialsAccessTokenRequest,
     DeviceAccessTokenRequest, RefreshTokenAccessTokenRequest,

@@ -79,6 +79,9 @@ warnings! {
     TimeFraction "time_fraction" "`exp`, `iat` or `nbf` had a fraction, which was cut off (RFC 7662 §2.2)";
     TimeInvalid "time_invalid" "`exp`, `iat` or `nbf` was not a Unix time and was ignored (RFC 7662 §2.2)";
     TextNumber "text_number" "a member was a number instead of a string (RFC 7662 §2.2)";
+    ClientSecretExpiryAbsent "client_secret_expiry_absent" "a client secret came without `client_secret_expires_at`; it was taken to live for ever (RFC 7591 §3.2.1)";
+    ClientSecretExpiryString "client_secret_expiry_string" "`client_secret_expires_at` was a string instead of a number (RFC 7591 §3.2.1)";
+    ClientSecretExpiryInvalid "client_secret_expiry_invalid" "`client_secret_expires_at` was not a Unix time; the secret was taken to live for ever (RFC 7591 §3.2.1)";
     TextInvalid "text_invalid" "a member was not a string and was ignored (RFC 7662 §2.2)";
 }
 
