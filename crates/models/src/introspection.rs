@@ -165,10 +165,10 @@ fn one_or_several<S: Serializer>(texts: &[String], serializer: S) -> Result<S::O
 }
 
 /// Takes members of the RFC's types out of an answer; those of another type go to `odd`, as they came.
-struct Taking<'a, F> {
-    members: &'a mut Members,
-    odd: &'a mut ExtraMembers,
-    forgive: &'a mut F,
+pub(crate) struct Taking<'a, F> {
+    pub(crate) members: &'a mut Members,
+    pub(crate) odd: &'a mut ExtraMembers,
+    pub(crate) forgive: &'a mut F,
 }
 
 impl<F: FnMut(Warning) -> Result<(), UnusableAnswer>> Taking<'_, F> {
@@ -177,7 +177,7 @@ impl<F: FnMut(Warning) -> Result<(), UnusableAnswer>> Taking<'_, F> {
     }
 
     /// A string. Some servers send identifiers that are numbers as numbers.
-    fn text(&mut self, name: &str) -> Result<Option<String>, UnusableAnswer> {
+    pub(crate) fn text(&mut self, name: &str) -> Result<Option<String>, UnusableAnswer> {
         match self.take(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -186,6 +186,19 @@ impl<F: FnMut(Warning) -> Result<(), UnusableAnswer>> Taking<'_, F> {
                 Ok(Some(number.to_string()))
             }
             Some(other) => self.leave(name, other, Warning::TextInvalid),
+        }
+    }
+
+    /// A boolean. Some servers send one as a string.
+    pub(crate) fn flag(&mut self, name: &str) -> Result<Option<bool>, UnusableAnswer> {
+        match self.take(name) {
+            None => Ok(None),
+            Some(Value::Bool(flag)) => Ok(Some(flag)),
+            Some(Value::String(text)) if matches!(&*text, "true" | "false") => {
+                (self.forgive)(Warning::FlagString)?;
+                Ok(Some(text == "true"))
+            }
+            Some(other) => self.leave(name, other, Warning::FlagInvalid),
         }
     }
 

@@ -51,6 +51,7 @@ mod secret;
 mod text;
 mod token;
 mod token_response;
+mod user_info;
 mod warning;
 
 pub use answer::{Answer, AnswerError, ParseOptions, UnusableAnswer, UnusableReason};
@@ -84,4 +85,5 @@ pub use text::is_deceptive;
 pub use token::{DEFAULT_EARLY_EXPIRY, Token, TokenType, UnsupportedTokenType};
 pub use token_response::TokenResponse;
 pub use url::Url;
+pub use user_info::UserInfo;
 pub use warning::Warning;

@@ -110,6 +110,12 @@ metadata! {
         code_challenge_methods_supported
         /// Signing algorithms of ID tokens (OpenID Connect Discovery §3).
         id_token_signing_alg_values_supported
+        /// Signing algorithms of userinfo answers (OpenID Connect Discovery §3).
+        userinfo_signing_alg_values_supported
+        /// Signing algorithms of introspection answers (RFC 9701 §7).
+        introspection_signing_alg_values_supported
+        /// Authentication context classes (OpenID Connect Discovery §3).
+        acr_values_supported
         /// Subject identifier types (OpenID Connect Discovery §3).
         subject_types_supported
         /// Signing algorithms of DPoP proofs (RFC 9449 §5.1).

@@ -83,6 +83,8 @@ warnings! {
     ClientSecretExpiryString "client_secret_expiry_string" "`client_secret_expires_at` was a string instead of a number (RFC 7591 §3.2.1)";
     ClientSecretExpiryInvalid "client_secret_expiry_invalid" "`client_secret_expires_at` was not a Unix time; the secret was taken to live for ever (RFC 7591 §3.2.1)";
     TextInvalid "text_invalid" "a member was not a string and was ignored (RFC 7662 §2.2)";
+    FlagString "flag_string" "a member was a string instead of a boolean (OpenID Connect Core §5.1)";
+    FlagInvalid "flag_invalid" "a member was not a boolean and was ignored (OpenID Connect Core §5.1)";
 }
 
 impl fmt::Display for Warning {

@@ -58,6 +58,8 @@ struct RecordV1 {
     refresh_hold: Option<RefreshHoldV1>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "exposed_option")]
     dpop_key: Option<Secret>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "exposed_option")]
+    id_token: Option<Secret>,
     tokens: Vec<TokenV1>,
     #[serde(flatten)]
     unknown: ExtraMembers,
@@ -217,6 +219,7 @@ impl From<&LoginRecord> for RecordV1 {
                 reason: hold.reason.clone(),
             }),
             dpop_key: record.dpop_key.clone(),
+            id_token: record.id_token.clone(),
             tokens: (record.tokens.iter().map(TokenV1::from))
                 .chain(record.foreign_tokens.iter().map(|foreign| foreign.0.clone()))
                 .collect(),
@@ -256,6 +259,7 @@ impl TryFrom<RecordV1> for LoginRecord {
                 reason: hold.reason,
             }),
             dpop_key: wire.dpop_key,
+            id_token: wire.id_token,
             tokens,
             scope: wire.scope,
             status,

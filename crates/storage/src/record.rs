@@ -47,6 +47,9 @@ pub struct LoginRecord {
     /// the member `"external": true` where the private one is kept elsewhere. A refresh token that is sent without it is
     /// refused for good, so that no jeton that does not know of it may use the record.
     pub dpop_key: Option<Secret>,
+    /// The newest ID token that was checked (OpenID Connect Core §2), as it came. It says who logged in; nobody is let in by
+    /// it, and refreshes may bring none.
+    pub id_token: Option<Secret>,
     /// The access tokens, one for each target: see [`set_token`](Self::set_token).
     pub tokens: Vec<StoredToken>,
     /// The scope that was asked for when the person logged in: the widest that a refresh may ask for (RFC 6749 §6).
@@ -78,6 +81,7 @@ impl LoginRecord {
             refresh_token_received_at_ms: None,
             refresh_hold: None,
             dpop_key: None,
+            id_token: None,
             tokens: Vec::new(),
             scope: None,
             status: LoginStatus::Live,

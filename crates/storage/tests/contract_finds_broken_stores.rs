@@ -201,6 +201,7 @@ impl TokenLease for BrokenLease {
                 known.tokens.clone_from(&record.tokens);
                 known.scope.clone_from(&record.scope);
                 known.dpop_key.clone_from(&record.dpop_key);
+                known.id_token.clone_from(&record.id_token);
                 known.status = record.status;
                 known.generation = record.generation;
                 known.created_at_ms = record.created_at_ms;

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 const GOLDEN: &str = include_str!("golden/login-v1.json");
 const GOLDEN_ENDED: &str = include_str!("golden/login-v1-ended.json");
 const GOLDEN_DPOP: &str = include_str!("golden/login-v1-dpop.json");
+const GOLDEN_ID_TOKEN: &str = include_str!("golden/login-v1-id-token.json");
 const GOLDEN_HELD: &str = include_str!("golden/login-v1-held.json");
 
 fn key() -> LoginKey {
@@ -78,6 +79,12 @@ fn version_1_is_read_and_written_to_the_byte() {
     held.refresh_hold = Some(hold);
     assert_eq!(LoginRecord::from_json(GOLDEN_HELD.as_bytes(), &ended_key).unwrap(), held);
     assert_eq!(std::str::from_utf8(&held.to_json()).unwrap(), GOLDEN_HELD);
+
+    let mut known = LoginRecord::new(ended_key.clone(), at(1_700_000_000_123));
+    known.id_token = Some(Secret::from("eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmVk"));
+    assert_eq!(LoginRecord::from_json(GOLDEN_ID_TOKEN.as_bytes(), &ended_key).unwrap(), known);
+    assert_eq!(std::str::from_utf8(&known.to_json()).unwrap(), GOLDEN_ID_TOKEN);
+    assert!(!format!("{known:?}").contains("eyJ"));
 
     // Which member of the status comes first depends on a feature of serde_json, and does not matter.
     let again: Value = serde_json::from_slice(&ended.to_json()).unwrap();
@@ -357,6 +364,7 @@ prop_compose! {
         account in any::<String>(),
         refresh in prop::option::of(any::<String>()),
         dpop_key in prop::option::of(any::<String>()),
+        id_token in prop::option::of(any::<String>()),
         scope in any_scope(),
         tokens in prop::collection::vec(any_token(), 0..5),
         ended in prop::option::of((any::<String>(), any::<u64>())),
@@ -370,6 +378,7 @@ prop_compose! {
             record.set_refresh_token(Secret::new(refresh), at(created));
         }
         record.dpop_key = dpop_key.map(Secret::new);
+        record.id_token = id_token.map(Secret::new);
         record.scope = scope;
         for token in tokens {
             record.set_token(token);
