@@ -20,6 +20,8 @@ pub struct Operation(Cow<'static, str>);
 impl Operation {
     /// Reading the server's metadata.
     pub const DISCOVERY: Self = Self(Cow::Borrowed("discovery"));
+    /// Reading a protected resource's metadata.
+    pub const RESOURCE_METADATA: Self = Self(Cow::Borrowed("resource metadata"));
     /// A device authorization request.
     pub const DEVICE_AUTHORIZATION: Self = Self(Cow::Borrowed("device authorization request"));
 
@@ -199,6 +201,9 @@ pub enum GrantError {
          credentials from the extra parameters"
     )]
     TwoAuthentications,
+    /// There is no way from a protected resource to a token for it (RFC 9728).
+    #[error(transparent)]
+    ProtectedResource(#[from] crate::ProtectedResourceError),
     /// Anything else, from a grant or an authentication outside of this crate.
     #[error(transparent)]
     Other(Arc<dyn StdError + Send + Sync>),
@@ -245,7 +250,7 @@ impl GrantError {
             Self::Transport { operation, .. }
             | Self::OAuth { operation, .. }
             | Self::Unusable { operation, .. }
-                if *operation == Operation::DISCOVERY =>
+                if [Operation::DISCOVERY, Operation::RESOURCE_METADATA].contains(operation) =>
             {
                 false
             }
@@ -327,6 +332,7 @@ impl GrantError {
             | Self::Interaction(InteractionError::Other(_))
             | Self::Other(_) => Recovery::GiveUp,
             Self::Interaction(_) => Recovery::FixConfiguration,
+            Self::ProtectedResource(error) => error.recovery(),
         }
     }
 }

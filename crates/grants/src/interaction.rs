@@ -56,6 +56,34 @@ pub trait Interaction: Send + Sync {
         Ok(())
     }
 
+    /// Asks whether an authorization server may be trusted that the program never named, but a resource did (RFC 9728 §7.3):
+    /// the person will be sent there to sign in. No, unless an implementation asks.
+    ///
+    /// Show both hosts. Nothing was sent to the server so far but requests for its public metadata.
+    ///
+    /// # Errors
+    /// [`InteractionError`], which ends the attempt like a no.
+    async fn approve_authorization_server(
+        &self,
+        prompt: &ServerPrompt<'_>,
+    ) -> Result<bool, InteractionError> {
+        let _ = prompt;
+        Ok(false)
+    }
+
+    /// Asks for a client that somebody registers at the server by hand, where there is no other way to become one. Nobody does,
+    /// unless an implementation asks.
+    ///
+    /// # Errors
+    /// [`InteractionError`], which ends the attempt.
+    async fn register_client(
+        &self,
+        prompt: &RegistrationPrompt<'_>,
+    ) -> Result<Option<ManualRegistration>, InteractionError> {
+        let _ = prompt;
+        Ok(None)
+    }
+
     /// Called once when a login that was shown to the person is over, well or not; not if the login's future is dropped.
     async fn login_ended(&self, outcome: LoginOutcome<'_>) {
         let _ = outcome;
@@ -149,6 +177,81 @@ impl<'a> DeviceCodePrompt<'a> {
 /// another machine.
 pub(crate) fn is_safe_to_open(uri: &str) -> bool {
     Url::parse(uri).is_ok_and(|url| is_secure_or_loopback(&url))
+}
+
+/// Which authorization server is to be trusted, and why: see [`Interaction::approve_authorization_server`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ServerPrompt<'a> {
+    /// The identifier of the resource that named the server: of the origin that was asked, a checked URL.
+    pub resource: &'a str,
+    /// The server's issuer identifier: an HTTPS URL, or one on loopback.
+    pub issuer: &'a str,
+    /// Why it is asked.
+    pub reason: ServerReason<'a>,
+}
+
+/// Why a person is asked about an authorization server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ServerReason<'a> {
+    /// The resource named it when it asked for a login the first time.
+    Named,
+    /// The resource names it in the place of the server at which the login was so far.
+    Moved {
+        /// The issuer of the former server.
+        from: &'a str,
+    },
+}
+
+impl<'a> ServerPrompt<'a> {
+    /// A question about that server; for those who write such a bootstrap of their own.
+    pub fn new(resource: &'a str, issuer: &'a str, reason: ServerReason<'a>) -> Self {
+        Self { resource, issuer, reason }
+    }
+}
+
+/// Where somebody has to register a client by hand: see [`Interaction::register_client`].
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RegistrationPrompt<'a> {
+    /// The identifier of the resource for which a login is needed.
+    pub resource: &'a str,
+    /// The server's issuer identifier.
+    pub issuer: &'a str,
+    /// A page for developers that the server names: an HTTPS URL, or one on loopback.
+    pub documentation: Option<&'a str>,
+}
+
+impl<'a> RegistrationPrompt<'a> {
+    /// A question for a client at that server; for those who write such a bootstrap of their own.
+    pub fn new(resource: &'a str, issuer: &'a str, documentation: Option<&'a str>) -> Self {
+        Self { resource, issuer, documentation: documentation.filter(|uri| is_safe_to_open(uri)) }
+    }
+}
+
+/// A client that somebody has registered by hand. `Debug` shows no secret.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ManualRegistration {
+    /// The client identifier that the server gave.
+    pub client_id: String,
+    /// The client secret, if the client has one: it is sent by `client_secret_basic`.
+    pub client_secret: Option<Secret>,
+}
+
+impl ManualRegistration {
+    /// A public client of that identifier.
+    pub fn new(client_id: impl Into<String>) -> Self {
+        Self { client_id: client_id.into(), client_secret: None }
+    }
+
+    /// The same with a secret.
+    #[must_use]
+    pub fn with_secret(mut self, client_secret: impl Into<Secret>) -> Self {
+        self.client_secret = Some(client_secret.into());
+        self
+    }
 }
 
 /// How a login ended, for a page or a line that tells the person.

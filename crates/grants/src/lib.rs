@@ -51,6 +51,7 @@ mod grant;
 mod interaction;
 mod introspection;
 mod mutual_tls;
+mod protected_resource;
 mod refresh_token;
 mod resource_owner_password_credentials;
 mod revocation;
@@ -78,10 +79,14 @@ pub use error::{GrantError, Operation, Recovery};
 pub use grant::Grant;
 pub use interaction::{
     AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError, LoginOutcome,
-    NoInteraction, RedirectEndpoint, RedirectReceiver,
+    ManualRegistration, NoInteraction, RedirectEndpoint, RedirectReceiver, RegistrationPrompt, ServerPrompt,
+    ServerReason,
 };
 pub use introspection::introspect;
 pub use mutual_tls::{SelfSignedTlsClientAuth, TlsClientAuth};
+pub use protected_resource::{
+    ProtectedResourceError, protected_resource_metadata, protected_resource_metadata_urls,
+};
 pub use refresh_token::RefreshToken;
 pub use resource_owner_password_credentials::ResourceOwnerPasswordCredentials;
 pub use revocation::revoke;

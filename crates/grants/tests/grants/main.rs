@@ -15,6 +15,7 @@ mod hygiene;
 mod introspection;
 mod mutual_tls;
 mod own_transport;
+mod protected_resource;
 mod recovery;
 mod refresh_token;
 mod resource;
