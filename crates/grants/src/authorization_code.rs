@@ -4,6 +4,7 @@
 //! can be kept, [`finish_authorization`] takes the redirected URL. [`AuthorizationCode`] joins them for programs that
 //! have the person before them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -122,7 +123,15 @@ fn begin(
     request.code_challenge_method = Some(pkce.code_challenge_method());
     cx.append_resources(&mut request.extra)?;
     request.extra.append_all(&cx.extra.authorization)?;
-    let url = request.to_url(&cx.server.endpoint("authorization_endpoint")?)?;
+    let endpoint = cx.server.endpoint("authorization_endpoint")?;
+    let mut parameters = request.to_parameters()?;
+    if let Some(dialect) = cx.dialect {
+        dialect.authorization(&mut parameters)?;
+    }
+    let mut url = parameters.to_url(&endpoint)?;
+    if let Some(dialect) = cx.dialect {
+        dialect.authorization_url(&mut url);
+    }
     let expires_at = cx.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(timeout);
     let pending = PendingLogin {
         issuer: cx.server.issuer.clone(),
@@ -158,13 +167,18 @@ pub async fn finish_authorization(
         return Err(GrantError::PendingLoginExpired);
     }
     let iss_required = cx.server.authorization_response_iss_parameter_supported == Some(true);
-    let response = AuthorizationResponse::from_url(redirected, &pending.state, cx.issuer, iss_required)
+    let redirected = cx.dialect.map_or(Cow::Borrowed(redirected), |dialect| dialect.redirected(redirected));
+    let response = AuthorizationResponse::from_url(&redirected, &pending.state, cx.issuer, iss_required)
         .map_err(|error| without_state(error, &pending.state))?;
 
     let mut request = AuthorizationCodeAccessTokenRequest::new(response.code, cx.client_id);
     request.redirect_uri = Some(pending.redirect_uri);
     request.code_verifier = Some(pending.code_verifier);
-    cx.token_request(&GrantType::AuthorizationCode, request.to_parameters()?).await
+    let mut token = cx.token_request(&GrantType::AuthorizationCode, request.to_parameters()?).await?;
+    if let Some(dialect) = cx.dialect {
+        dialect.keep(&response.extra, &mut token.extra);
+    }
+    Ok(token)
 }
 
 /// A server may repeat the `state` when it refuses.

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::{
     AuthenticationContext, ClientAuthentication, Clock, EndpointRequest, GrantError, Interaction, Limits,
-    NoInteraction, Operation, Transport,
+    NoInteraction, Operation, RequestDialect, Transport,
 };
 
 static NO_INTERACTION: NoInteraction = NoInteraction;
@@ -59,6 +59,8 @@ pub struct GrantContext<'a> {
     pub target: Option<&'a str>,
     /// Extra parameters.
     pub extra: &'a ExtraParameters,
+    /// How the provider wants its requests, where that differs from the RFCs.
+    pub dialect: Option<&'a RequestDialect>,
     /// Whether the transport connects with a client certificate, be it to authenticate or to have tokens bound to it: requests
     /// then go to the endpoints that the server has for it (RFC 8705 §5).
     pub mutual_tls: bool,
@@ -96,6 +98,7 @@ impl<'a> GrantContext<'a> {
             resources: &[],
             target: None,
             extra: &NO_EXTRA,
+            dialect: None,
             mutual_tls: authentication.uses_mutual_tls(),
         }
     }

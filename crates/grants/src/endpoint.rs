@@ -79,6 +79,9 @@ impl EndpointRequest {
     }
 
     async fn sent(mut self: Box<Self>, cx: &GrantContext<'_>) -> Result<EndpointAnswer, GrantError> {
+        if let Some(dialect) = cx.dialect {
+            dialect.prepare(&mut self)?;
+        }
         cx.authentication.authenticate(&mut self, &cx.authentication_context()).await?;
         let in_body =
             self.parameters.contains("client_secret") || self.parameters.contains("client_assertion");
@@ -90,8 +93,13 @@ impl EndpointRequest {
         let span =
             tracing::debug_span!("oauth_request", operation = %self.operation, url = %shown(&self.url));
         // What was sent is kept as the one text that it became, not in many: it is looked at only if there is an error.
-        let form = Bytes::from_owner(Form(Secret::new(std::mem::take(&mut self.parameters).to_form())));
-        let response = match self.exchange(cx, form.clone()).instrument(span).await {
+        let parameters = std::mem::take(&mut self.parameters);
+        let body = match cx.dialect {
+            Some(dialect) => Some(Bytes::from_owner(Form(Secret::new(dialect.body(&parameters)?)))),
+            None => None,
+        };
+        let form = Bytes::from_owner(Form(Secret::new(parameters.to_form())));
+        let response = match self.exchange(cx, body.unwrap_or_else(|| form.clone())).instrument(span).await {
             Ok(response) => response,
             Err(source) => {
                 let url = shown(&self.url);
@@ -118,17 +126,20 @@ impl EndpointRequest {
     async fn exchange(
         &mut self,
         cx: &GrantContext<'_>,
-        form: Bytes,
+        body: Bytes,
     ) -> Result<http::Response<Bytes>, TransportError> {
         let uri =
             self.uri().map_err(|what| TransportError::new(TransportErrorKind::Request).with_source(what))?;
-        let mut request = http::Request::new(form);
+        let mut request = http::Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
         let headers = request.headers_mut();
         *headers = std::mem::take(&mut self.headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Some(dialect) = cx.dialect {
+            dialect.set_headers(headers);
+        }
 
         let result = transport::send(cx.transport, request, &cx.limits).await;
         match &result {

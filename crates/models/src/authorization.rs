@@ -4,7 +4,6 @@
 use serde::Deserialize;
 use url::Url;
 
-use crate::parameters::is_repeatable;
 use crate::request::{append_code_challenge, append_option, append_scope};
 use crate::{CodeChallengeMethod, ErrorResponse, ExtraMembers, ParameterError, Parameters, Scope, Secret};
 
@@ -81,17 +80,7 @@ impl AuthorizationRequest {
     /// [`ParameterError`] as in [`to_parameters`](Self::to_parameters), also if the endpoint's query has one of the
     /// parameters already.
     pub fn to_url(&self, authorization_endpoint: &Url) -> Result<Url, ParameterError> {
-        let parameters = self.to_parameters()?;
-        let in_query = |name: &str| {
-            authorization_endpoint.query_pairs().any(|(own, _)| own == name) && !is_repeatable(name)
-        };
-        if let Some((name, _)) = parameters.iter().find(|(name, _)| in_query(name)) {
-            return Err(ParameterError::Repeated { name: name.to_owned() });
-        }
-        let mut url = authorization_endpoint.clone();
-        url.set_fragment(None);
-        url.query_pairs_mut().extend_pairs(parameters.iter());
-        Ok(url)
+        self.to_parameters()?.to_url(authorization_endpoint)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use crate::Secret;
@@ -13,7 +14,7 @@ use crate::Secret;
 const REPEATABLE: [&str; 2] = ["resource", "audience"];
 
 /// Whether a request may have several parameters of that name.
-pub(crate) fn is_repeatable(name: &str) -> bool {
+fn is_repeatable(name: &str) -> bool {
     REPEATABLE.contains(&name)
 }
 
@@ -123,6 +124,62 @@ impl Parameters {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The URL of an authorization request of these parameters. A query that the endpoint has already is kept; a fragment,
+    /// which it must not have, is not (RFC 6749 §3.1).
+    ///
+    /// # Errors
+    /// [`ParameterError::Repeated`] if the endpoint's query has one of the parameters already.
+    pub fn to_url(&self, authorization_endpoint: &Url) -> Result<Url, ParameterError> {
+        let in_query = |name: &str| {
+            authorization_endpoint.query_pairs().any(|(own, _)| own == name) && !is_repeatable(name)
+        };
+        if let Some((name, _)) = self.iter().find(|(name, _)| in_query(name)) {
+            return Err(ParameterError::Repeated { name: name.to_owned() });
+        }
+        let mut url = authorization_endpoint.clone();
+        url.set_fragment(None);
+        url.query_pairs_mut().extend_pairs(self.iter());
+        Ok(url)
+    }
+
+    /// The list as a JSON object of strings, and of arrays where a name stands more than once: for the servers that take
+    /// nothing else. It may hold secrets.
+    pub fn to_json(&self) -> String {
+        // A character takes at most six bytes. A buffer that grows leaves unwiped copies behind.
+        let lengths = self.iter().map(|(name, value)| 6 * (name.len() + value.len()) + 8);
+        let mut json = Vec::with_capacity(lengths.sum::<usize>() + 2);
+        let string = |json: &mut Vec<u8>, text: &str| {
+            // Writing a string into a vector cannot fail.
+            let _ = serde_json::to_writer(json, text);
+        };
+        json.push(b'{');
+        for (place, (name, value)) in self.iter().enumerate() {
+            if self.iter().take(place).any(|(before, _)| before == name) {
+                continue;
+            }
+            if json.len() > 1 {
+                json.push(b',');
+            }
+            string(&mut json, name);
+            json.push(b':');
+            let more: Vec<&str> =
+                self.iter().skip(place + 1).filter(|(own, _)| *own == name).map(|(_, value)| value).collect();
+            if more.is_empty() {
+                string(&mut json, value);
+                continue;
+            }
+            json.push(b'[');
+            string(&mut json, value);
+            for value in more {
+                json.push(b',');
+                string(&mut json, value);
+            }
+            json.push(b']');
+        }
+        json.push(b'}');
+        String::from_utf8(json).unwrap_or_default()
     }
 
     /// The list in `application/x-www-form-urlencoded` (RFC 6749 Appendix B). It may hold secrets.
@@ -271,6 +328,18 @@ mod tests {
         assert_eq!(form.capacity(), form.len());
         let pairs: Vec<_> = url::form_urlencoded::parse(form.as_bytes()).collect();
         assert_eq!(pairs, [("client_secret".into(), all.into()), ("scope".into(), "a b".into())]);
+    }
+
+    #[test]
+    fn json_is_what_it_was_read_from_and_written_in_place() {
+        for text in [
+            r#"{}"#,
+            r#"{"code":"a\"b\\\u0001é"}"#,
+            r#"{"resource":["a","b"],"scope":"x","audience":["1","2","3"],"z":"\u001f\u001f\u001f"}"#,
+        ] {
+            let parameters: Parameters = serde_json::from_str(text).unwrap();
+            assert_eq!(parameters.to_json(), text);
+        }
     }
 
     #[test]
