@@ -170,6 +170,16 @@ pub struct EndpointAnswer {
 }
 
 impl EndpointAnswer {
+    /// The answer to a request that was no form: `request` says what it was for, where it went and what is secret in it.
+    pub(crate) fn to(
+        request: EndpointRequest,
+        response: http::Response<Bytes>,
+        clock: &dyn crate::Clock,
+    ) -> Self {
+        let retry_after = retry_after(response.headers(), || clock.now());
+        Self { request: Box::new(request), form: Bytes::new(), response, retry_after }
+    }
+
     /// Reads the answer with one of the parsers of jeton-models.
     ///
     /// # Errors
@@ -230,8 +240,8 @@ impl fmt::Debug for EndpointAnswer {
     }
 }
 
-/// The body of a request, wiped when the last who holds it lets go.
-struct Form(Secret);
+/// The body of a request, or a header's value, wiped when the last who holds it lets go.
+pub(crate) struct Form(pub(crate) Secret);
 
 impl AsRef<[u8]> for Form {
     fn as_ref(&self) -> &[u8] {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jeton_models::{
-    AuthorizationResponseError, ErrorResponse, GrantType, MetadataError, OAuth2Error, ParameterError,
-    UnusableAnswer, UnusableReason,
+    AuthorizationResponseError, ClientMetadataError, ErrorResponse, GrantType, MetadataError, OAuth2Error,
+    ParameterError, UnusableAnswer, UnusableReason,
 };
 
 use crate::{InteractionError, TransportError};
@@ -204,6 +204,36 @@ pub enum GrantError {
     /// There is no way from a protected resource to a token for it (RFC 9728).
     #[error(transparent)]
     ProtectedResource(#[from] crate::ProtectedResourceError),
+    /// What a client wants to be is nothing that a server may take (RFC 7591 §2).
+    #[error(transparent)]
+    ClientMetadata(#[from] ClientMetadataError),
+    /// A registration was used at another server than the one that made it.
+    #[error(
+        "the client was registered at {registered_at} and must not be used at {used_at}; register it there, too"
+    )]
+    RegistrationForeign {
+        /// The issuer that registered it.
+        registered_at: String,
+        /// The issuer that was to be asked.
+        used_at: String,
+    },
+    /// The server does not know the registration any more (RFC 7592 §2.1).
+    #[error(
+        "{issuer} does not know this client any more, or not under this registration access token; register it anew"
+    )]
+    RegistrationGone {
+        /// The issuer that registered it.
+        issuer: String,
+    },
+    /// The server gave nothing to manage the registration with (RFC 7592 §3).
+    #[error(
+        "{issuer} gave no registration access token, or no `registration_client_uri` that one may be sent to; its clients cannot \
+         be read or changed: register anew"
+    )]
+    RegistrationUnmanaged {
+        /// The issuer that registered it.
+        issuer: String,
+    },
     /// Anything else, from a grant or an authentication outside of this crate.
     #[error(transparent)]
     Other(Arc<dyn StdError + Send + Sync>),
@@ -240,6 +270,16 @@ impl GrantError {
     pub fn is_invalid_grant(&self) -> bool {
         self.oauth_error().is_some_and(|error| {
             standard(error.code()) == "invalid_grant" && !matches!(error.status, 429 | 500..)
+        })
+    }
+
+    /// Whether the server does not know the client, or not with what it proved itself by (RFC 6749 §5.2). A client that was
+    /// registered dynamically may have been forgotten: register it anew.
+    ///
+    /// That is `invalid_client`, or a provider's own code for it, under any status but 429 and 5xx.
+    pub fn is_invalid_client(&self) -> bool {
+        self.oauth_error().is_some_and(|error| {
+            standard(error.code()) == "invalid_client" && !matches!(error.status, 429 | 500..)
         })
     }
 
@@ -314,6 +354,10 @@ impl GrantError {
             Self::Redirected { .. }
             | Self::Metadata(_)
             | Self::RedirectUri { .. }
+            | Self::ClientMetadata(_)
+            | Self::RegistrationForeign { .. }
+            | Self::RegistrationGone { .. }
+            | Self::RegistrationUnmanaged { .. }
             | Self::TwoAuthentications => Recovery::FixConfiguration,
             Self::Parameter(_) | Self::Resource { .. } => Recovery::FixRequest,
             Self::AuthorizationResponse(AuthorizationResponseError::Denied(response)) => {
@@ -377,7 +421,7 @@ fn standard(code: &str) -> &str {
 }
 
 /// What to do by registered error code (RFC 6749 §4.1.2.1 and §5.2, RFC 7009 §2.2.1, RFC 8628 §3.5, RFC 8707 §2, RFC 9396 §5,
-/// RFC 9449 §5 and §8, OpenID Connect Core §3.1.2.6).
+/// RFC 7591 §3.2.2, RFC 9449 §5 and §8, OpenID Connect Core §3.1.2.6).
 fn advice(code: &str) -> Option<Recovery> {
     Some(match standard(code) {
         "invalid_grant"
@@ -392,9 +436,14 @@ fn advice(code: &str) -> Option<Recovery> {
         | "slow_down"
         | "authorization_pending"
         | "use_dpop_nonce" => Recovery::Retry { after: None },
-        "invalid_client" | "unauthorized_client" | "unsupported_grant_type" | "unsupported_response_type" => {
-            Recovery::FixConfiguration
-        }
+        "invalid_client"
+        | "unauthorized_client"
+        | "unsupported_grant_type"
+        | "unsupported_response_type"
+        | "invalid_redirect_uri"
+        | "invalid_client_metadata"
+        | "invalid_software_statement"
+        | "unapproved_software_statement" => Recovery::FixConfiguration,
         "invalid_request"
         | "invalid_scope"
         | "invalid_target"

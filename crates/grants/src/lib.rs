@@ -54,6 +54,7 @@ mod introspection;
 mod mutual_tls;
 mod protected_resource;
 mod refresh_token;
+mod registration;
 mod resource_owner_password_credentials;
 mod revocation;
 mod transport;
@@ -90,6 +91,9 @@ pub use protected_resource::{
     ProtectedResourceError, protected_resource_metadata, protected_resource_metadata_urls,
 };
 pub use refresh_token::RefreshToken;
+pub use registration::{
+    RegistrationContext, delete_registration, read_registration, register, update_registration,
+};
 pub use resource_owner_password_credentials::ResourceOwnerPasswordCredentials;
 pub use revocation::revoke;
 pub use transport::{Limits, Transport, TransportError, TransportErrorKind};
