@@ -6,6 +6,7 @@ use hyper::StatusCode;
 
 use crate::answer::{Answer, Request};
 use crate::clients::AUTHORIZATION_CODE;
+use crate::dpop;
 use crate::form::{self, Parameters};
 use crate::pages;
 use crate::pkce;
@@ -22,6 +23,8 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) challenge: String,
     pub(crate) scope: Scope,
     pub(crate) resources: Vec<String>,
+    /// The key that the code is to be bound to (RFC 9449 §10).
+    pub(crate) dpop_jkt: Option<String>,
 }
 
 /// What a consent page is about. It is named by a one-time id that only the page knows, so that no other page
@@ -212,6 +215,7 @@ fn validate(state: &mut State, request: &Request) -> Result<(AuthorizationReques
         challenge,
         scope,
         resources,
+        dpop_jkt: dpop::requested_key(&parameters).map_err(to_client)?,
     };
     Ok((authorization, parameters.get("login_hint").map(str::to_owned)))
 }

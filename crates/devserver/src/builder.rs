@@ -31,6 +31,8 @@ pub struct Builder {
     pub(crate) device_interval: Option<u64>,
     pub(crate) device_code_lifetime: Duration,
     pub(crate) refresh_listener: Option<RefreshListener>,
+    pub(crate) require_dpop: bool,
+    pub(crate) dpop_nonce_uses: Option<u32>,
 }
 
 impl Default for Builder {
@@ -56,6 +58,8 @@ impl Default for Builder {
             device_interval: Some(5),
             device_code_lifetime: Duration::from_secs(600),
             refresh_listener: None,
+            require_dpop: false,
+            dpop_nonce_uses: None,
         }
     }
 }
@@ -196,6 +200,21 @@ impl Builder {
     /// How long a device code lives: 600 s until set.
     pub fn device_code_lifetime(mut self, lifetime: Duration) -> Self {
         self.device_code_lifetime = lifetime;
+        self
+    }
+
+    /// Whether token requests without a DPoP proof are refused with `invalid_dpop_proof` (RFC 9449 §5); no until set. A proof
+    /// that comes is checked in any case, and binds what it brings.
+    pub fn require_dpop(mut self, yes: bool) -> Self {
+        self.require_dpop = yes;
+        self
+    }
+
+    /// Demands a nonce in each DPoP proof (RFC 9449 §8, §9), at the token endpoint and at the protected resources, each with
+    /// its own. Each is good for so many requests; the answer to the last of them names the next one. Until set none is
+    /// demanded. See also [`DevServer::forget_dpop_nonces`].
+    pub fn dpop_nonces(mut self, uses: u32) -> Self {
+        self.dpop_nonce_uses = Some(uses);
         self
     }
 

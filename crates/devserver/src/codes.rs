@@ -74,6 +74,11 @@ impl Codes {
         }
     }
 
+    /// The key that the code is bound to (RFC 9449 §10), if there is such a code and key.
+    pub(crate) fn dpop_jkt(&self, text: &str) -> Option<&str> {
+        self.0.get(text)?.request.dpop_jkt.as_deref()
+    }
+
     pub(crate) fn burn(&mut self, text: &str) {
         self.settle(text, Fate::Burnt);
     }

@@ -35,9 +35,12 @@ fn describe(state: &State, now: SystemTime, token: &str) -> Value {
             "client_id": token.client_id,
             "scope": token.scope.text(),
             "aud": token.audience,
-            "token_type": "Bearer",
+            "token_type": if token.jkt.is_some() { "DPoP" } else { "Bearer" },
             "iat": unix_seconds(token.issued_at),
         });
+        if let Some(jkt) = &token.jkt {
+            body["cnf"] = json!({ "jkt": jkt });
+        }
         if let Some(expires_at) = token.expires_at {
             body["exp"] = unix_seconds(expires_at).into();
         }

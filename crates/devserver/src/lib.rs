@@ -32,6 +32,7 @@ mod clients;
 mod clock;
 mod codes;
 mod device;
+mod dpop;
 mod endpoint;
 mod faults;
 mod form;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Request};
 use crate::clients::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN};
+use crate::dpop;
 use crate::state::Settings;
 
 pub(crate) fn oauth(settings: &Settings, request: &Request) -> Answer {
@@ -50,6 +51,7 @@ fn document(settings: &Settings) -> Value {
         "grant_types_supported":
             [AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN],
         "code_challenge_methods_supported": ["S256"],
+        "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(|(name, _)| name),
     });
     if settings.advertise_iss {
         document["authorization_response_iss_parameter_supported"] = true.into();

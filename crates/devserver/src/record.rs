@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use crate::answer::Request;
+use crate::dpop;
 use crate::endpoint::Endpoint;
 use crate::form;
 
@@ -68,8 +69,22 @@ impl RecordedRequest {
 
     /// The token of an `Authorization: Bearer` header.
     pub fn bearer(&self) -> Option<&str> {
+        self.authorization("bearer")
+    }
+
+    /// The token of an `Authorization: DPoP` header (RFC 9449 §7.1).
+    pub fn dpop_token(&self) -> Option<&str> {
+        self.authorization("dpop")
+    }
+
+    fn authorization(&self, wanted: &str) -> Option<&str> {
         let (scheme, token) = self.header("authorization")?.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(token)
+        scheme.eq_ignore_ascii_case(wanted).then_some(token)
+    }
+
+    /// A claim of the DPoP proof in the header `DPoP`, unverified (RFC 9449 §4.2); text as it is, anything else as JSON.
+    pub fn dpop_claim(&self, name: &str) -> Option<String> {
+        dpop::claim(self.header("dpop")?, name)
     }
 }
 

@@ -1,12 +1,14 @@
-//! The resource server: two protected resources with an audience each (RFC 6750, RFC 8707), and redirects to
+//! The resource server: two protected resources with an audience each (RFC 6750, RFC 8707, RFC 9449 §7), and redirects to
 //! anywhere, to see whether a client lets its token travel along.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use hyper::StatusCode;
 use serde_json::json;
 
 use crate::answer::{Answer, Request};
+use crate::dpop;
 use crate::form;
 use crate::state::State;
 
@@ -24,30 +26,45 @@ pub(crate) fn serve(state: &mut State, now: SystemTime, request: &Request) -> An
 struct Challenge {
     status: StatusCode,
     /// Code and description; nothing for a request that showed no token at all (§3.1).
-    error: Option<(&'static str, &'static str)>,
+    error: Option<(&'static str, Cow<'static, str>)>,
     scope: Option<&'static str>,
+    /// Whether the client spoke DPoP, and so is answered in that scheme.
+    dpop: bool,
 }
 
 impl Challenge {
     fn no_token() -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, error: None, scope: None }
+        Self { status: StatusCode::UNAUTHORIZED, error: None, scope: None, dpop: false }
     }
 
     fn invalid_request(why: &'static str) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, error: Some(("invalid_request", why)), scope: None }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            error: Some(("invalid_request", why.into())),
+            ..Self::no_token()
+        }
     }
 
     fn invalid_token(why: &'static str) -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, error: Some(("invalid_token", why)), scope: None }
+        Self { error: Some(("invalid_token", why.into())), ..Self::no_token() }
+    }
+
+    /// The proof beside the token is missing or wrong, or needs a nonce (RFC 9449 §7.1, §9).
+    fn of_proof(error: &'static str, why: Cow<'static, str>) -> Self {
+        Self { error: Some((error, why)), dpop: true, ..Self::no_token() }
     }
 
     fn insufficient_scope(scope: &'static str) -> Self {
-        let error = Some(("insufficient_scope", "This resource asks for more scope than the token has"));
-        Self { status: StatusCode::FORBIDDEN, error, scope: Some(scope) }
+        let error =
+            Some(("insufficient_scope", "This resource asks for more scope than the token has".into()));
+        Self { status: StatusCode::FORBIDDEN, error, scope: Some(scope), dpop: false }
     }
 
     fn into_answer(self) -> Answer {
-        let mut header = r#"Bearer realm="jeton-devserver""#.to_owned();
+        let mut header = match self.dpop {
+            true => dpop::challenge(),
+            false => r#"Bearer realm="jeton-devserver""#.to_owned(),
+        };
         let mut body = json!({ "error": "unauthorized" });
         if let Some((error, description)) = self.error {
             header.push_str(&format!(r#", error="{error}", error_description="{description}""#));
@@ -60,9 +77,9 @@ impl Challenge {
     }
 }
 
-fn protected(state: &State, now: SystemTime, request: &Request) -> Result<Answer, Challenge> {
+fn protected(state: &mut State, now: SystemTime, request: &Request) -> Result<Answer, Challenge> {
     let (root, path) = split(&request.path);
-    let resource = &state.settings.resources[usize::from(root == "/api2")];
+    let resource = state.settings.resources[usize::from(root == "/api2")].clone();
     let query = form::parse_tolerantly(request.query.as_bytes());
     let body = if request.is_form() { form::parse_tolerantly(&request.body) } else { Vec::new() };
     if query.iter().chain(&body).any(|(name, _)| name == "access_token") {
@@ -70,13 +87,27 @@ fn protected(state: &State, now: SystemTime, request: &Request) -> Result<Answer
             "A8: the token goes into the Authorization header only (RFC 9700)",
         ));
     }
-    let token = bearer(request)?;
-    let token = state.tokens.live_access_token(token, now).map_err(Challenge::invalid_token)?;
-    if !token.audience.contains(resource) {
-        return Err(Challenge::invalid_token("A19: the access token is for another resource (RFC 8707)"));
+    let (dpop, token) = presented(request)?;
+    let proof = match dpop {
+        true => dpop::at_resource(state, now, request, token)
+            .map_err(|(error, why)| Challenge::of_proof(error, why))?,
+        false => None,
+    };
+    let in_scheme = |challenge: Challenge| Challenge { dpop, ..challenge };
+    let token =
+        state.tokens.live_access_token(token, now).map_err(|why| in_scheme(Challenge::invalid_token(why)))?;
+    if token.jkt.as_deref() != proof.as_ref().map(|proven| proven.jkt.as_str()) {
+        return Err(in_scheme(Challenge::invalid_token(match dpop {
+            true => "A25: the access token is not bound to the key of the proof (RFC 9449 section 7.1)",
+            false => "A25: a bound access token was sent as Bearer (RFC 9449 section 7.2)",
+        })));
+    }
+    if !token.audience.contains(&resource) {
+        let why = "A19: the access token is for another resource (RFC 8707)";
+        return Err(in_scheme(Challenge::invalid_token(why)));
     }
     if path == "/admin" && !token.scope.contains("admin") {
-        return Err(Challenge::insufficient_scope("admin"));
+        return Err(in_scheme(Challenge::insufficient_scope("admin")));
     }
     if path == "/redirect" {
         return Ok(redirect(&query));
@@ -102,7 +133,8 @@ fn split(path: &str) -> (&str, &str) {
     }
 }
 
-fn bearer(request: &Request) -> Result<&str, Challenge> {
+/// Whether the token came with the scheme DPoP, and the token.
+fn presented(request: &Request) -> Result<(bool, &str), Challenge> {
     let mut headers = request.headers.get_all("authorization").iter();
     let header = headers.next().ok_or_else(Challenge::no_token)?;
     if headers.next().is_some() {
@@ -110,13 +142,15 @@ fn bearer(request: &Request) -> Result<&str, Challenge> {
     }
     let malformed = || {
         Challenge::invalid_request(
-            "A8: the Authorization header is not Bearer and one token (RFC 6750 section 2.1)",
+            "A8: the Authorization header is not Bearer or DPoP and one token (RFC 6750 section 2.1)",
         )
     };
     let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(malformed)?;
     let b64token = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    match scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() && token.bytes().all(b64token) {
-        true => Ok(token),
+    let dpop = scheme.eq_ignore_ascii_case("dpop");
+    match (dpop || scheme.eq_ignore_ascii_case("bearer")) && !token.is_empty() && token.bytes().all(b64token)
+    {
+        true => Ok((dpop, token)),
         false => Err(malformed()),
     }
 }

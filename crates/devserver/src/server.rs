@@ -14,6 +14,7 @@ use crate::builder::Builder;
 use crate::clock::Clock;
 use crate::codes::Codes;
 use crate::device::{self, Devices};
+use crate::dpop::Dpop;
 use crate::endpoint::Endpoint;
 use crate::faults::{self, Fault, Faults};
 use crate::gate::Gate;
@@ -121,6 +122,7 @@ impl DevServer {
             seen_challenges: Default::default(),
             codes: Codes::default(),
             devices: Devices::default(),
+            dpop: Dpop::new(builder.dpop_nonce_uses),
             tokens: Tokens::default(),
             counters: Counters::default(),
             log: RequestLog::default(),
@@ -328,6 +330,12 @@ impl DevServer {
         self.shared.state().tokens.expire_access_tokens(now);
     }
 
+    /// Makes every DPoP nonce that clients know useless, as a restart of the server would: the next proof is answered with
+    /// `use_dpop_nonce`.
+    pub fn forget_dpop_nonces(&self) {
+        self.shared.state().dpop.forget_nonces();
+    }
+
     /// A fault for the next request to an endpoint. Faults for the same endpoint queue up, one for each request.
     pub fn fault(&self, endpoint: Endpoint, fault: Fault) {
         self.shared.state().faults.push(endpoint, fault);
@@ -401,6 +409,7 @@ fn settings(builder: &Builder, origin: &str) -> Settings {
         device_auto_approve_after_polls: builder.device_auto_approve_after_polls,
         device_interval: builder.device_interval,
         device_code_lifetime: builder.device_code_lifetime,
+        require_dpop: builder.require_dpop,
     }
 }
 

@@ -11,6 +11,7 @@ use crate::authorization::{self, Transaction};
 use crate::clients::Client;
 use crate::codes::Codes;
 use crate::device::{self, Devices};
+use crate::dpop::{self, Dpop, Side};
 use crate::endpoint::Endpoint;
 use crate::faults::Faults;
 use crate::form;
@@ -46,6 +47,7 @@ pub(crate) struct Settings {
     pub(crate) device_auto_approve_after_polls: Option<u32>,
     pub(crate) device_interval: Option<u64>,
     pub(crate) device_code_lifetime: Duration,
+    pub(crate) require_dpop: bool,
 }
 
 pub(crate) struct State {
@@ -63,6 +65,7 @@ pub(crate) struct State {
     pub(crate) seen_challenges: HashMap<String, String>,
     pub(crate) codes: Codes,
     pub(crate) devices: Devices,
+    pub(crate) dpop: Dpop,
     pub(crate) tokens: Tokens,
     pub(crate) counters: Counters,
     pub(crate) log: RequestLog,
@@ -98,7 +101,8 @@ impl State {
             Endpoint::Authorization => authorization::authorize(self, now, request),
             Endpoint::Consent => authorization::decide(self, now, request),
             Endpoint::Token => {
-                token_endpoint::token(self, now, request).unwrap_or_else(|no| no.into_answer())
+                let answer = token_endpoint::token(self, now, request).unwrap_or_else(|no| no.into_answer());
+                dpop::announce(self, Side::Authorization, request, answer)
             }
             Endpoint::DeviceAuthorization => {
                 device::authorize(self, now, request).unwrap_or_else(|no| no.into_answer())
@@ -111,7 +115,10 @@ impl State {
             Endpoint::Introspection => {
                 introspection::introspect(self, now, request).unwrap_or_else(|no| no.into_answer())
             }
-            Endpoint::Resource => resource::serve(self, now, request),
+            Endpoint::Resource => {
+                let answer = resource::serve(self, now, request);
+                dpop::announce(self, Side::Resource, request, answer)
+            }
             Endpoint::Other => self.other(request),
         };
         tracing::debug!(?endpoint, status = answer.status.as_u16(), "answered");

@@ -25,6 +25,10 @@ pub struct Stats {
     pub api_requests: u64,
     /// Requests to the protected resources answered with 401.
     pub api_unauthorized: u64,
+    /// DPoP proofs that were found in order, at the token endpoint and at the protected resources.
+    pub dpop_proofs: u64,
+    /// How often a DPoP nonce was demanded (`use_dpop_nonce`).
+    pub dpop_nonces_demanded: u64,
     /// The most token requests that were ever under way at once.
     pub max_concurrent_token_requests: usize,
     /// Connections accepted.

@@ -12,6 +12,7 @@ use crate::clients::{
     AUTHORIZATION_CODE, CLIENT_CREDENTIALS, Client, DEVICE_CODE, Method, PASSWORD, REFRESH_TOKEN,
 };
 use crate::device;
+use crate::dpop::{self, Proof};
 use crate::form::Parameters;
 use crate::pkce;
 use crate::refresh::{RefreshEvent, RefreshOutcome};
@@ -46,6 +47,8 @@ pub(crate) fn token(state: &mut State, now: SystemTime, request: &Request) -> Re
     if !client.may_use(grant_type) {
         return Err(Refusal::new("unauthorized_client", "this client may not use this grant"));
     }
+    // Before anything is used up: a client whose nonce is too old comes again with the same refresh token.
+    let proof = dpop::at_token_endpoint(state, now, request, &client, &parameters)?;
     let before = state.counters.refresh_reuses_detected;
     let issue = grant(state, now, &client, &parameters);
     if grant_type == REFRESH_TOKEN {
@@ -53,7 +56,10 @@ pub(crate) fn token(state: &mut State, now: SystemTime, request: &Request) -> Re
     }
     let issue = issue?;
     state.counters.grant_succeeded(grant_type);
-    Ok(answer(state, now, client, issue))
+    if let (Some(proven), Some(login), Method::None) = (&proof, issue.login, client.method) {
+        state.tokens.bind_login(login, &proven.jkt);
+    }
+    Ok(answer(state, now, client, issue, proof))
 }
 
 fn authorization_code(
@@ -217,9 +223,10 @@ fn first_refresh_token(state: &mut State, client: &Client, login: LoginId) -> Op
 }
 
 /// The token answer of RFC 6749 §5.1.
-fn answer(state: &mut State, now: SystemTime, client: Client, issue: Issue) -> Answer {
+fn answer(state: &mut State, now: SystemTime, client: Client, issue: Issue, proof: Proof) -> Answer {
     let lifetime = state.settings.access_token_lifetime;
-    let mut body = json!({ "token_type": "Bearer", "scope": issue.scope.text() });
+    let token_type = if proof.is_some() { "DPoP" } else { "Bearer" };
+    let mut body = json!({ "token_type": token_type, "scope": issue.scope.text() });
     if let Some(lifetime) = lifetime {
         body["expires_in"] = lifetime.as_secs().into();
     }
@@ -234,6 +241,7 @@ fn answer(state: &mut State, now: SystemTime, client: Client, issue: Issue) -> A
         login: issue.login,
         lifetime,
         size: state.settings.access_token_size,
+        jkt: proof.map(|proven| proven.jkt),
     };
     state.counters.tokens_issued += 1;
     body["access_token"] = state.tokens.issue_access_token(&mut state.mint, now, order).into();

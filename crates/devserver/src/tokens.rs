@@ -29,6 +29,8 @@ pub(crate) struct Login {
     pub(crate) subject: String,
     pub(crate) scope: Scope,
     pub(crate) resources: Vec<String>,
+    /// The key that the refresh tokens of a public client are bound to (RFC 9449 §5).
+    pub(crate) jkt: Option<String>,
     live: bool,
     newest_refresh_token: Option<String>,
 }
@@ -40,6 +42,8 @@ pub(crate) struct AccessToken {
     pub(crate) audience: Vec<String>,
     pub(crate) issued_at: SystemTime,
     pub(crate) expires_at: Option<SystemTime>,
+    /// The key that it is bound to (RFC 9449 §6).
+    pub(crate) jkt: Option<String>,
     login: Option<LoginId>,
     revoked: bool,
 }
@@ -58,6 +62,7 @@ pub(crate) struct Order {
     pub(crate) login: Option<LoginId>,
     pub(crate) lifetime: Option<Duration>,
     pub(crate) size: usize,
+    pub(crate) jkt: Option<String>,
 }
 
 #[derive(Default)]
@@ -86,6 +91,7 @@ impl Tokens {
             subject: subject.to_owned(),
             scope: scope.clone(),
             resources: resources.to_vec(),
+            jkt: None,
             live: true,
             newest_refresh_token: None,
         };
@@ -95,6 +101,13 @@ impl Tokens {
 
     pub(crate) fn login(&self, id: LoginId) -> Option<&Login> {
         self.logins.get(&id)
+    }
+
+    /// Binds the login's refresh tokens to a key, unless they are already.
+    pub(crate) fn bind_login(&mut self, id: LoginId, jkt: &str) {
+        if let Some(login) = self.logins.get_mut(&id) {
+            login.jkt.get_or_insert_with(|| jkt.to_owned());
+        }
     }
 
     pub(crate) fn live_logins(&self) -> usize {
@@ -111,6 +124,7 @@ impl Tokens {
             audience: order.audience,
             issued_at: now,
             expires_at: order.lifetime.and_then(|lifetime| now.checked_add(lifetime)),
+            jkt: order.jkt,
             login: order.login,
             revoked: false,
         };

@@ -8,6 +8,7 @@
 
 mod authorization;
 mod device;
+mod dpop;
 mod faults;
 mod http;
 mod lifecycle;
