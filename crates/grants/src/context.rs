@@ -64,6 +64,9 @@ pub struct GrantContext<'a> {
     /// Whether the transport connects with a client certificate, be it to authenticate or to have tokens bound to it: requests
     /// then go to the endpoints that the server has for it (RFC 8705 §5).
     pub mutual_tls: bool,
+    /// The server's signing keys, for what it signs: ID tokens, JWT answers. Without them they are fetched each time.
+    #[cfg(feature = "jose")]
+    pub server_keys: Option<&'a crate::JwksCache>,
 }
 
 static NO_EXTRA: ExtraParameters = ExtraParameters {
@@ -100,6 +103,8 @@ impl<'a> GrantContext<'a> {
             extra: &NO_EXTRA,
             dialect: None,
             mutual_tls: authentication.uses_mutual_tls(),
+            #[cfg(feature = "jose")]
+            server_keys: None,
         }
     }
 

@@ -22,6 +22,8 @@ impl Operation {
     pub const DISCOVERY: Self = Self(Cow::Borrowed("discovery"));
     /// Reading a protected resource's metadata.
     pub const RESOURCE_METADATA: Self = Self(Cow::Borrowed("resource metadata"));
+    /// Reading the server's keys.
+    pub const SIGNING_KEYS: Self = Self(Cow::Borrowed("signing keys"));
     /// A device authorization request.
     pub const DEVICE_AUTHORIZATION: Self = Self(Cow::Borrowed("device authorization request"));
 
@@ -195,6 +197,10 @@ pub enum GrantError {
     /// The device code expired before the person approved (RFC 8628 §3.5).
     #[error("the device code expired before the login was approved; start the login again")]
     DeviceCodeExpired,
+    /// What the server signed is not taken: an ID token, a JWT answer.
+    #[cfg(feature = "jose")]
+    #[error(transparent)]
+    RejectedJwt(Box<crate::RejectedJwt>),
     /// Two methods of client authentication met in one request (RFC 6749 §2.3).
     #[error(
         "the request would carry two methods of client authentication, which RFC 6749 §2.3 forbids; remove the \
@@ -290,7 +296,8 @@ impl GrantError {
             Self::Transport { operation, .. }
             | Self::OAuth { operation, .. }
             | Self::Unusable { operation, .. }
-                if [Operation::DISCOVERY, Operation::RESOURCE_METADATA].contains(operation) =>
+                if [Operation::DISCOVERY, Operation::RESOURCE_METADATA, Operation::SIGNING_KEYS]
+                    .contains(operation) =>
             {
                 false
             }
@@ -359,6 +366,8 @@ impl GrantError {
             | Self::RegistrationGone { .. }
             | Self::RegistrationUnmanaged { .. }
             | Self::TwoAuthentications => Recovery::FixConfiguration,
+            #[cfg(feature = "jose")]
+            Self::RejectedJwt(rejected) => rejected.recovery(),
             Self::Parameter(_) | Self::Resource { .. } => Recovery::FixRequest,
             Self::AuthorizationResponse(AuthorizationResponseError::Denied(response)) => {
                 of_oauth_error(&OAuth2Error::new(0, response.clone()), None)

@@ -51,10 +51,14 @@ mod error;
 mod grant;
 mod interaction;
 mod introspection;
+#[cfg(feature = "jose")]
+mod jwks;
 mod mutual_tls;
 mod protected_resource;
 mod refresh_token;
 mod registration;
+#[cfg(feature = "jose")]
+mod rejected_jwt;
 mod resource_owner_password_credentials;
 mod revocation;
 mod transport;
@@ -86,6 +90,8 @@ pub use interaction::{
     ServerReason,
 };
 pub use introspection::introspect;
+#[cfg(feature = "jose")]
+pub use jwks::JwksCache;
 pub use mutual_tls::{SelfSignedTlsClientAuth, TlsClientAuth};
 pub use protected_resource::{
     ProtectedResourceError, protected_resource_metadata, protected_resource_metadata_urls,
@@ -94,6 +100,8 @@ pub use refresh_token::RefreshToken;
 pub use registration::{
     RegistrationContext, delete_registration, read_registration, register, update_registration,
 };
+#[cfg(feature = "jose")]
+pub use rejected_jwt::{JwtRejection, RejectedJwt, SignedAnswer};
 pub use resource_owner_password_credentials::ResourceOwnerPasswordCredentials;
 pub use revocation::revoke;
 pub use transport::{Limits, Transport, TransportError, TransportErrorKind};
