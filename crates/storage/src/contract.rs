@@ -201,6 +201,7 @@ fn full_record(key: &LoginKey) -> LoginRecord {
     record.set_token(StoredToken::new(&token, target, now));
     record.set_token(StoredToken::new(&Token::new(Secret::from("other")), TokenTarget::default(), now));
     record.dpop_key = Some(Secret::from(r#"{"kty":"EC","d":"private"}"#));
+    record.registration = Some(Secret::from(r#"{"client_id":"c","client_secret":"s"}"#));
     record.id_token = Some(Secret::from("eyJhbGciOiJFUzI1NiJ9.e30.c2lnbmVk"));
     record.scope = scope;
     record.status = LoginStatus::Ended { reason: "invalid_grant".to_owned(), at_ms: 1_700_000_000_123 };

@@ -23,8 +23,9 @@ const VERSION: u64 = 1;
 /// deeper one would make a record that nobody can read any more.
 const MAX_DEPTH: usize = 100;
 /// The members that a version which does not know them must not pass over, and that this one knows.
-const CRITICAL: [&str; 1] = [DPOP_KEY];
+const CRITICAL: [&str; 2] = [DPOP_KEY, REGISTRATION];
 const DPOP_KEY: &str = "dpop_key";
+const REGISTRATION: &str = "registration";
 /// Recorded with a token that lost an extra member to [`MAX_DEPTH`].
 const TOO_DEEP: &str = "extra_member_too_deep";
 
@@ -60,6 +61,8 @@ struct RecordV1 {
     dpop_key: Option<Secret>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "exposed_option")]
     id_token: Option<Secret>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "exposed_option")]
+    registration: Option<Secret>,
     tokens: Vec<TokenV1>,
     #[serde(flatten)]
     unknown: ExtraMembers,
@@ -198,7 +201,11 @@ impl From<&LoginRecord> for RecordV1 {
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
-            critical: record.dpop_key.iter().map(|_| DPOP_KEY.to_owned()).collect(),
+            critical: [(DPOP_KEY, &record.dpop_key), (REGISTRATION, &record.registration)]
+                .into_iter()
+                .filter(|(_, member)| member.is_some())
+                .map(|(name, _)| name.to_owned())
+                .collect(),
             key: KeyV1 {
                 issuer: record.key.issuer().to_owned(),
                 client_id: record.key.client_id().to_owned(),
@@ -220,6 +227,7 @@ impl From<&LoginRecord> for RecordV1 {
             }),
             dpop_key: record.dpop_key.clone(),
             id_token: record.id_token.clone(),
+            registration: record.registration.clone(),
             tokens: (record.tokens.iter().map(TokenV1::from))
                 .chain(record.foreign_tokens.iter().map(|foreign| foreign.0.clone()))
                 .collect(),
@@ -236,6 +244,9 @@ impl TryFrom<RecordV1> for LoginRecord {
             .map_err(|_| damaged("the issuer in its key is none"))?;
         if wire.dpop_key.is_none() && wire.critical.iter().any(|name| name == DPOP_KEY) {
             return Err(damaged("the key that its tokens are bound to (`dpop_key`) is gone"));
+        }
+        if wire.registration.is_none() && wire.critical.iter().any(|name| name == REGISTRATION) {
+            return Err(damaged("the client that is registered (`registration`) is gone"));
         }
         let (status, unknown_in_status) = wire.status.into_status()?;
         let (mut tokens, mut foreign_tokens) = (Vec::new(), Vec::new());
@@ -260,6 +271,7 @@ impl TryFrom<RecordV1> for LoginRecord {
             }),
             dpop_key: wire.dpop_key,
             id_token: wire.id_token,
+            registration: wire.registration,
             tokens,
             scope: wire.scope,
             status,

@@ -10,6 +10,10 @@ use sha2::{Digest, Sha256};
 /// The account of a program that has only one.
 pub const DEFAULT_ACCOUNT: &str = "default";
 
+/// In the place of a client identifier: the record is that of a client registration. No identifier has such characters
+/// (RFC 6749 Appendix A.1).
+const REGISTRATION: &str = "⟨registration⟩";
+
 /// What a login is kept under: the authorization server, the client registered there, and the account, a label
 /// that the program chooses.
 ///
@@ -50,6 +54,17 @@ impl LoginKey {
     pub fn with_account(mut self, account: impl Into<String>) -> Self {
         self.account = account.into();
         self
+    }
+
+    /// What the registration of a client at that server is kept under (RFC 7591): a record that is no login, beside the logins.
+    /// `label` tells several clients of one program apart.
+    pub fn registration(issuer: &Issuer, label: impl Into<String>) -> Self {
+        Self::new(issuer, REGISTRATION).with_account(label)
+    }
+
+    /// Whether this is the key of a client registration and not of a login. A listing of a store has both.
+    pub fn is_registration(&self) -> bool {
+        self.client_id == REGISTRATION
     }
 
     /// The issuer in its canonical spelling.
@@ -103,6 +118,9 @@ impl LoginKey {
 impl fmt::Display for LoginKey {
     /// For people. Client id and account are quoted and escaped, so that no text of theirs can garble a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_registration() {
+            return write!(f, "client registration {:?} at {}", self.account, self.issuer);
+        }
         write!(f, "account {:?} of client {:?} at {}", self.account, self.client_id, self.issuer)
     }
 }
@@ -161,6 +179,17 @@ mod tests {
             r#"{"issuer":"https://as.example","client_id":"c","account":"a"}"#
         );
         assert!(serde_json::from_str::<LoginKey>(r#"{"issuer":"x","client_id":"c","account":"a"}"#).is_err());
+    }
+
+    #[test]
+    fn a_registration_is_no_clients_login() {
+        let issuer = "https://as.example".parse().unwrap();
+        let registration = LoginKey::registration(&issuer, "my-app");
+        assert!(registration.is_registration());
+        assert_eq!(registration.to_string(), r#"client registration "my-app" at https://as.example"#);
+        // RFC 6749 Appendix A.1: a client identifier has none but visible ASCII characters and the space.
+        assert!(!registration.client_id().chars().all(|c| matches!(c, ' '..='~')));
+        assert!(!LoginKey::new(&issuer, "registration").is_registration());
     }
 
     #[test]

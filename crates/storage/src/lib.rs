@@ -94,6 +94,7 @@
 //! | `refresh_hold` | object | optional: nobody sends the refresh token from `since_ms` until `asked_until_ms` (optional: the server asked for it) and `spared_until_ms` (optional: it may be spent, and so long the access token lives), because of `reason` (string) |
 //! | `dpop_key` | string | optional, and then named in `critical`: the key that the tokens are bound to (RFC 9449), a JWK (RFC 7517) as JSON text: the private key, or the public one with `"external": true` |
 //! | `id_token` | string | optional: the newest ID token that was checked (OpenID Connect), as it came |
+//! | `registration` | string | optional, and then named in `critical`: a client registration (RFC 7591) as JSON text. Such a record is no login; its `key` has the `client_id` `"⟨registration⟩"`, which no client can have, and as `account` a label |
 //! | `tokens` | array of objects | the access tokens, no two of the same target |
 //! | `tokens[].access_token`, `.token_type` | string | |
 //! | `tokens[].target` | object | `resource`, `scope`: strings, each optional: what was asked for |
@@ -146,8 +147,7 @@
 //! `"jeton-sealing-ring"`, `version` `1`, and `keys`: an array of keys of 32 bytes.
 //!
 //! Reserved names: in the record `binding` (what else the login is bound to, such as a certificate),
-//! `metadata` (what the server said about itself), `note` (for people); as `format` `jeton-client` (a client
-//! registration), `jeton-sealed-login` (an encrypted login) and `jeton-login-parts` (the entry of a keychain that names
+//! `metadata` (what the server said about itself), `note` (for people); as `format` `jeton-sealed-login` (an encrypted login) and `jeton-login-parts` (the entry of a keychain that names
 //! the entries of a record too large for one).
 
 #[cfg(feature = "file")]

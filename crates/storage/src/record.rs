@@ -50,6 +50,10 @@ pub struct LoginRecord {
     /// The newest ID token that was checked (OpenID Connect Core §2), as it came. It says who logged in; nobody is let in by
     /// it, and refreshes may bring none.
     pub id_token: Option<Secret>,
+    /// A client registration (RFC 7591), as a JSON object: this is then no login but what is kept under
+    /// [`LoginKey::registration`], with the same lease, so that several processes register one client. No jeton that does not
+    /// know of it may use or replace the record.
+    pub registration: Option<Secret>,
     /// The access tokens, one for each target: see [`set_token`](Self::set_token).
     pub tokens: Vec<StoredToken>,
     /// The scope that was asked for when the person logged in: the widest that a refresh may ask for (RFC 6749 §6).
@@ -82,6 +86,7 @@ impl LoginRecord {
             refresh_hold: None,
             dpop_key: None,
             id_token: None,
+            registration: None,
             tokens: Vec::new(),
             scope: None,
             status: LoginStatus::Live,

@@ -202,6 +202,7 @@ impl TokenLease for BrokenLease {
                 known.scope.clone_from(&record.scope);
                 known.dpop_key.clone_from(&record.dpop_key);
                 known.id_token.clone_from(&record.id_token);
+                known.registration.clone_from(&record.registration);
                 known.status = record.status;
                 known.generation = record.generation;
                 known.created_at_ms = record.created_at_ms;

@@ -16,6 +16,7 @@ const GOLDEN: &str = include_str!("golden/login-v1.json");
 const GOLDEN_ENDED: &str = include_str!("golden/login-v1-ended.json");
 const GOLDEN_DPOP: &str = include_str!("golden/login-v1-dpop.json");
 const GOLDEN_ID_TOKEN: &str = include_str!("golden/login-v1-id-token.json");
+const GOLDEN_REGISTRATION: &str = include_str!("golden/registration-v1.json");
 const GOLDEN_HELD: &str = include_str!("golden/login-v1-held.json");
 
 fn key() -> LoginKey {
@@ -200,6 +201,30 @@ fn a25_a_record_has_the_key_that_its_tokens_are_bound_to_and_no_older_jeton_uses
 }
 
 #[test]
+fn a11_a_registration_is_a_record_that_no_older_jeton_touches() {
+    let key = LoginKey::registration(&"https://as.example".parse().unwrap(), "my-app");
+    let mut record = LoginRecord::new(key.clone(), at(1_700_000_000_123));
+    record.registration = Some(Secret::from(r#"{"client_id":"c","client_secret":"s3cr3t"}"#));
+    assert_eq!(LoginRecord::from_json(GOLDEN_REGISTRATION.as_bytes(), &key).unwrap(), record);
+    assert_eq!(std::str::from_utf8(&record.to_json()).unwrap(), GOLDEN_REGISTRATION);
+    assert!(!format!("{record:?}").contains("s3cr3t"));
+
+    let json: Value = serde_json::from_str(GOLDEN_REGISTRATION).unwrap();
+    assert_eq!(json["critical"], json!(["registration"]));
+    // Another server's registration is not taken for this one's.
+    let elsewhere = LoginKey::registration(&"https://other.example".parse().unwrap(), "my-app");
+    let error = LoginRecord::from_json(GOLDEN_REGISTRATION.as_bytes(), &elsewhere).unwrap_err();
+    assert!(matches!(error, RecordError::WrongKey { .. }), "{error}");
+    let cut = GOLDEN_REGISTRATION.replace("\"registration\":\"{", "\"registratiom\":\"{");
+    let error = LoginRecord::from_json(cut.as_bytes(), &key).unwrap_err();
+    assert!(matches!(&error, RecordError::Damaged { what } if what.contains("registration")), "{error}");
+
+    record.dpop_key = Some(Secret::from("{}"));
+    let json: Value = serde_json::from_slice(&record.to_json()).unwrap();
+    assert_eq!(json["critical"], json!(["dpop_key", "registration"]));
+}
+
+#[test]
 fn the_record_of_another_login_is_refused() {
     let other = key().with_account("home");
     match LoginRecord::from_json(GOLDEN.as_bytes(), &other) {
@@ -365,6 +390,7 @@ prop_compose! {
         refresh in prop::option::of(any::<String>()),
         dpop_key in prop::option::of(any::<String>()),
         id_token in prop::option::of(any::<String>()),
+        registration in prop::option::of(any::<String>()),
         scope in any_scope(),
         tokens in prop::collection::vec(any_token(), 0..5),
         ended in prop::option::of((any::<String>(), any::<u64>())),
@@ -379,6 +405,7 @@ prop_compose! {
         }
         record.dpop_key = dpop_key.map(Secret::new);
         record.id_token = id_token.map(Secret::new);
+        record.registration = registration.map(Secret::new);
         record.scope = scope;
         for token in tokens {
             record.set_token(token);
