@@ -67,6 +67,9 @@ pub struct GrantContext<'a> {
     /// The server's signing keys, for what it signs: ID tokens, JWT answers. Without them they are fetched each time.
     #[cfg(feature = "jose")]
     pub server_keys: Option<&'a crate::JwksCache>,
+    /// The key that token requests prove, to which the tokens are then bound (RFC 9449).
+    #[cfg(feature = "jose")]
+    pub dpop: Option<&'a crate::Dpop>,
 }
 
 static NO_EXTRA: ExtraParameters = ExtraParameters {
@@ -105,6 +108,8 @@ impl<'a> GrantContext<'a> {
             mutual_tls: authentication.uses_mutual_tls(),
             #[cfg(feature = "jose")]
             server_keys: None,
+            #[cfg(feature = "jose")]
+            dpop: None,
         }
     }
 
@@ -170,6 +175,9 @@ impl<'a> GrantContext<'a> {
 
     /// Whether token requests prove a key, to which the token is then bound (RFC 9449 §5).
     fn proves_key(&self) -> bool {
+        #[cfg(feature = "jose")]
+        return self.dpop.is_some();
+        #[cfg(not(feature = "jose"))]
         false
     }
 
@@ -195,8 +203,8 @@ impl<'a> GrantContext<'a> {
         }
         parameters.append_all(extra)?;
         let url = self.token_endpoint()?;
-        let answer =
-            EndpointRequest::new(Operation::token_request(grant_type), url, parameters).send(self).await?;
+        let request = EndpointRequest::new(Operation::token_request(grant_type), url, parameters);
+        let answer = request.proving_key().send(self).await?;
         let response = answer.read(|answer| {
             TokenResponse::parse(answer, &self.parse)?.check_binding(answer, self.proves_key())
         })?;

@@ -12,6 +12,11 @@ use jeton_models::{Answer, AnswerError, ErrorResponse, Parameters, Secret, is_se
 use tracing::Instrument;
 use url::{Url, form_urlencoded};
 
+#[cfg(feature = "jose")]
+use jeton_models::ParseOptions;
+
+#[cfg(feature = "jose")]
+use crate::dpop::{Dpop, DpopError, DpopSide};
 use crate::error::is_registered;
 use crate::{GrantContext, GrantError, Operation, TransportError, TransportErrorKind, transport};
 
@@ -51,12 +56,33 @@ pub struct EndpointRequest {
     secrets: Vec<Secret>,
     /// Those of the client's authentication, where they are the same in each request.
     pub(crate) credentials: Option<Arc<[Secret]>>,
+    /// Whether it carries a DPoP proof, if the client has a key for that.
+    #[cfg(feature = "jose")]
+    proves_key: bool,
 }
 
 impl EndpointRequest {
     /// A request of these parameters to that endpoint.
     pub fn new(operation: Operation, url: Url, parameters: Parameters) -> Self {
-        Self { operation, url, headers: HeaderMap::new(), parameters, secrets: Vec::new(), credentials: None }
+        Self {
+            operation,
+            url,
+            headers: HeaderMap::new(),
+            parameters,
+            secrets: Vec::new(),
+            credentials: None,
+            #[cfg(feature = "jose")]
+            proves_key: false,
+        }
+    }
+
+    /// The same as a token request, which proves the key to which the token is to be bound (RFC 9449 §5), if there is one.
+    pub(crate) fn proving_key(mut self) -> Self {
+        #[cfg(feature = "jose")]
+        {
+            self.proves_key = true;
+        }
+        self
     }
 
     /// Has that text cut out of whatever the server says. Values of parameters are cut out anyway.
@@ -78,7 +104,62 @@ impl EndpointRequest {
         Box::new(self).sent(cx)
     }
 
-    async fn sent(mut self: Box<Self>, cx: &GrantContext<'_>) -> Result<EndpointAnswer, GrantError> {
+    async fn sent(self: Box<Self>, cx: &GrantContext<'_>) -> Result<EndpointAnswer, GrantError> {
+        #[cfg(feature = "jose")]
+        if let Some(dpop) = cx.dpop.filter(|_| self.proves_key) {
+            return Box::pin(self.sent_with_proof(cx, dpop)).await;
+        }
+        self.sent_once(cx).await
+    }
+
+    /// Sends it with a DPoP proof, and once more if the server wants a nonce in it (RFC 9449 §8). Nothing was used up then.
+    #[cfg(feature = "jose")]
+    async fn sent_with_proof(
+        self: Box<Self>,
+        cx: &GrantContext<'_>,
+        dpop: &Dpop,
+    ) -> Result<EndpointAnswer, GrantError> {
+        dpop.check_server(cx.server)?;
+        // Each try authenticates anew: an assertion is good for one request.
+        let again = Box::new(Self {
+            operation: self.operation.clone(),
+            url: self.url.clone(),
+            headers: self.headers.clone(),
+            parameters: self.parameters.clone(),
+            secrets: self.secrets.clone(),
+            credentials: self.credentials.clone(),
+            ..*self
+        });
+        let answer = self.sent_once(cx).await?;
+        let noted = answer.note_nonce(dpop);
+        if !answer.wants_nonce() {
+            return Ok(answer);
+        }
+        if !noted {
+            return Err(answer.nonce_error("and gives none"));
+        }
+        tracing::debug!("the server wants its nonce in the DPoP proof");
+        drop(answer);
+        let answer = again.sent_once(cx).await?;
+        answer.note_nonce(dpop);
+        match answer.wants_nonce() {
+            true => Err(answer.nonce_error("again, although it was sent the one that it gave")),
+            false => Ok(answer),
+        }
+    }
+
+    /// Adds the proof that this very request needs.
+    #[cfg(feature = "jose")]
+    async fn add_proof(&mut self, cx: &GrantContext<'_>, dpop: &Dpop) -> Result<(), GrantError> {
+        let proof = dpop.proof(&Method::POST, &self.url, None, cx.clock.now()).await?;
+        if let Ok(text) = proof.to_str() {
+            self.secrets.push(Secret::from(text));
+        }
+        self.headers.insert(crate::dpop::PROOF, proof);
+        Ok(())
+    }
+
+    async fn sent_once(mut self: Box<Self>, cx: &GrantContext<'_>) -> Result<EndpointAnswer, GrantError> {
         if let Some(dialect) = cx.dialect {
             dialect.prepare(&mut self)?;
         }
@@ -89,6 +170,10 @@ impl EndpointRequest {
             self.parameters.contains("client_secret") && self.parameters.contains("client_assertion");
         if both_in_body || (in_body && self.headers.contains_key(AUTHORIZATION)) {
             return Err(GrantError::TwoAuthentications);
+        }
+        #[cfg(feature = "jose")]
+        if let Some(dpop) = cx.dpop.filter(|_| self.proves_key) {
+            Box::pin(self.add_proof(cx, dpop)).await?;
         }
         let span =
             tracing::debug_span!("oauth_request", operation = %self.operation, url = %shown(&self.url));
@@ -222,6 +307,27 @@ impl EndpointAnswer {
         let in_query = self.request.url.query_pairs().map(|(_, value)| value.into_owned());
         secrets.extend(in_query.filter(|value| value.len() >= SHORTEST_KEY).map(Secret::new));
         spellings(secrets)
+    }
+
+    /// Notes the nonce that the server wants to see next; gives back whether there is one.
+    #[cfg(feature = "jose")]
+    fn note_nonce(&self, dpop: &Dpop) -> bool {
+        dpop.nonces().note(DpopSide::AuthorizationServer, &self.request.url, self.response.headers())
+    }
+
+    /// Whether the server refused a DPoP proof for want of its nonce (RFC 9449 §8).
+    #[cfg(feature = "jose")]
+    fn wants_nonce(&self) -> bool {
+        let refused = matches!(self.status(), 400 | 401);
+        refused
+            && self
+                .read(|answer| Err::<(), _>(answer.error(&ParseOptions::default())))
+                .is_err_and(|error| error.oauth_error().is_some_and(|error| error.code() == "use_dpop_nonce"))
+    }
+
+    #[cfg(feature = "jose")]
+    fn nonce_error(&self, how: &'static str) -> GrantError {
+        DpopError::Nonce { url: shown(&self.request.url), how }.into()
     }
 
     /// The HTTP status code.

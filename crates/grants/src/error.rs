@@ -240,6 +240,10 @@ pub enum GrantError {
         /// The issuer that registered it.
         issuer: String,
     },
+    /// The proof of the key that tokens are bound to (RFC 9449).
+    #[cfg(feature = "jose")]
+    #[error(transparent)]
+    Dpop(#[from] crate::DpopError),
     /// Anything else, from a grant or an authentication outside of this crate.
     #[error(transparent)]
     Other(Arc<dyn StdError + Send + Sync>),
@@ -368,6 +372,8 @@ impl GrantError {
             | Self::TwoAuthentications => Recovery::FixConfiguration,
             #[cfg(feature = "jose")]
             Self::RejectedJwt(rejected) => rejected.recovery(),
+            #[cfg(feature = "jose")]
+            Self::Dpop(error) => error.recovery(),
             Self::Parameter(_) | Self::Resource { .. } => Recovery::FixRequest,
             Self::AuthorizationResponse(AuthorizationResponseError::Denied(response)) => {
                 of_oauth_error(&OAuth2Error::new(0, response.clone()), None)

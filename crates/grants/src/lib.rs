@@ -46,6 +46,8 @@ mod device_code;
 mod dialect;
 mod discovery;
 mod document;
+#[cfg(feature = "jose")]
+mod dpop;
 mod endpoint;
 mod error;
 mod grant;
@@ -81,6 +83,8 @@ pub use context::{ExtraParameters, GrantContext};
 pub use device_code::DeviceCode;
 pub use dialect::{OmittedParameters, PkceDialect, RequestDialect, redirected_by_form_post};
 pub use discovery::{discover, metadata_urls};
+#[cfg(feature = "jose")]
+pub use dpop::{Dpop, DpopError, DpopNonces, DpopSide};
 pub use endpoint::{EndpointAnswer, EndpointRequest};
 pub use error::{GrantError, Operation, Recovery};
 pub use grant::Grant;
