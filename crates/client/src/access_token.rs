@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::http::HeaderValue;
-use jeton_models::{ExtraMembers, Scope, Secret, Token, TokenType, Warning};
+use jeton_models::{AuthorizationDetail, ExtraMembers, Scope, Secret, Token, TokenType, Warning};
 use jeton_storage::StoredToken;
 
 use crate::Error;
@@ -115,6 +115,12 @@ impl AccessToken {
     /// Further members of the server's answer.
     pub fn extra(&self) -> &ExtraMembers {
         &self.0.stored.extra
+    }
+
+    /// The authorization details that were granted (RFC 9396 §7), which may differ from those that were asked for; `None` if the
+    /// server says nothing of them. Each call reads them anew.
+    pub fn authorization_details(&self) -> Option<Vec<AuthorizationDetail>> {
+        AuthorizationDetail::granted_in(self.extra())
     }
 
     /// The token as the model of the wire has it, without a refresh token.

@@ -5,10 +5,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use jeton_grants::{
-    ClientAuthentication, ClientSecretBasic, Clock, DEFAULT_LOGIN_TIMEOUT, ExtraParameters, Grant,
-    GrantError, Interaction, Limits, NoInteraction, PublicClient, Transport,
+    AuthorizationPolicy, ClientAuthentication, ClientSecretBasic, Clock, DEFAULT_LOGIN_TIMEOUT,
+    ExtraParameters, Grant, GrantError, Interaction, Limits, LoginOptions, NoInteraction, PublicClient,
+    PushedRequests, Transport,
 };
-use jeton_models::{AuthorizationServerMetadata, Issuer, ParseOptions, Scope, Secret, is_secure_or_loopback};
+use jeton_models::{
+    AuthorizationDetail, AuthorizationServerMetadata, Issuer, ParseOptions, Scope, Secret,
+    is_secure_or_loopback,
+};
 use jeton_storage::{MemoryStore, TokenStore};
 use tokio::sync::{OnceCell, broadcast};
 use url::{Origin, Url};
@@ -52,6 +56,8 @@ pub struct ClientBuilder {
     resources: Vec<String>,
     resource_servers: Vec<String>,
     extra: ExtraParameters,
+    authorization: AuthorizationPolicy,
+    login_options: LoginOptions,
     store: Option<Arc<dyn TokenStore>>,
     transport: Option<Arc<dyn Transport>>,
     interaction: Option<Arc<dyn Interaction>>,
@@ -79,6 +85,8 @@ impl ClientBuilder {
             resources: Vec::new(),
             resource_servers: Vec::new(),
             extra: ExtraParameters::default(),
+            authorization: AuthorizationPolicy::new(),
+            login_options: LoginOptions::new(),
             store: None,
             transport: None,
             interaction: None,
@@ -139,6 +147,12 @@ impl ClientBuilder {
         self
     }
 
+    /// The endpoint for pushed authorization requests (RFC 9126); together with an issuer it overrides what discovery finds.
+    pub fn pushed_authorization_request_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.given.pushed_authorization_request_endpoint = Some(url.into());
+        self
+    }
+
     // ----- The client --------------------------------------------------------------------------------------------------
 
     /// A client secret, sent by `client_secret_basic` (RFC 6749 §2.3.1). Without one the client is public.
@@ -176,6 +190,21 @@ impl ClientBuilder {
     /// other origin ever gets it.
     pub fn resource_server(mut self, origin: impl Into<String>) -> Self {
         self.resource_servers.push(origin.into());
+        self
+    }
+
+    /// Fine-grained permissions that every login asks for, unless it asks for others itself
+    /// ([`LoginOptions::authorization_details`]; RFC 9396). What was granted stands with the token:
+    /// [`AccessToken::authorization_details`](crate::AccessToken::authorization_details).
+    pub fn authorization_details(mut self, details: impl IntoIterator<Item = AuthorizationDetail>) -> Self {
+        self.login_options.authorization_details = details.into_iter().collect();
+        self
+    }
+
+    /// When authorization requests are pushed to the server instead of standing in the browser's URL (RFC 9126). Unless set: when
+    /// the server requires it.
+    pub fn pushed_authorization_requests(mut self, pushed: PushedRequests) -> Self {
+        self.authorization.pushed = pushed;
         self
     }
 
@@ -299,6 +328,7 @@ impl ClientBuilder {
             ("device authorization endpoint", &self.given.device_authorization_endpoint),
             ("revocation endpoint", &self.given.revocation_endpoint),
             ("introspection endpoint", &self.given.introspection_endpoint),
+            ("pushed authorization request endpoint", &self.given.pushed_authorization_request_endpoint),
         ] {
             if let Some(url) = url {
                 check_endpoint(name, url)?;
@@ -362,6 +392,8 @@ impl ClientBuilder {
             scope: Some(scope).filter(|scope| !scope.is_empty()),
             resources: self.resources,
             extra: self.extra,
+            authorization: self.authorization,
+            login_options: self.login_options,
             store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
             transport,
             interaction: self.interaction.unwrap_or_else(|| Arc::new(NoInteraction)),

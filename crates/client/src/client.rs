@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::{Duration, UNIX_EPOCH};
 
 use jeton_grants::{
-    ClientAuthentication, Clock, ExtraParameters, Grant, GrantContext, GrantError, Interaction, Limits,
-    PendingLogin, Transport, begin_authorization, discover, finish_authorization, introspect, revoke,
+    AuthorizationPolicy, ClientAuthentication, Clock, ExtraParameters, Grant, GrantContext, GrantError,
+    Interaction, Limits, LoginOptions, PendingLogin, Transport, begin_authorization, discover,
+    finish_authorization, introspect, revoke,
 };
 use jeton_models::{
     AuthorizationServerMetadata, Introspection, Issuer, ParseOptions, Scope, Secret, TokenResponse,
@@ -48,6 +49,9 @@ pub(crate) struct ClientInner {
     pub(crate) scope: Option<Scope>,
     pub(crate) resources: Vec<String>,
     pub(crate) extra: ExtraParameters,
+    pub(crate) authorization: AuthorizationPolicy,
+    /// What every authorization asks for unless it says otherwise.
+    pub(crate) login_options: LoginOptions,
     pub(crate) store: Arc<dyn TokenStore>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) interaction: Arc<dyn Interaction>,
@@ -269,6 +273,11 @@ impl ClientInner {
                         &given.introspection_endpoint,
                         &mut found.introspection_endpoint,
                     ),
+                    (
+                        "pushed_authorization_request_endpoint",
+                        &given.pushed_authorization_request_endpoint,
+                        &mut found.pushed_authorization_request_endpoint,
+                    ),
                 ] {
                     if let Some(own) = own {
                         *found_endpoint = Some(own.clone());
@@ -295,7 +304,17 @@ impl ClientInner {
         cx.resources = &self.resources;
         cx.target = target.resource.as_deref();
         cx.extra = &self.extra;
+        cx.authorization = &self.authorization;
+        cx.login = &self.login_options;
         Ok(cx)
+    }
+
+    /// What one login asks for, with what all of them do where it says nothing.
+    fn options_of(&self, mut options: LoginOptions) -> LoginOptions {
+        if options.authorization_details.is_empty() {
+            options.authorization_details.clone_from(&self.login_options.authorization_details);
+        }
+        options
     }
 
     pub(crate) async fn obtain(
@@ -306,12 +325,29 @@ impl ClientInner {
         grant.obtain(&self.context(target).await?).await
     }
 
+    /// A login through the client's grant.
+    pub(crate) async fn log_in(
+        &self,
+        grant: &dyn Grant,
+        target: &TokenTarget,
+        options: LoginOptions,
+    ) -> Result<TokenResponse, GrantError> {
+        let options = self.options_of(options);
+        let mut cx = self.context(target).await?;
+        cx.login = &options;
+        grant.obtain(&cx).await
+    }
+
     pub(crate) async fn begin_authorization(
         &self,
         redirect_uri: &str,
         target: &TokenTarget,
+        options: LoginOptions,
     ) -> Result<(Url, PendingLogin), GrantError> {
-        begin_authorization(&self.context(target).await?, redirect_uri, self.login_timeout)
+        let options = self.options_of(options);
+        let mut cx = self.context(target).await?;
+        cx.login = &options;
+        begin_authorization(&cx, redirect_uri, self.login_timeout).await
     }
 
     pub(crate) async fn finish_authorization(

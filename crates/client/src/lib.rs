@@ -89,12 +89,12 @@ pub use transport::ReqwestTransport;
 pub use jeton_grants as grants;
 pub use jeton_grants::{
     AuthorizationCode, ClientAuthentication, ClientCredentials, ClientSecretBasic, ClientSecretPost, Clock,
-    DeviceCode, ExtraParameters, Grant, GrantError, Interaction, Limits, PastedRedirect, PendingLogin,
-    PublicClient, Recovery, ResourceOwnerPasswordCredentials, SelfSignedTlsClientAuth, TlsClientAuth,
-    Transport,
+    DeviceCode, ExtraParameters, Grant, GrantError, Interaction, Limits, LoginOptions, PastedRedirect,
+    PendingLogin, PublicClient, PushedRequests, Recovery, ResourceOwnerPasswordCredentials,
+    SelfSignedTlsClientAuth, TlsClientAuth, Transport,
 };
 pub use jeton_models as models;
-pub use jeton_models::{Introspection, Scope, Secret, Token, Warning};
+pub use jeton_models::{AuthorizationDetail, Introspection, Scope, Secret, Token, Warning};
 pub use jeton_storage as storage;
 #[cfg(feature = "sealed")]
 pub use jeton_storage::{Argon2Cost, SealedStore, SealingKey};

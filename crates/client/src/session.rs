@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use ::http::{HeaderMap, StatusCode};
-use jeton_grants::{GrantError, PendingLogin};
+use jeton_grants::{GrantError, LoginOptions, PendingLogin};
 use jeton_models::{Introspection, Scope, Token, TokenResponse};
 use jeton_storage::{
     DEFAULT_ACCOUNT, LoginKey, LoginRecord, StoreError, StoredToken, TokenLease, TokenTarget,
@@ -331,6 +331,22 @@ impl Session {
     /// [`Error::Grant`] with what the server or the person said; [`Error::Store`] if the store cannot be written, which is
     /// found out before anybody is asked; [`Error::Configuration`] if the client has no grant.
     pub async fn log_in(&self) -> Result<AccessToken, Error> {
+        self.log_in_with(LoginOptions::new()).await
+    }
+
+    /// Like [`log_in`](Self::log_in), asking for something else this time: more scope, a fresher or stronger authentication,
+    /// fine-grained permissions. For grants that ask a person; the login before stays in use until this one is there.
+    ///
+    /// ```no_run
+    /// # use jeton_client::{LoginOptions, Session};
+    /// # async fn step_up(session: &Session) -> Result<(), Box<dyn std::error::Error>> {
+    /// let token = session.log_in_with(LoginOptions::new().scope("read write".parse()?).prompt("login")).await?;
+    /// # drop(token); Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`log_in`](Self::log_in).
+    pub async fn log_in_with(&self, options: LoginOptions) -> Result<AccessToken, Error> {
         let grant = self.login().client.grant.clone().ok_or_else(|| {
             Error::configuration(
                 "the client has no grant to log in with; give it one with `Client::builder().grant(..)`",
@@ -346,15 +362,16 @@ impl Session {
                 check_room(&login).await?;
                 let needs_person = grant.needs_person();
                 let asked_at = login.client.clock.now();
+                let scope = options.scope.clone();
                 let response = tokio::select! {
                     biased;
-                    response = login.client.obtain(&*grant, &slot.target) => response?,
+                    response = login.client.log_in(&*grant, &slot.target, options) => response?,
                     // The caller went away, and with it the person.
                     _ = cancelled => return Err(Error::Cancelled),
                 };
                 // A person takes a time that says nothing of the token's age.
                 let asked_at = if needs_person { login.client.clock.now() } else { asked_at };
-                keep_new_login(&login, &slot, response, asked_at).await
+                keep_new_login(&login, &slot, response, asked_at, scope).await
             }
         });
         let result = joined(handle).await;
@@ -366,16 +383,32 @@ impl Session {
     /// Begins a login by authorization code for a program that receives the redirect itself, such as a web application:
     /// the URL for the person's browser, and what [`finish_log_in`](Self::finish_log_in) needs.
     ///
+    /// Send the browser there at once: where the request is pushed ([`PushedRequests`](crate::PushedRequests)) the server keeps it for
+    /// a minute or so, and for one use ([`PendingLogin::open_before`]).
+    ///
     /// Keep the pending login, which serde can write and read, where only the one who began it can reach it, and remove it
     /// before finishing.
     ///
     /// # Errors
     /// [`Error::Grant`] if the server's metadata cannot be had or lacks what is needed.
     pub async fn begin_log_in(&self, redirect_uri: impl Into<String>) -> Result<(Url, PendingLogin), Error> {
+        self.begin_log_in_with(redirect_uri, LoginOptions::new()).await
+    }
+
+    /// Like [`begin_log_in`](Self::begin_log_in), asking for something else this time.
+    ///
+    /// # Errors
+    /// As [`begin_log_in`](Self::begin_log_in).
+    pub async fn begin_log_in_with(
+        &self,
+        redirect_uri: impl Into<String>,
+        options: LoginOptions,
+    ) -> Result<(Url, PendingLogin), Error> {
         let (login, slot) = (self.login().clone(), self.slot.clone());
         let redirect_uri = redirect_uri.into();
         self.detached(async move {
-            let (url, pending) = login.client.begin_authorization(&redirect_uri, &slot.target).await?;
+            let (url, pending) =
+                login.client.begin_authorization(&redirect_uri, &slot.target, options).await?;
             // Whoever named no account does not know yet who will log in.
             let account = login.key.account();
             Ok((url, if account == DEFAULT_ACCOUNT { pending } else { pending.bind_to(account) }))
@@ -401,8 +434,9 @@ impl Session {
         }
         self.detached(async move {
             let asked_at = login.client.clock.now();
+            let scope = pending.scope().cloned();
             let response = login.client.finish_authorization(pending, &redirected, &slot.target).await?;
-            keep_new_login(&login, &slot, response, asked_at).await
+            keep_new_login(&login, &slot, response, asked_at, scope).await
         })
         .await
     }
@@ -694,14 +728,17 @@ async fn check_room(login: &Login) -> Result<(), Error> {
     Ok(lease.reserve(transaction::ROOM).await?)
 }
 
-/// Stores a new login in the place of whatever was there, and publishes its token.
+/// Stores a new login in the place of whatever was there, and publishes its token. `scope`: what was asked for, where it is not the
+/// client's.
 async fn keep_new_login(
     login: &Arc<Login>,
     slot: &Slot,
     response: TokenResponse,
     asked_at: SystemTime,
+    scope: Option<Scope>,
 ) -> Result<AccessToken, Error> {
     let mut record = LoginRecord::new(login.key.clone(), login.client.clock.now());
+    record.scope = scope;
     apply(&mut record, response, slot, login, asked_at);
     replace_login(login, slot, record).await
 }

@@ -12,11 +12,12 @@ use async_trait::async_trait;
 use futures_util::FutureExt;
 use jeton_models::{
     AuthorizationCodeAccessTokenRequest, AuthorizationRequest, AuthorizationResponse,
-    AuthorizationResponseError, GrantType, Pkce, Secret, TokenResponse, random_token,
+    AuthorizationResponseError, GrantType, Pkce, Scope, Secret, TokenResponse, random_token,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::authorization_request::{FrontChannel, front_channel};
 use crate::endpoint::redact;
 use crate::{
     AuthorizationPrompt, AuthorizationReply, Grant, GrantContext, GrantError, InteractionError, LoginOutcome,
@@ -46,6 +47,14 @@ pub struct PendingLogin {
     expires_at_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bound_to: Option<String>,
+    /// The scope that was asked for, where it is not the client's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scope: Option<Scope>,
+    /// How old the person's authentication may be, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_age: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    open_before_ms: Option<u64>,
 }
 
 impl PendingLogin {
@@ -77,6 +86,22 @@ impl PendingLogin {
         UNIX_EPOCH + Duration::from_millis(self.expires_at_ms).min(END_OF_TIME)
     }
 
+    /// Until when the authorization URL can be opened, if the server said so: a pushed request is kept for a minute or so, and for
+    /// one use (RFC 9126 §2.2). The login itself waits until [`expires_at`](Self::expires_at).
+    pub fn open_before(&self) -> Option<SystemTime> {
+        Some(UNIX_EPOCH + Duration::from_millis(self.open_before_ms?).min(END_OF_TIME))
+    }
+
+    /// The scope that was asked for with [`LoginOptions::scope`](crate::LoginOptions), if it was.
+    pub fn scope(&self) -> Option<&Scope> {
+        self.scope.as_ref()
+    }
+
+    /// How old the person's authentication was allowed to be, if that was asked for ([`LoginOptions::max_age`](crate::LoginOptions)).
+    pub fn max_age(&self) -> Option<Duration> {
+        self.max_age.map(Duration::from_secs)
+    }
+
     /// Whether a redirected URL carries the `state` of this login.
     pub fn matches(&self, redirected: &Url) -> bool {
         AuthorizationResponse::has_state(redirected, &self.state)
@@ -85,22 +110,24 @@ impl PendingLogin {
 
 /// Begins a login: the URL for the person's browser, and what is needed to finish.
 ///
-/// Each call makes a fresh `state` of 256 bits and a fresh PKCE pair.
+/// Each call makes a fresh `state` of 256 bits and a fresh PKCE pair. Nothing is sent, unless the request is pushed
+/// ([`PushedRequests`](crate::PushedRequests)): then the URL is good for one use, before [`PendingLogin::open_before`].
 ///
 /// # Errors
+/// [`GrantError::AuthorizationRequest`] if the server does not take such a request, those of an endpoint if it is pushed,
 /// [`GrantError::Metadata`] if the server has no authorization endpoint, [`GrantError::NoS256`] if it lists PKCE methods
 /// without S256, [`GrantError::Parameter`] if an extra parameter clashes with one of the request's own,
 /// [`GrantError::Resource`] if a resource is no resource indicator, [`GrantError::RedirectUri`] if the redirect URI is no
 /// absolute URI or has a fragment.
-pub fn begin_authorization(
+pub async fn begin_authorization(
     cx: &GrantContext<'_>,
     redirect_uri: &str,
     timeout: Duration,
 ) -> Result<(Url, PendingLogin), GrantError> {
-    begin(cx, redirect_uri, timeout, random_token(32))
+    begin(cx, redirect_uri, timeout, random_token(32)).await
 }
 
-fn begin(
+async fn begin(
     cx: &GrantContext<'_>,
     redirect_uri: &str,
     timeout: Duration,
@@ -117,22 +144,16 @@ fn begin(
     let pkce = Pkce::new();
     let mut request = AuthorizationRequest::new(cx.client_id);
     request.redirect_uri = Some(redirect_uri.to_owned());
-    request.scope = cx.scope.cloned();
+    request.scope = cx.scope_to_ask_for().cloned();
     request.state = Some(state.clone());
     request.code_challenge = Some(pkce.code_challenge().to_owned());
     request.code_challenge_method = Some(pkce.code_challenge_method());
     cx.append_resources(&mut request.extra)?;
+    cx.login.append_to(&mut request.extra, cx)?;
     request.extra.append_all(&cx.extra.authorization)?;
-    let endpoint = cx.server.endpoint("authorization_endpoint")?;
-    let mut parameters = request.to_parameters()?;
-    if let Some(dialect) = cx.dialect {
-        dialect.authorization(&mut parameters)?;
-    }
-    let mut url = parameters.to_url(&endpoint)?;
-    if let Some(dialect) = cx.dialect {
-        dialect.authorization_url(&mut url);
-    }
-    let expires_at = cx.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(timeout);
+    let begun_at = cx.clock.now();
+    let FrontChannel { url, open_before } = front_channel(cx, &request).await?;
+    let expires_at = begun_at.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_add(timeout);
     let pending = PendingLogin {
         issuer: cx.server.issuer.clone(),
         client_id: cx.client_id.to_owned(),
@@ -140,9 +161,18 @@ fn begin(
         state,
         code_verifier: pkce.code_verifier().clone(),
         bound_to: None,
-        expires_at_ms: u64::try_from(expires_at.min(END_OF_TIME).as_millis()).unwrap_or(u64::MAX),
+        expires_at_ms: millis(expires_at),
+        scope: cx.login.scope.clone(),
+        max_age: cx.login.max_age.map(|max_age| max_age.as_secs()),
+        open_before_ms: open_before
+            .map(|open_before| millis(open_before.duration_since(UNIX_EPOCH).unwrap_or_default())),
     };
     Ok((url, pending))
+}
+
+/// A time since 1970 in milliseconds, at most the end of time.
+fn millis(since_epoch: Duration) -> u64 {
+    u64::try_from(since_epoch.min(END_OF_TIME).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Finishes a login with the URL to which the browser was redirected.
@@ -220,8 +250,7 @@ impl AuthorizationCode {
         url: &Url,
         pending: PendingLogin,
     ) -> Result<TokenResponse, GrantError> {
-        let prompt =
-            AuthorizationPrompt::new(url, pending.redirect_uri(), receiver.listens(), pending.expires_at());
+        let prompt = AuthorizationPrompt::new(url, &pending, receiver.listens());
         let redirected = self.redirected(cx, receiver, &prompt).await?;
         finish_authorization(cx, pending, &redirected).await
     }
@@ -264,7 +293,7 @@ impl Grant for AuthorizationCode {
         let mut receiver = self.redirect.open(&state).await?;
         let redirect_uri = receiver.redirect_uri().to_owned();
         // Nothing has been shown so far: an error here drops the receiver, which closes the place.
-        let (url, pending) = begin(cx, &redirect_uri, self.timeout, state)?;
+        let (url, pending) = begin(cx, &redirect_uri, self.timeout, state).await?;
         let result = self.log_in(cx, &mut *receiver, &url, pending).await;
         let message = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let outcome = match &result {

@@ -9,8 +9,8 @@ use jeton_models::{
 use url::Url;
 
 use crate::{
-    AuthenticationContext, ClientAuthentication, Clock, EndpointRequest, GrantError, Interaction, Limits,
-    NoInteraction, Operation, RequestDialect, Transport,
+    AuthenticationContext, AuthorizationPolicy, ClientAuthentication, Clock, EndpointRequest, GrantError,
+    Interaction, Limits, LoginOptions, NoInteraction, Operation, RequestDialect, Transport,
 };
 
 static NO_INTERACTION: NoInteraction = NoInteraction;
@@ -70,8 +70,14 @@ pub struct GrantContext<'a> {
     /// The key that token requests prove, to which the tokens are then bound (RFC 9449).
     #[cfg(feature = "jose")]
     pub dpop: Option<&'a crate::Dpop>,
+    /// How the client makes its authorization requests.
+    pub authorization: &'a AuthorizationPolicy,
+    /// What this one authorization asks for beyond that.
+    pub login: &'a LoginOptions,
 }
 
+static PLAIN: AuthorizationPolicy = AuthorizationPolicy::new();
+static NO_OPTIONS: LoginOptions = LoginOptions::new();
 static NO_EXTRA: ExtraParameters = ExtraParameters {
     authorization: Parameters::new(),
     token: Parameters::new(),
@@ -110,6 +116,8 @@ impl<'a> GrantContext<'a> {
             server_keys: None,
             #[cfg(feature = "jose")]
             dpop: None,
+            authorization: &PLAIN,
+            login: &NO_OPTIONS,
         }
     }
 
@@ -117,9 +125,14 @@ impl<'a> GrantContext<'a> {
         AuthenticationContext::new(self.client_id, self.issuer)
     }
 
+    /// The scope to ask for: this login's, or else the client's.
+    pub(crate) fn scope_to_ask_for(&self) -> Option<&'a Scope> {
+        self.login.scope.as_ref().or(self.scope)
+    }
+
     /// Adds the scope to ask for.
     pub(crate) fn append_scope(&self, parameters: &mut Parameters) -> Result<(), ParameterError> {
-        self.scope.map_or(Ok(()), |scope| parameters.append("scope", scope))
+        self.scope_to_ask_for().map_or(Ok(()), |scope| parameters.append("scope", scope))
     }
 
     /// Adds the resources of a token request (RFC 8707 §2.2).
@@ -201,6 +214,9 @@ impl<'a> GrantContext<'a> {
         if !parameters.contains("resource") {
             self.append_target(&mut parameters)?;
         }
+        if asks_for_details(grant_type) && !parameters.contains("authorization_details") {
+            self.append_authorization_details(&mut parameters)?;
+        }
         parameters.append_all(extra)?;
         let url = self.token_endpoint()?;
         let request = EndpointRequest::new(Operation::token_request(grant_type), url, parameters);
@@ -219,6 +235,12 @@ impl<'a> GrantContext<'a> {
         );
         Ok(response)
     }
+}
+
+/// Whether a token request of that grant is where authorization details are asked for (RFC 9396 §6). For the others a person has
+/// been asked before, and an absent parameter means what was granted.
+fn asks_for_details(grant_type: &GrantType) -> bool {
+    !matches!(grant_type, GrantType::AuthorizationCode | GrantType::RefreshToken | GrantType::DeviceCode)
 }
 
 /// A resource indicator is an absolute URI without a fragment (RFC 8707 §2); it goes out as it was given.

@@ -134,10 +134,11 @@ impl Grant for DeviceCode {
     async fn obtain(&self, cx: &GrantContext<'_>) -> Result<TokenResponse, GrantError> {
         let pkce = self.pkce.then(Pkce::new);
         let mut request = DeviceAuthorizationRequest::new(cx.client_id);
-        request.scope = cx.scope.cloned();
+        request.scope = cx.scope_to_ask_for().cloned();
         request.code_challenge = pkce.as_ref().map(|pkce| pkce.code_challenge().to_owned());
         request.code_challenge_method = pkce.as_ref().map(Pkce::code_challenge_method);
         cx.append_resources(&mut request.extra)?;
+        cx.append_authorization_details(&mut request.extra)?;
         request.extra.append_all(&cx.extra.device_authorization)?;
 
         let url = cx.endpoint("device_authorization_endpoint")?;

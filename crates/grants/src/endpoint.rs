@@ -59,6 +59,8 @@ pub struct EndpointRequest {
     /// Whether it carries a DPoP proof, if the client has a key for that.
     #[cfg(feature = "jose")]
     proves_key: bool,
+    /// Whether `client_id` is sent however the client authenticates: a pushed authorization request is one, and has it.
+    pub(crate) names_client: bool,
 }
 
 impl EndpointRequest {
@@ -71,6 +73,7 @@ impl EndpointRequest {
             parameters,
             secrets: Vec::new(),
             credentials: None,
+            names_client: false,
             #[cfg(feature = "jose")]
             proves_key: false,
         }
@@ -164,6 +167,9 @@ impl EndpointRequest {
             dialect.prepare(&mut self)?;
         }
         cx.authentication.authenticate(&mut self, &cx.authentication_context()).await?;
+        if self.names_client && !self.parameters.contains("client_id") {
+            self.parameters.append_required("client_id", cx.client_id)?;
+        }
         let in_body =
             self.parameters.contains("client_secret") || self.parameters.contains("client_assertion");
         let both_in_body =

@@ -11,7 +11,7 @@ use jeton_models::{
     ParameterError, UnusableAnswer, UnusableReason,
 };
 
-use crate::{InteractionError, TransportError};
+use crate::{AuthorizationRequestError, InteractionError, TransportError};
 
 /// What a request was for, as errors and spans name it: `token request (refresh_token)`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +24,8 @@ impl Operation {
     pub const RESOURCE_METADATA: Self = Self(Cow::Borrowed("resource metadata"));
     /// Reading the server's keys.
     pub const SIGNING_KEYS: Self = Self(Cow::Borrowed("signing keys"));
+    /// A pushed authorization request (RFC 9126).
+    pub const PUSHED_AUTHORIZATION: Self = Self(Cow::Borrowed("pushed authorization request"));
     /// A device authorization request.
     pub const DEVICE_AUTHORIZATION: Self = Self(Cow::Borrowed("device authorization request"));
 
@@ -141,6 +143,9 @@ pub enum GrantError {
     /// A parameter cannot be sent.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
+    /// The authorization request cannot be made as it was asked for. Nothing was sent.
+    #[error(transparent)]
+    AuthorizationRequest(#[from] AuthorizationRequestError),
     /// The redirected URL is not the answer to this login, or says no.
     #[error(transparent)]
     AuthorizationResponse(#[from] AuthorizationResponseError),
@@ -375,6 +380,7 @@ impl GrantError {
             #[cfg(feature = "jose")]
             Self::Dpop(error) => error.recovery(),
             Self::Parameter(_) | Self::Resource { .. } => Recovery::FixRequest,
+            Self::AuthorizationRequest(error) => error.recovery(),
             Self::AuthorizationResponse(AuthorizationResponseError::Denied(response)) => {
                 of_oauth_error(&OAuth2Error::new(0, response.clone()), None)
             }

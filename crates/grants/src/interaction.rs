@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use jeton_models::{DeviceAuthorizationResponse, Secret, is_secure_or_loopback};
 use url::Url;
 
+use crate::PendingLogin;
 use crate::endpoint::shown;
 
 /// Reaches the person who logs in.
@@ -108,11 +109,22 @@ pub struct AuthorizationPrompt<'a> {
     pub listening: bool,
     /// Until when the login waits.
     pub expires_at: SystemTime,
+    /// Until when the URL can be opened, if it does not work as long as the login waits: it names a pushed request, which the
+    /// server keeps for a minute or so and for one use (RFC 9126 §2.2, §4). Do not open it later, nor twice; whoever shows it for a
+    /// person to open says until when.
+    pub open_before: Option<SystemTime>,
 }
 
 impl<'a> AuthorizationPrompt<'a> {
-    pub(crate) fn new(url: &'a Url, redirect_uri: &'a str, listening: bool, expires_at: SystemTime) -> Self {
-        Self { url, redirect_uri, listening, expires_at }
+    pub(crate) fn new(url: &'a Url, pending: &'a PendingLogin, listening: bool) -> Self {
+        let open_before = pending.open_before().filter(|open_before| *open_before < pending.expires_at());
+        Self {
+            url,
+            redirect_uri: pending.redirect_uri(),
+            listening,
+            expires_at: pending.expires_at(),
+            open_before,
+        }
     }
 }
 
@@ -122,6 +134,7 @@ impl fmt::Debug for AuthorizationPrompt<'_> {
             .field("url", &shown(self.url))
             .field("redirect_uri", &self.redirect_uri)
             .field("expires_at", &self.expires_at)
+            .field("open_before", &self.open_before)
             .finish()
     }
 }

@@ -39,6 +39,8 @@
 
 mod authentication;
 mod authorization_code;
+mod authorization_policy;
+mod authorization_request;
 mod client_credentials;
 mod clock;
 mod context;
@@ -55,6 +57,7 @@ mod interaction;
 mod introspection;
 #[cfg(feature = "jose")]
 mod jwks;
+mod login_options;
 mod mutual_tls;
 mod protected_resource;
 mod refresh_token;
@@ -77,6 +80,8 @@ pub use authorization_code::{
     AuthorizationCode, DEFAULT_LOGIN_TIMEOUT, PastedRedirect, PendingLogin, begin_authorization,
     finish_authorization,
 };
+pub use authorization_policy::{AuthorizationPolicy, PushedRequests};
+pub use authorization_request::AuthorizationRequestError;
 pub use client_credentials::ClientCredentials;
 pub use clock::{Clock, ManualClock};
 pub use context::{ExtraParameters, GrantContext};
@@ -96,6 +101,7 @@ pub use interaction::{
 pub use introspection::introspect;
 #[cfg(feature = "jose")]
 pub use jwks::JwksCache;
+pub use login_options::LoginOptions;
 pub use mutual_tls::{SelfSignedTlsClientAuth, TlsClientAuth};
 pub use protected_resource::{
     ProtectedResourceError, protected_resource_metadata, protected_resource_metadata_urls,

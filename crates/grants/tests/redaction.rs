@@ -228,7 +228,7 @@ async fn a33_codes_verifiers_and_states_are_cut_out_too() {
         for at in 0..count {
             let (transport, listener) = (Scripted::new(&clock, []), "https://app.example/cb");
             let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
-            let (url, pending) = begin_authorization(&cx, listener, Duration::from_secs(60)).unwrap();
+            let (url, pending) = begin_authorization(&cx, listener, Duration::from_secs(60)).await.unwrap();
             let kept = serde_json::to_value(&pending).unwrap();
             let verifier = kept["code_verifier"].as_str().unwrap().to_owned();
             let state = pending.state().expose().to_owned();
@@ -257,7 +257,8 @@ async fn a33_a_refusal_that_repeats_the_state_does_not_show_it() {
     let clock = ManualClock::at(a_moment());
     let (server, transport) = (as_example(), Scripted::new(&clock, []));
     let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
-    let (_, pending) = begin_authorization(&cx, "https://app.example/cb", Duration::from_secs(60)).unwrap();
+    let (_, pending) =
+        begin_authorization(&cx, "https://app.example/cb", Duration::from_secs(60)).await.unwrap();
     let state = pending.state().expose().to_owned();
     let mut redirected: Url = "https://app.example/cb".parse().unwrap();
     redirected
@@ -351,7 +352,7 @@ async fn a33_tokens_are_logged_by_fingerprint_only() {
     let refresh_token = responses[2].refresh_token.clone().unwrap();
     responses.push(RefreshToken::new(refresh_token).obtain(&cx).await.unwrap());
     let (url, pending) =
-        begin_authorization(&cx, FakeListener::REDIRECT_URI, Duration::from_secs(60)).unwrap();
+        begin_authorization(&cx, FakeListener::REDIRECT_URI, Duration::from_secs(60)).await.unwrap();
     let redirected = devserver.authorize(url.as_str()).unwrap().parse().unwrap();
     responses.push(finish_authorization(&cx, pending, &redirected).await.unwrap());
 

@@ -34,7 +34,8 @@ use jeton_models::AuthorizationServerMetadata;
 use jeton_storage::StoreDescription;
 
 use crate::{
-    AccessToken, CachedToken, Error, Introspection, LoggedOut, LoginKey, PendingLogin, Scope, Token,
+    AccessToken, CachedToken, Error, Introspection, LoggedOut, LoginKey, LoginOptions, PendingLogin, Scope,
+    Token,
 };
 
 /// A [`jeton::Client`](crate::Client) whose calls block.
@@ -175,6 +176,14 @@ impl Session {
         self.run(|session| async move { session.log_in().await })
     }
 
+    /// Logs in, asking for something else this time.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::log_in_with`](crate::Session::log_in_with).
+    pub fn log_in_with(&self, options: LoginOptions) -> Result<AccessToken, Error> {
+        self.run(|session| async move { session.log_in_with(options).await })
+    }
+
     /// Begins a login by authorization code for a program that receives the redirect itself.
     ///
     /// # Errors
@@ -182,6 +191,19 @@ impl Session {
     pub fn begin_log_in(&self, redirect_uri: impl Into<String>) -> Result<(url::Url, PendingLogin), Error> {
         let redirect_uri = redirect_uri.into();
         self.run(|session| async move { session.begin_log_in(redirect_uri).await })
+    }
+
+    /// Begins a login by authorization code, asking for something else this time.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::begin_log_in_with`](crate::Session::begin_log_in_with).
+    pub fn begin_log_in_with(
+        &self,
+        redirect_uri: impl Into<String>,
+        options: LoginOptions,
+    ) -> Result<(url::Url, PendingLogin), Error> {
+        let redirect_uri = redirect_uri.into();
+        self.run(|session| async move { session.begin_log_in_with(redirect_uri, options).await })
     }
 
     /// Finishes a login by authorization code with the URL to which the browser was redirected.

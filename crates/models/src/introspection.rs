@@ -9,7 +9,8 @@ use serde_json::Value;
 use crate::json::Members;
 use crate::token_response::{LAST_PLAUSIBLE_TIME, Number, read_scope};
 use crate::{
-    Answer, AnswerError, ExtraMembers, ParseOptions, Scope, UnusableAnswer, UnusableReason, Warning,
+    Answer, AnswerError, AuthorizationDetail, ExtraMembers, ParseOptions, Scope, UnusableAnswer,
+    UnusableReason, Warning,
 };
 
 /// What a server says about a token (RFC 7662 §2.2).
@@ -136,6 +137,11 @@ impl Introspection {
     /// When the token expires, if the server says so.
     pub fn expires_at(&self) -> Option<SystemTime> {
         UNIX_EPOCH.checked_add(Duration::from_secs(self.exp?))
+    }
+
+    /// The authorization details of the token (RFC 9396 §9.2); `None` if the server says nothing of them.
+    pub fn authorization_details(&self) -> Option<Vec<AuthorizationDetail>> {
+        AuthorizationDetail::granted_in(&self.extra)
     }
 
     /// All members as one JSON object, as [`Serialize`] gives them.

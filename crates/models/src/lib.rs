@@ -28,6 +28,7 @@ struct Readme;
 
 mod answer;
 mod authorization;
+mod authorization_details;
 mod challenge;
 mod client_document;
 mod device;
@@ -42,6 +43,7 @@ mod metadata;
 mod parameters;
 mod pkce;
 mod protected_resource;
+mod pushed;
 mod random;
 mod registration;
 mod request;
@@ -56,6 +58,7 @@ mod warning;
 
 pub use answer::{Answer, AnswerError, ParseOptions, UnusableAnswer, UnusableReason};
 pub use authorization::{AuthorizationRequest, AuthorizationResponse, AuthorizationResponseError};
+pub use authorization_details::{AuthorizationDetail, AuthorizationDetailsError};
 pub use challenge::{Challenge, parse_www_authenticate};
 pub use client_document::{ClientMetadataDocument, client_id_url};
 pub use device::{DeviceAuthorizationRequest, DeviceAuthorizationResponse};
@@ -71,6 +74,7 @@ pub use pkce::{CodeChallengeMethod, CodeVerifierError, Pkce, create_code_challen
 pub use protected_resource::{
     ExpectedResource, ProtectedResourceMetadata, ResourceMetadataError, resource_covers,
 };
+pub use pushed::PushedAuthorizationResponse;
 pub use random::random_token;
 pub use registration::{ClientMetadata, ClientMetadataError, ClientRegistration};
 pub use request::{

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::text::printable;
-use crate::{ExtraMembers, Scope, Secret, Warning};
+use crate::{AuthorizationDetail, ExtraMembers, Scope, Secret, Warning};
 
 /// How long before its expiry a token counts as expired unless told otherwise: 30 seconds.
 pub const DEFAULT_EARLY_EXPIRY: Duration = Duration::from_secs(30);
@@ -174,6 +174,11 @@ impl Token {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         self.expires_at
             .is_some_and(|expires_at| now.saturating_add(early_expiry) >= Duration::from_secs(expires_at))
+    }
+
+    /// The authorization details that were granted (RFC 9396 §7); `None` if the server says nothing of them.
+    pub fn authorization_details(&self) -> Option<Vec<AuthorizationDetail>> {
+        AuthorizationDetail::granted_in(&self.extra)
     }
 
     /// The value of the `Authorization` header that presents this token (RFC 6750 §2.1, RFC 9449 §7.1). It is a secret.

@@ -4,10 +4,11 @@ use std::time::SystemTime;
 
 use serde_json::Value;
 
+use crate::authorization_details::{AUTHORIZATION_DETAILS, Granted};
 use crate::json::Members;
 use crate::{
-    Answer, AnswerError, ExtraMembers, ParseOptions, Scope, Secret, Token, TokenType, UnusableAnswer,
-    UnusableReason, Warning,
+    Answer, AnswerError, AuthorizationDetail, ExtraMembers, ParseOptions, Scope, Secret, Token, TokenType,
+    UnusableAnswer, UnusableReason, Warning,
 };
 
 /// The last second of the year 9999. A later time is no count of seconds (some servers send milliseconds).
@@ -149,6 +150,13 @@ impl TokenResponse {
                 scope
             }
         };
+        if let Some(value) = members.get(AUTHORIZATION_DETAILS).filter(|value| !value.is_null()) {
+            match Granted::read(value) {
+                Ok(granted) if granted.is_string && !form => forgive(Warning::AuthorizationDetailsString)?,
+                Ok(_) => {}
+                Err(_) => forgive(Warning::AuthorizationDetailsInvalid)?,
+            }
+        }
         Ok(Self {
             access_token,
             token_type,
@@ -176,6 +184,11 @@ impl TokenResponse {
             }
             _ => Ok(self),
         }
+    }
+
+    /// The authorization details that were granted (RFC 9396 §7); `None` if the server says nothing of them.
+    pub fn authorization_details(&self) -> Option<Vec<AuthorizationDetail>> {
+        AuthorizationDetail::granted_in(&self.extra)
     }
 
     /// The token as the application holds it, received at that time (RFC 6749 §5.1).

@@ -74,6 +74,10 @@ warnings! {
     IntervalFraction "interval_fraction" "`interval` had a fraction and was rounded up (RFC 8628 §3.2)";
     IntervalInvalid "interval_invalid" "`interval` was not a positive number; 5 seconds were taken (RFC 8628 §3.2)";
     DeviceExpiresInAbsent "device_expires_in_absent" "the device answer had no usable `expires_in`; 600 seconds were taken (RFC 8628 §3.2)";
+    PushedStatus "pushed_status" "the pushed authorization request was answered with another status than 201 (RFC 9126 §2.2)";
+    PushedExpiresInAbsent "pushed_expires_in_absent" "the answer to the pushed authorization request had no usable `expires_in`; 60 seconds were taken (RFC 9126 §2.2)";
+    AuthorizationDetailsString "authorization_details_string" "`authorization_details` was JSON in a string instead of an array (RFC 9396 §7)";
+    AuthorizationDetailsInvalid "authorization_details_invalid" "`authorization_details` was no array of objects with a `type` in each and was ignored (RFC 9396 §7)";
     ActiveString "active_string" "`active` was a string instead of a boolean (RFC 7662 §2.2)";
     TimeString "time_string" "`exp`, `iat` or `nbf` was a string instead of a number (RFC 7662 §2.2)";
     TimeFraction "time_fraction" "`exp`, `iat` or `nbf` had a fraction, which was cut off (RFC 7662 §2.2)";

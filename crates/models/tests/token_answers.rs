@@ -189,6 +189,33 @@ fn refresh_token_rows() -> Vec<Row<Of>> {
     ]
 }
 
+fn authorization_details_rows() -> Vec<Row<Of>> {
+    use Warning::{AuthorizationDetailsInvalid, AuthorizationDetailsString};
+    vec![
+        member(
+            "authorization_details array",
+            r#""authorization_details":[{"type":"a"}]"#,
+            refresh(None, &[]),
+        ),
+        member("authorization_details null", r#""authorization_details":null"#, refresh(None, &[])),
+        member(
+            "authorization_details string",
+            r#""authorization_details":"[{\"type\":\"a\"}]""#,
+            refresh(None, &[AuthorizationDetailsString]),
+        ),
+        member(
+            "authorization_details object",
+            r#""authorization_details":{"type":"a"}"#,
+            refresh(None, &[AuthorizationDetailsInvalid]),
+        ),
+        member(
+            "authorization_details without a type",
+            r#""authorization_details":[{"actions":["read"]}]"#,
+            refresh(None, &[AuthorizationDetailsInvalid]),
+        ),
+    ]
+}
+
 fn access_token_rows() -> Vec<Row<Of>> {
     let bad = UnusableReason::AccessTokenCharacters;
     vec![
@@ -491,6 +518,7 @@ fn every_token_answer_of_the_table() {
         token_type_rows(),
         scope_rows(),
         refresh_token_rows(),
+        authorization_details_rows(),
         access_token_rows(),
         error_rows(),
         body_rows(),

@@ -50,7 +50,7 @@ async fn a4_the_redirect_uri_is_byte_identical_at_both_endpoints() {
         let clock = ManualClock::at(a_moment());
         let (server, transport) = (as_example(), Scripted::new(&clock, [token()]));
         let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
-        let (url, pending) = begin_authorization(&cx, redirect_uri, FIVE_MINUTES).unwrap();
+        let (url, pending) = begin_authorization(&cx, redirect_uri, FIVE_MINUTES).await.unwrap();
         assert_eq!(query(&url)["redirect_uri"], redirect_uri);
         let answer = redirected(&pending, &[("code", "c")]);
         finish_authorization(&cx, pending, &answer).await.unwrap();
@@ -77,7 +77,7 @@ async fn a4_the_strict_server_takes_it_from_every_kind_of_client() {
     ];
     for (client_id, authentication) in clients {
         let cx = GrantContext::new(&server, client_id, authentication, &PlainHttp, &clock);
-        let (url, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap();
+        let (url, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap();
         let answer = devserver.authorize(url.as_str()).unwrap().parse().unwrap();
         assert!(pending.matches(&answer));
         let response = finish_authorization(&cx, pending, &answer).await.unwrap();
@@ -86,14 +86,14 @@ async fn a4_the_strict_server_takes_it_from_every_kind_of_client() {
     }
 }
 
-#[test]
-fn a5_state_is_fresh_and_cannot_be_guessed() {
+#[tokio::test]
+async fn a5_state_is_fresh_and_cannot_be_guessed() {
     let clock = ManualClock::at(a_moment());
     let (server, transport) = (as_example(), Scripted::new(&clock, []));
     let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
     let (mut states, mut bytes_seen) = (HashSet::new(), [const { [false; 128] }; 43]);
     for _ in 0..1000 {
-        let (url, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap();
+        let (url, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap();
         let state = query(&url)["state"].clone();
         assert_eq!(state, pending.state().expose());
         // 43 characters of base64url are 256 bits.
@@ -113,7 +113,7 @@ async fn a5_an_absent_or_wrong_state_is_rejected_before_code_or_error() {
     let clock = ManualClock::at(a_moment());
     let (server, transport) = (as_example(), Scripted::new(&clock, []));
     let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
-    let other = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap().1;
+    let other = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap().1;
     let other = other.state().expose();
     type Check = fn(&AuthorizationResponseError) -> bool;
     let absent: Check = |error| matches!(error, AuthorizationResponseError::StateAbsent);
@@ -129,7 +129,7 @@ async fn a5_an_absent_or_wrong_state_is_rejected_before_code_or_error() {
         ("code=c&code=d&state=MINE".to_owned(), repeated),
         ("code=c&state=MINEx".to_owned(), mismatch),
     ] {
-        let (_, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap();
+        let (_, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap();
         let answer = answer.replace("MINE", pending.state().expose());
         let url: Url = format!("{REDIRECT_URI}?{answer}").parse().unwrap();
         assert!(!pending.matches(&url));
@@ -154,7 +154,7 @@ async fn a5_no_extra_parameter_takes_the_place_of_what_protects_the_login() {
         extra.authorization.append(name, "mine").unwrap();
         let mut cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
         cx.extra = &extra;
-        let error = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap_err();
+        let error = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap_err();
         assert!(
             matches!(&error, GrantError::Parameter(ParameterError::Repeated { name: n }) if n == name),
             "{error}"
@@ -173,7 +173,7 @@ async fn a12_pkce_by_s256_with_a_fresh_verifier_each_time() {
     let cx = GrantContext::new(&server, client_id, &authentication, &PlainHttp, &clock);
     let mut verifiers = HashSet::new();
     for _ in 0..20 {
-        let (url, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap();
+        let (url, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap();
         let verifier = kept(&pending)["code_verifier"].as_str().unwrap().to_owned();
         assert_eq!(verifier.len(), 43);
         assert!(verifier.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)));
@@ -190,8 +190,8 @@ async fn a12_pkce_by_s256_with_a_fresh_verifier_each_time() {
     }
 }
 
-#[test]
-fn a12_a_server_that_lists_methods_without_s256_is_refused() {
+#[tokio::test]
+async fn a12_a_server_that_lists_methods_without_s256_is_refused() {
     let clock = ManualClock::at(a_moment());
     let transport = Scripted::new(&clock, []);
     for (listed, fine) in [
@@ -204,7 +204,7 @@ fn a12_a_server_that_lists_methods_without_s256_is_refused() {
         server.code_challenge_methods_supported =
             listed.map(|listed| listed.into_iter().map(str::to_owned).collect());
         let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
-        match begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES) {
+        match begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await {
             Ok(_) => assert!(fine),
             Err(error) => {
                 assert!(!fine && matches!(error, GrantError::NoS256 { .. }), "{error}");
@@ -249,7 +249,7 @@ async fn a23_iss_is_compared_as_a_plain_string_in_answers_and_in_errors() {
             if !known {
                 cx.issuer = None;
             }
-            let (_, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap();
+            let (_, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap();
             let mut url = redirected(&pending, &[said]);
             if let Some(iss) = iss {
                 // Form-encoded on the way, as `https%3A%2F%2Fas.example`.
@@ -284,7 +284,7 @@ async fn a23_the_devserver_names_itself_and_is_believed() {
     assert_eq!(server.authorization_response_iss_parameter_supported, Some(true));
     let clock = ManualClock::at(a_moment());
     let cx = GrantContext::new(&server, DevServer::PUBLIC_CLIENT, &PublicClient, &PlainHttp, &clock);
-    let (url, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap();
+    let (url, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap();
     let answer: Url = devserver.authorize(url.as_str()).unwrap().parse().unwrap();
     assert_eq!(query(&answer)["iss"], devserver.issuer());
     finish_authorization(&cx, pending, &answer).await.unwrap();
@@ -297,7 +297,7 @@ async fn the_two_halves_need_not_share_a_process() {
     let kept = {
         let server = metadata(&devserver).await;
         let cx = GrantContext::new(&server, DevServer::PUBLIC_CLIENT, &PublicClient, &PlainHttp, &clock);
-        let (url, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap();
+        let (url, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap();
         let debug = format!("{pending:?}");
         assert!(!debug.contains(pending.state().expose()), "{debug}");
         (url, serde_json::to_string(&pending).unwrap())
@@ -318,7 +318,7 @@ async fn a_pending_login_expires() {
     let clock = ManualClock::at(a_moment());
     let (server, transport) = (as_example(), Scripted::new(&clock, []));
     let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
-    let (_, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap();
+    let (_, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap();
     let answer = redirected(&pending, &[("code", "c")]);
     clock.advance(FIVE_MINUTES);
     let error = finish_authorization(&cx, pending, &answer).await.unwrap_err();
@@ -332,7 +332,7 @@ async fn a_pending_login_that_is_to_last_for_ever_does() {
     let clock = ManualClock::at(a_moment());
     let (server, transport) = (as_example(), Scripted::new(&clock, [token()]));
     let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
-    let (_, pending) = begin_authorization(&cx, REDIRECT_URI, Duration::MAX).unwrap();
+    let (_, pending) = begin_authorization(&cx, REDIRECT_URI, Duration::MAX).await.unwrap();
     let answer = redirected(&pending, &[("code", "c")]);
     clock.advance(Duration::from_secs(1000 * 365 * 24 * 3600));
     finish_authorization(&cx, pending, &answer).await.unwrap();
@@ -346,7 +346,7 @@ async fn a_pending_login_works_for_its_client_at_its_server_only() {
     let mut elsewhere = as_example();
     elsewhere.issuer = "https://other.example".into();
     for (server, client_id) in [(&elsewhere, "me"), (&server, "you")] {
-        let (_, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap();
+        let (_, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap();
         let answer = redirected(&pending, &[("code", "c")]);
         let foreign = GrantContext::new(server, client_id, &PublicClient, &transport, &clock);
         let error = finish_authorization(&foreign, pending, &answer).await.unwrap_err();
@@ -362,7 +362,7 @@ async fn an_answer_with_neither_code_nor_error_is_no_answer() {
     let (server, transport) = (as_example(), Scripted::new(&clock, []));
     let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
     for others in [vec![], vec![("code", "")], vec![("error", "")]] {
-        let (_, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap();
+        let (_, pending) = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap();
         let answer = redirected(&pending, &others);
         let error = finish_authorization(&cx, pending, &answer).await.unwrap_err();
         assert!(
@@ -372,31 +372,31 @@ async fn an_answer_with_neither_code_nor_error_is_no_answer() {
     }
 }
 
-#[test]
-fn a_server_without_an_authorization_endpoint_cannot_be_logged_in_at() {
+#[tokio::test]
+async fn a_server_without_an_authorization_endpoint_cannot_be_logged_in_at() {
     let clock = ManualClock::at(a_moment());
     let (server, transport) =
         (AuthorizationServerMetadata::new("https://as.example"), Scripted::new(&clock, []));
     let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
-    let error = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).unwrap_err();
+    let error = begin_authorization(&cx, REDIRECT_URI, FIVE_MINUTES).await.unwrap_err();
     assert!(matches!(error, GrantError::Metadata(MetadataError::EndpointAbsent { .. })), "{error}");
     assert_eq!(error.recovery(), Recovery::FixConfiguration);
 }
 
-#[test]
-fn what_is_no_redirect_uri_never_reaches_the_browser() {
+#[tokio::test]
+async fn what_is_no_redirect_uri_never_reaches_the_browser() {
     let clock = ManualClock::at(a_moment());
     let (server, transport) = (as_example(), Scripted::new(&clock, []));
     let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
     for wrong in ["", "/callback", "app.example/callback", "https://app.example/callback#top"] {
-        let error = begin_authorization(&cx, wrong, FIVE_MINUTES).unwrap_err();
+        let error = begin_authorization(&cx, wrong, FIVE_MINUTES).await.unwrap_err();
         assert!(matches!(error, GrantError::RedirectUri { .. }), "{error}");
         assert_eq!(error.recovery(), Recovery::FixConfiguration);
     }
     for right in
         [REDIRECT_URI, "https://app.example/cb?x=1", "com.example.app:/cb", "urn:ietf:wg:oauth:2.0:oob"]
     {
-        begin_authorization(&cx, right, FIVE_MINUTES).unwrap();
+        begin_authorization(&cx, right, FIVE_MINUTES).await.unwrap();
     }
 }
 

@@ -47,7 +47,7 @@ async fn a33_credentials_go_over_https_or_to_loopback() {
         // A grant from outside may bring its own URL.
         let url = format!("{origin}/token").parse().unwrap();
         let own = EndpointRequest::new(Operation::named("own"), url, Parameters::new()).send(&cx).await;
-        let begun = begin_authorization(&cx, "https://app.example/cb", Duration::from_secs(60));
+        let begun = begin_authorization(&cx, "https://app.example/cb", Duration::from_secs(60)).await;
         if fine {
             result.unwrap();
             own.unwrap();

@@ -54,7 +54,8 @@ async fn a18_requests_go_to_the_aliases_and_the_browser_does_not() {
     introspect(&cx, &Secret::from("t"), None).await.unwrap();
     // No alias, so the ordinary one.
     revoke(&cx, &Secret::from("t"), None).await.unwrap();
-    let (url, _) = begin_authorization(&cx, "https://app.example/callback", Duration::from_secs(60)).unwrap();
+    let (url, _) =
+        begin_authorization(&cx, "https://app.example/callback", Duration::from_secs(60)).await.unwrap();
     assert!(url.as_str().starts_with("https://as.example/authorize?"), "{url}");
 
     // Tokens may be bound to a certificate by a client that authenticates otherwise, or not at all; and the other way round

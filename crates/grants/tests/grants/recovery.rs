@@ -161,7 +161,7 @@ async fn a_code_is_never_advised_to_be_sent_again() {
         let (server, transport) = (as_example(), Scripted::new(&clock, [answered]));
         let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
         let (_, pending) =
-            begin_authorization(&cx, "https://app.example/cb", Duration::from_secs(60)).unwrap();
+            begin_authorization(&cx, "https://app.example/cb", Duration::from_secs(60)).await.unwrap();
         let url = format!("https://app.example/cb?code=c&state={}", pending.state().expose());
         let error = finish_authorization(&cx, pending, &url.parse().unwrap()).await.unwrap_err();
         assert_eq!(error.recovery(), recovery, "{error}");

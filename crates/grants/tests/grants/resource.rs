@@ -25,7 +25,7 @@ async fn every_resource_at_authorization_and_the_target_at_the_token_endpoint() 
     cx.resources = &resources;
     cx.target = Some(&resources[1]);
 
-    let (url, pending) = begin_authorization(&cx, REDIRECT_URI, Duration::from_secs(60)).unwrap();
+    let (url, pending) = begin_authorization(&cx, REDIRECT_URI, Duration::from_secs(60)).await.unwrap();
     let asked: Vec<_> = url
         .query_pairs()
         .filter(|(name, _)| name == "resource")
@@ -81,7 +81,7 @@ async fn what_is_no_resource_indicator_never_leaves_the_house() {
         let error = ClientCredentials.obtain(&cx).await.unwrap_err();
         assert!(matches!(&error, GrantError::Resource { resource } if resource == wrong), "{error}");
         assert_eq!(error.recovery(), Recovery::FixRequest);
-        let error = begin_authorization(&cx, REDIRECT_URI, Duration::from_secs(60)).unwrap_err();
+        let error = begin_authorization(&cx, REDIRECT_URI, Duration::from_secs(60)).await.unwrap_err();
         assert!(matches!(error, GrantError::Resource { .. }), "{error}");
     }
     assert_eq!(transport.requests().len(), 0);

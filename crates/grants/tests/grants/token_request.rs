@@ -80,7 +80,7 @@ async fn a3_the_strict_server_finds_no_fault_with_any_grant() {
     let response = ResourceOwnerPasswordCredentials::new(name, password).obtain(&cx).await.unwrap();
     RefreshToken::new(response.refresh_token.unwrap()).obtain(&cx).await.unwrap();
     let (url, pending) =
-        begin_authorization(&cx, FakeListener::REDIRECT_URI, Duration::from_secs(60)).unwrap();
+        begin_authorization(&cx, FakeListener::REDIRECT_URI, Duration::from_secs(60)).await.unwrap();
     let redirected: Url = devserver.authorize(url.as_str()).unwrap().parse().unwrap();
     finish_authorization(&cx, pending, &redirected).await.unwrap();
     DeviceCode::new().obtain(&cx).await.unwrap();
@@ -159,7 +159,7 @@ async fn extra_parameters_of_one_kind_never_reach_another() {
     RefreshToken::new("r").obtain(&cx).await.unwrap();
     DeviceCode::new().obtain(&cx).await.unwrap();
     let (url, pending) =
-        begin_authorization(&cx, FakeListener::REDIRECT_URI, Duration::from_secs(60)).unwrap();
+        begin_authorization(&cx, FakeListener::REDIRECT_URI, Duration::from_secs(60)).await.unwrap();
     let redirected = format!("{}?code=c&state={}", FakeListener::REDIRECT_URI, pending.state().expose());
     finish_authorization(&cx, pending, &redirected.parse().unwrap()).await.unwrap();
 
