@@ -23,6 +23,11 @@ pub(crate) struct AuthorizationRequest {
     pub(crate) challenge: String,
     pub(crate) scope: Scope,
     pub(crate) resources: Vec<String>,
+    /// How the person was asked to authenticate: the first of `acr_values`, which this server's people can always do.
+    pub(crate) acr: Option<String>,
+    pub(crate) max_age: Option<u64>,
+    /// When the person authenticated, as soon as they have.
+    pub(crate) authenticated_at: Option<SystemTime>,
     /// The key that the code is to be bound to (RFC 9449 §10).
     pub(crate) dpop_jkt: Option<String>,
 }
@@ -215,6 +220,9 @@ fn validate(state: &mut State, request: &Request) -> Result<(AuthorizationReques
         challenge,
         scope,
         resources,
+        acr: parameters.get("acr_values").and_then(|values| values.split(' ').next()).map(str::to_owned),
+        max_age: parameters.get("max_age").and_then(|text| text.parse().ok()),
+        authenticated_at: None,
         dpop_jkt: dpop::requested_key(&parameters).map_err(to_client)?,
     };
     Ok((authorization, parameters.get("login_hint").map(str::to_owned)))
@@ -241,9 +249,10 @@ fn approved(
     state: &mut State,
     now: SystemTime,
     status: StatusCode,
-    request: AuthorizationRequest,
+    mut request: AuthorizationRequest,
     user: &str,
 ) -> Answer {
+    request.authenticated_at = Some(state.authenticate(user, now, request.max_age));
     let (redirect_uri, sent) = (request.redirect_uri.clone(), request.state.clone());
     let lifetime = state.settings.code_lifetime;
     let code = state.codes.issue(&mut state.mint, now, lifetime, request, user);

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::clients::{CLIENT_CREDENTIALS, Client, PASSWORD, REFRESH_TOKEN};
 use crate::clock::TimeSource;
+use crate::protected_resource::{Announcement, ResourceMetadata};
 use crate::refresh::{RefreshEvent, RefreshListener};
 use crate::server::DevServer;
 use crate::tokens::Rotation;
@@ -31,6 +32,7 @@ pub struct Builder {
     pub(crate) device_interval: Option<u64>,
     pub(crate) device_code_lifetime: Duration,
     pub(crate) refresh_listener: Option<RefreshListener>,
+    pub(crate) announcement: Announcement,
     pub(crate) require_dpop: bool,
     pub(crate) dpop_nonce_uses: Option<u32>,
 }
@@ -58,6 +60,7 @@ impl Default for Builder {
             device_interval: Some(5),
             device_code_lifetime: Duration::from_secs(600),
             refresh_listener: None,
+            announcement: Announcement::default(),
             require_dpop: false,
             dpop_nonce_uses: None,
         }
@@ -215,6 +218,24 @@ impl Builder {
     /// demanded. See also [`DevServer::forget_dpop_nonces`].
     pub fn dpop_nonces(mut self, uses: u32) -> Self {
         self.dpop_nonce_uses = Some(uses);
+        self
+    }
+
+    /// Where the protected resources say which authorization server is theirs (RFC 9728); nowhere until set.
+    pub fn resource_metadata(mut self, place: ResourceMetadata) -> Self {
+        self.announcement.place = place;
+        self
+    }
+
+    /// The `scopes_supported` of the resources' metadata (RFC 9728 §2); left out until set.
+    pub fn resource_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.announcement.scopes = Some(scopes.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The `scope` of the challenge to a request without a token (RFC 6750 §3); left out until set.
+    pub fn challenge_scope(mut self, scope: impl Into<String>) -> Self {
+        self.announcement.challenge_scope = Some(scope.into());
         self
     }
 

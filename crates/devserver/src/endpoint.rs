@@ -1,6 +1,8 @@
 //! The endpoints of the server: what a path leads to. Faults, statistics and recorded requests are
 //! sorted by them.
 
+use crate::protected_resource::described_by;
+
 /// An endpoint of the devserver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -25,6 +27,8 @@ pub enum Endpoint {
     Introspection,
     /// `/api/...` and `/api2/...`: the two protected resources (RFC 6750).
     Resource,
+    /// The metadata of the protected resources (RFC 9728), wherever it is.
+    ResourceMetadata,
     /// Everything else: the home page, `/jwks`, and what answers 404.
     Other,
 }
@@ -39,6 +43,9 @@ impl Endpoint {
         }
         if path.strip_prefix("/.well-known/openid-configuration").is_some_and(|rest| rest == base_path) {
             return Self::OpenIdConfiguration;
+        }
+        if described_by(path).is_some() {
+            return Self::ResourceMetadata;
         }
         if ["/api", "/api2"]
             .iter()

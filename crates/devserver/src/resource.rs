@@ -10,12 +10,14 @@ use serde_json::json;
 use crate::answer::{Answer, Request};
 use crate::dpop;
 use crate::form;
+use crate::protected_resource;
 use crate::state::State;
 
 /// Serves `/api/...` and `/api2/...`: `me` and any other path say who was seen; `admin` asks for the scope
-/// `admin`; `redirect?to=URL&status=307` redirects.
+/// `admin`; `redirect?to=URL&status=307` redirects; `wants?scope=..&acr_values=..&max_age=..` asks for all that.
 pub(crate) fn serve(state: &mut State, now: SystemTime, request: &Request) -> Answer {
     let answer = protected(state, now, request).unwrap_or_else(Challenge::into_answer);
+    let answer = protected_resource::announce(state, request, answer);
     if answer.status == StatusCode::UNAUTHORIZED {
         state.counters.api_unauthorized += 1;
     }
@@ -27,14 +29,22 @@ struct Challenge {
     status: StatusCode,
     /// Code and description; nothing for a request that showed no token at all (§3.1).
     error: Option<(&'static str, Cow<'static, str>)>,
-    scope: Option<&'static str>,
+    scope: Option<String>,
+    /// Further parameters, as they go into the header.
+    wanted: String,
     /// Whether the client spoke DPoP, and so is answered in that scheme.
     dpop: bool,
 }
 
 impl Challenge {
     fn no_token() -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, error: None, scope: None, dpop: false }
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            error: None,
+            scope: None,
+            wanted: String::new(),
+            dpop: false,
+        }
     }
 
     fn invalid_request(why: &'static str) -> Self {
@@ -54,10 +64,15 @@ impl Challenge {
         Self { error: Some((error, why)), dpop: true, ..Self::no_token() }
     }
 
-    fn insufficient_scope(scope: &'static str) -> Self {
+    fn insufficient_user_authentication(wanted: String) -> Self {
+        let why = "The person has to authenticate in another way, or anew (RFC 9470 section 3)".into();
+        Self { error: Some(("insufficient_user_authentication", why)), wanted, ..Self::no_token() }
+    }
+
+    fn insufficient_scope(scope: &str) -> Self {
         let error =
             Some(("insufficient_scope", "This resource asks for more scope than the token has".into()));
-        Self { status: StatusCode::FORBIDDEN, error, scope: Some(scope), dpop: false }
+        Self { status: StatusCode::FORBIDDEN, error, scope: Some(scope.to_owned()), ..Self::no_token() }
     }
 
     fn into_answer(self) -> Answer {
@@ -73,6 +88,7 @@ impl Challenge {
         if let Some(scope) = self.scope {
             header.push_str(&format!(r#", scope="{scope}""#));
         }
+        header.push_str(&self.wanted);
         Answer::json(self.status, &body).with_header("www-authenticate", &header)
     }
 }
@@ -94,20 +110,36 @@ fn protected(state: &mut State, now: SystemTime, request: &Request) -> Result<An
         false => None,
     };
     let in_scheme = |challenge: Challenge| Challenge { dpop, ..challenge };
+    let audiences = protected_resource::audiences(state, &resource);
+    // Resources that have moved take the tokens of their new server only.
+    let entrusted_to = state.announcement.entrusted_to.clone();
+    let other = entrusted_to.as_ref().map(|shared| shared.state());
+    let tokens = other.as_ref().map_or(&state.tokens, |other| &other.tokens);
     let token =
-        state.tokens.live_access_token(token, now).map_err(|why| in_scheme(Challenge::invalid_token(why)))?;
+        tokens.live_access_token(token, now).map_err(|why| in_scheme(Challenge::invalid_token(why)))?;
     if token.jkt.as_deref() != proof.as_ref().map(|proven| proven.jkt.as_str()) {
         return Err(in_scheme(Challenge::invalid_token(match dpop {
             true => "A25: the access token is not bound to the key of the proof (RFC 9449 section 7.1)",
             false => "A25: a bound access token was sent as Bearer (RFC 9449 section 7.2)",
         })));
     }
-    if !token.audience.contains(&resource) {
+    if !token.audience.iter().any(|audience| audiences.contains(audience)) {
         let why = "A19: the access token is for another resource (RFC 8707)";
         return Err(in_scheme(Challenge::invalid_token(why)));
     }
     if path == "/admin" && !token.scope.contains("admin") {
         return Err(in_scheme(Challenge::insufficient_scope("admin")));
+    }
+    let needed = query.iter().filter(|(name, _)| name == "scope").map(|(_, scope)| scope.as_str());
+    for needed in needed.filter(|_| path == "/wants") {
+        if !needed.split(' ').all(|name| token.scope.contains(name)) {
+            return Err(in_scheme(Challenge::insufficient_scope(needed)));
+        }
+    }
+    if path == "/wants"
+        && let Some(wanted) = protected_resource::wanted_authentication(tokens.login_of(token), now, &query)
+    {
+        return Err(in_scheme(Challenge::insufficient_user_authentication(wanted)));
     }
     if path == "/redirect" {
         return Ok(redirect(&query));

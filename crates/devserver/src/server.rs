@@ -19,6 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::faults::{self, Fault, Faults};
 use crate::gate::Gate;
 use crate::mint::Mint;
+use crate::protected_resource::ResourceMetadata;
 use crate::record::{RecordedRequest, RequestLog};
 use crate::recorder::Recorder;
 use crate::serve::{self, Cut, Delivery, Reply, Respond, Running};
@@ -128,6 +129,8 @@ impl DevServer {
             log: RequestLog::default(),
             faults: Faults::default(),
             refresh_listener: builder.refresh_listener,
+            announcement: builder.announcement,
+            authenticated_at: Default::default(),
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -248,6 +251,13 @@ impl DevServer {
                 answer.status
             ))
         })
+    }
+
+    /// Moves the protected resources of this server to another authorization server: their metadata names that one, which
+    /// knows them from now on, and only its tokens are taken.
+    pub fn entrust_resources_to(&self, other: &Self) {
+        other.shared.state().settings.resources.extend(self.settings.resources.iter().cloned());
+        self.shared.state().announcement.entrusted_to = Some(Arc::clone(&other.shared));
     }
 
     /// Who approves from now on when the server approves by itself (authorization and device); alice until set.
@@ -389,12 +399,16 @@ fn settings(builder: &Builder, origin: &str) -> Settings {
     let trimmed = builder.issuer_path.trim_matches('/');
     let base_path = if trimmed.is_empty() { String::new() } else { format!("/{trimmed}") };
     let base = format!("{origin}{base_path}");
+    let whole_origin = (builder.announcement.place == ResourceMetadata::AtRoot).then(|| origin.to_owned());
     let slash = if builder.issuer_path.ends_with('/') { "/" } else { "" };
     Settings {
         issuer: format!("{base}{slash}"),
         base,
         base_path,
-        resources: vec![format!("{origin}/api"), format!("{origin}/api2")],
+        resources: [format!("{origin}/api"), format!("{origin}/api2")]
+            .into_iter()
+            .chain(whole_origin)
+            .collect(),
         origin: origin.to_owned(),
         scopes: builder.scopes.clone(),
         default_scope: vec!["read".to_owned()],
@@ -414,14 +428,14 @@ fn settings(builder: &Builder, origin: &str) -> Settings {
 }
 
 /// What the handle and the serving thread have in common.
-struct Shared {
+pub(crate) struct Shared {
     state: Mutex<State>,
     clock: Clock,
     gate: Gate,
 }
 
 impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -16,6 +16,7 @@ use crate::endpoint::Endpoint;
 use crate::faults::Faults;
 use crate::form;
 use crate::mint::Mint;
+use crate::protected_resource::{self, Announcement};
 use crate::record::{RecordedRequest, RequestLog};
 use crate::refresh::RefreshListener;
 use crate::stats::Counters;
@@ -71,9 +72,23 @@ pub(crate) struct State {
     pub(crate) log: RequestLog,
     pub(crate) faults: Faults,
     pub(crate) refresh_listener: Option<RefreshListener>,
+    /// What the protected resources say of themselves (RFC 9728).
+    pub(crate) announcement: Announcement,
+    /// When each person was last seen to authenticate (RFC 9470).
+    pub(crate) authenticated_at: HashMap<String, SystemTime>,
 }
 
 impl State {
+    /// A person authenticates; within `max_age` the last time still counts, as the session of a browser makes it.
+    pub(crate) fn authenticate(&mut self, user: &str, now: SystemTime, max_age: Option<u64>) -> SystemTime {
+        let at = self.authenticated_at.entry(user.to_owned()).or_insert(now);
+        let age = now.duration_since(*at).unwrap_or_default();
+        if max_age.is_some_and(|seconds| age > Duration::from_secs(seconds)) {
+            *at = now;
+        }
+        *at
+    }
+
     pub(crate) fn endpoint(&self, request: &Request) -> Endpoint {
         Endpoint::of(&request.path, &self.settings.base_path)
     }
@@ -115,6 +130,7 @@ impl State {
             Endpoint::Introspection => {
                 introspection::introspect(self, now, request).unwrap_or_else(|no| no.into_answer())
             }
+            Endpoint::ResourceMetadata => protected_resource::metadata(self, request),
             Endpoint::Resource => {
                 let answer = resource::serve(self, now, request);
                 dpop::announce(self, Side::Resource, request, answer)

@@ -94,6 +94,7 @@ fn authorization_code(
         ));
     }
     let login = state.tokens.begin_login(&client.id, &redeemed.subject, &request.scope, &request.resources);
+    state.tokens.authenticated(login, request.acr, request.authenticated_at);
     state.codes.redeem(code, login);
     Ok(Issue {
         subject: redeemed.subject,

@@ -31,6 +31,9 @@ pub(crate) struct Login {
     pub(crate) resources: Vec<String>,
     /// The key that the refresh tokens of a public client are bound to (RFC 9449 §5).
     pub(crate) jkt: Option<String>,
+    /// How the person authenticated, if they were asked to in a certain way (RFC 9470), and when.
+    pub(crate) acr: Option<String>,
+    pub(crate) authenticated_at: Option<SystemTime>,
     live: bool,
     newest_refresh_token: Option<String>,
 }
@@ -92,6 +95,8 @@ impl Tokens {
             scope: scope.clone(),
             resources: resources.to_vec(),
             jkt: None,
+            acr: None,
+            authenticated_at: None,
             live: true,
             newest_refresh_token: None,
         };
@@ -108,6 +113,18 @@ impl Tokens {
         if let Some(login) = self.logins.get_mut(&id) {
             login.jkt.get_or_insert_with(|| jkt.to_owned());
         }
+    }
+
+    /// Notes how and when the person of a login authenticated.
+    pub(crate) fn authenticated(&mut self, id: LoginId, acr: Option<String>, at: Option<SystemTime>) {
+        if let Some(login) = self.logins.get_mut(&id) {
+            (login.acr, login.authenticated_at) = (acr, at);
+        }
+    }
+
+    /// The login that an access token belongs to.
+    pub(crate) fn login_of(&self, token: &AccessToken) -> Option<&Login> {
+        self.logins.get(&token.login?)
     }
 
     pub(crate) fn live_logins(&self) -> usize {
