@@ -5,6 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde_json::{Value, json};
+
 use crate::clients::{CLIENT_CREDENTIALS, Client, PASSWORD, REFRESH_TOKEN};
 use crate::clock::TimeSource;
 use crate::protected_resource::{Announcement, ResourceMetadata};
@@ -76,14 +78,27 @@ fn predefined_clients() -> Vec<Client> {
     };
     let (basic_id, basic_secret) = DevServer::CONFIDENTIAL_CLIENT;
     let (post_id, post_secret) = DevServer::POST_CLIENT;
+    let (key_id, key) = DevServer::KEY_CLIENT;
+    let (secret_jwt_id, secret_jwt) = DevServer::SECRET_JWT_CLIENT;
     let (service_id, service_secret) = DevServer::SERVICE_CLIENT;
     vec![
         with_redirects(Client::public(DevServer::PUBLIC_CLIENT)).name("Public App"),
         with_redirects(Client::basic(basic_id, basic_secret)).name("Confidential App"),
         with_redirects(Client::post(post_id, post_secret)).name("Post App"),
+        with_redirects(Client::private_key_jwt(key_id, public_keys(key))).name("Key App"),
+        with_redirects(Client::client_secret_jwt(secret_jwt_id, secret_jwt)).name("Secret JWT App"),
         Client::basic(service_id, service_secret).name("Nightly Service").grant_types([CLIENT_CREDENTIALS]),
         Client::public(DevServer::PASSWORD_CLIENT).name("Old App").grant_types([PASSWORD, REFRESH_TOKEN]),
     ]
+}
+
+/// The set of the one public key that goes with a private one.
+fn public_keys(private: &str) -> String {
+    let mut key: Value = serde_json::from_str(private).unwrap_or_default();
+    if let Some(members) = key.as_object_mut() {
+        members.remove("d");
+    }
+    json!({ "keys": [key] }).to_string()
 }
 
 impl Builder {

@@ -1,52 +1,140 @@
 //! Who is asking (RFC 6749 §2.3): exactly one method per request, and exactly the registered one.
 
+use std::time::{Duration, SystemTime};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::answer::Request;
 use crate::clients::{Client, Method};
 use crate::form::{self, Parameters};
+use crate::jwt::{self, Jwt};
 use crate::refusal::Refusal;
 use crate::state::State;
 
 /// What the request shows, before anybody believes it.
 struct Shown {
     id: String,
-    method: Method,
-    secret: Option<String>,
+    proof: Proof,
 }
+
+enum Proof {
+    None,
+    Secret(Method, String),
+    Assertion(String),
+}
+
+impl Proof {
+    /// Whether it is of that method.
+    fn is_of(&self, method: Method) -> bool {
+        match self {
+            Self::None => method == Method::None,
+            Self::Secret(own, _) => method == *own,
+            Self::Assertion(_) => matches!(method, Method::PrivateKeyJwt | Method::SecretJwt),
+        }
+    }
+}
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// The longest that a client assertion may live.
+const ASSERTION_LIFETIME: Duration = Duration::from_secs(300);
 
 /// The authenticated client of a request to the token, device authorization, revocation or introspection endpoint.
 pub(crate) fn authenticate(
-    state: &State,
+    state: &mut State,
+    now: SystemTime,
     request: &Request,
     parameters: &Parameters,
 ) -> Result<Client, Refusal> {
     let shown = shown(request, parameters)?;
-    let client = state.clients.get(&shown.id).ok_or_else(|| Refusal::invalid_client("no such client"))?;
-    if client.method != shown.method {
+    let client =
+        state.clients.get(&shown.id).ok_or_else(|| Refusal::invalid_client("no such client"))?.clone();
+    if !shown.proof.is_of(client.method) {
         return Err(Refusal::invalid_client(match client.method {
             Method::None => "A2: a public client has no secret to show; send client_id alone",
             Method::Basic => "A2: this client is registered for client_secret_basic and must use that",
             Method::Post => "A2: this client is registered for client_secret_post and must use that",
+            Method::PrivateKeyJwt => "A2: this client is registered for private_key_jwt and must use that",
+            Method::SecretJwt => "A2: this client is registered for client_secret_jwt and must use that",
         }));
     }
-    if client.secret != shown.secret {
-        return Err(Refusal::invalid_client("wrong client secret"));
+    match shown.proof {
+        Proof::None => {}
+        Proof::Secret(_, secret) if client.secret.as_deref() == Some(secret.as_str()) => {}
+        Proof::Secret(..) => return Err(Refusal::invalid_client("wrong client secret")),
+        Proof::Assertion(assertion) => check_assertion(state, now, &client, &assertion)?,
     }
-    Ok(client.clone())
+    Ok(client)
+}
+
+/// A client assertion (RFC 7521 §4.2, RFC 7523 §3 and its update): whose it is was read from it, and the rest is checked here.
+fn check_assertion(
+    state: &mut State,
+    now: SystemTime,
+    client: &Client,
+    assertion: &str,
+) -> Result<(), Refusal> {
+    let wrong = |what: &str| Refusal::invalid_client(format!("A10: the client assertion is refused: {what}"));
+    let jwt = match (&client.keys, &client.secret) {
+        (Some(keys), _) if client.method == Method::PrivateKeyJwt => {
+            Jwt::signed_by(assertion, keys, jwt::ASYMMETRIC)
+        }
+        (_, Some(secret)) => Jwt::signed_with(assertion, secret),
+        _ => Err("the client has no keys"),
+    };
+    let jwt = jwt.map_err(wrong)?;
+    if !matches!(jwt.typ().as_deref(), None | Some("client-authentication+jwt" | "jwt")) {
+        return Err(wrong("typ must be client-authentication+jwt"));
+    }
+    if jwt.text("iss") != Some(&client.id) || jwt.text("sub") != Some(&client.id) {
+        return Err(wrong("iss and sub must both be the client_id (RFC 7523 section 3)"));
+    }
+    let audience = if client.old_assertion_audience {
+        format!("{}/token", state.settings.base)
+    } else {
+        state.settings.issuer.clone()
+    };
+    if jwt.text("aud") != Some(&audience) {
+        return Err(wrong("aud must be the issuer identifier as its sole value, a string"));
+    }
+    jwt.check_times(now, ASSERTION_LIFETIME).map_err(wrong)?;
+    let jti = jwt.text("jti").filter(|jti| jti.len() >= 22);
+    let jti = jti.ok_or_else(|| wrong("jti must have at least 128 random bits, which are 22 characters"))?;
+    let until = now + 2 * ASSERTION_LIFETIME;
+    if !state.replays.is_first_use("client assertion", &client.id, jti, until, now) {
+        return Err(wrong("its jti was used before"));
+    }
+    Ok(())
 }
 
 fn shown(request: &Request, parameters: &Parameters) -> Result<Shown, Refusal> {
-    if parameters.get("client_assertion").is_some() {
-        return Err(Refusal::invalid_client("client assertions are not supported by this server"));
-    }
     let mut headers = request.headers.get_all("authorization").iter();
     let (header, second) = (headers.next(), headers.next());
     if second.is_some() {
         return Err(Refusal::invalid_request("A2: two Authorization headers (RFC 6749 section 2.3)"));
     }
     let (id, secret) = (parameters.get("client_id"), parameters.get("client_secret"));
+    if let Some(assertion) = parameters.get("client_assertion") {
+        if header.is_some() || secret.is_some() {
+            return Err(Refusal::invalid_request(
+                "A2: a client assertion beside another client authentication; use one method (RFC 6749 section 2.3)",
+            ));
+        }
+        if parameters.get("client_assertion_type") != Some(JWT_BEARER) {
+            return Err(Refusal::invalid_request(
+                "A10: client_assertion_type must be that of JWTs (RFC 7523 section 2.2)",
+            ));
+        }
+        let subject = Jwt::unverified(assertion).and_then(|jwt| jwt.text("sub").map(str::to_owned));
+        let subject =
+            subject.ok_or_else(|| Refusal::invalid_client("A10: the client assertion names no client"))?;
+        if id.is_some_and(|id| id != subject) {
+            return Err(Refusal::invalid_request(
+                "A10: client_id differs from the assertion's sub (RFC 7521 section 4.2)",
+            ));
+        }
+        return Ok(Shown { id: subject, proof: Proof::Assertion(assertion.to_owned()) });
+    }
     if let Some(header) = header {
         if secret.is_some() {
             return Err(Refusal::invalid_request(
@@ -57,15 +145,15 @@ fn shown(request: &Request, parameters: &Parameters) -> Result<Shown, Refusal> {
         if id.is_some_and(|id| id != basic_id) {
             return Err(Refusal::invalid_request("A2: client_id differs from the Authorization header's"));
         }
-        return Ok(Shown { id: basic_id, method: Method::Basic, secret: Some(basic_secret) });
+        return Ok(Shown { id: basic_id, proof: Proof::Secret(Method::Basic, basic_secret) });
     }
     let Some(id) = id else {
         return Err(Refusal::invalid_client(
             "no client authentication, and no client_id (RFC 6749 section 3.2.1)",
         ));
     };
-    let method = if secret.is_some() { Method::Post } else { Method::None };
-    Ok(Shown { id: id.to_owned(), method, secret: secret.map(str::to_owned) })
+    let proof = secret.map_or(Proof::None, |secret| Proof::Secret(Method::Post, secret.to_owned()));
+    Ok(Shown { id: id.to_owned(), proof })
 }
 
 /// Id and secret of an `Authorization: Basic` header, each form-encoded before they were joined (A1).

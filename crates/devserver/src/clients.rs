@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde_json::Value;
 use url::Url;
 
 /// The grant types of a client, by their identifiers in token requests.
@@ -17,6 +18,8 @@ pub(crate) enum Method {
     None,
     Basic,
     Post,
+    PrivateKeyJwt,
+    SecretJwt,
 }
 
 /// A client as the server knows it.
@@ -34,6 +37,10 @@ pub struct Client {
     pub(crate) name: String,
     pub(crate) method: Method,
     pub(crate) secret: Option<String>,
+    /// The public keys of a client that signs (RFC 7517 §5).
+    pub(crate) keys: Option<Value>,
+    /// Its assertions name the token endpoint's URL as their audience, as it was before RFC 7523 was updated.
+    pub(crate) old_assertion_audience: bool,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) grant_types: Vec<String>,
 }
@@ -55,9 +62,43 @@ impl Client {
         Self::new(id.into(), Method::Post, Some(secret.into()), ALL)
     }
 
+    /// A confidential client that authenticates with `private_key_jwt` and nothing else (RFC 7523 §2.2). `jwks` is the set of its
+    /// public keys, as JSON. It may use all grants.
+    pub fn private_key_jwt(id: impl Into<String>, jwks: impl AsRef<str>) -> Self {
+        let keys = serde_json::from_str(jwks.as_ref()).ok();
+        Self { keys, ..Self::new(id.into(), Method::PrivateKeyJwt, None, ALL) }
+    }
+
+    /// A confidential client that authenticates with `client_secret_jwt` and nothing else (RFC 7523 §2.2). It may use all grants.
+    pub fn client_secret_jwt(id: impl Into<String>, secret: impl Into<String>) -> Self {
+        Self::new(id.into(), Method::SecretJwt, Some(secret.into()), ALL)
+    }
+
+    /// The public keys, as JSON, of a client that signs other things than client assertions, such as request objects.
+    pub fn keys(mut self, jwks: impl AsRef<str>) -> Self {
+        self.keys = serde_json::from_str(jwks.as_ref()).ok();
+        self
+    }
+
+    /// The client's assertions must name the token endpoint's URL as their audience, as servers wanted it before RFC 7523 was
+    /// updated; until set, it is the issuer as the sole string.
+    pub fn old_assertion_audience(mut self) -> Self {
+        self.old_assertion_audience = true;
+        self
+    }
+
     fn new(id: String, method: Method, secret: Option<String>, grant_types: &[&str]) -> Self {
         let grant_types = grant_types.iter().map(|name| (*name).to_owned()).collect();
-        Self { name: id.clone(), id, method, secret, redirect_uris: Vec::new(), grant_types }
+        Self {
+            name: id.clone(),
+            id,
+            method,
+            secret,
+            keys: None,
+            old_assertion_audience: false,
+            redirect_uris: Vec::new(),
+            grant_types,
+        }
     }
 
     /// The name that people see on the consent page; the client id until set.

@@ -87,7 +87,7 @@ fn letters(user_code: &str) -> String {
 /// `POST /device_authorization` (RFC 8628 §3.1).
 pub(crate) fn authorize(state: &mut State, now: SystemTime, request: &Request) -> Result<Answer, Refusal> {
     let parameters = Parameters::of_post(request)?;
-    let client = authenticate(state, request, &parameters)?;
+    let client = authenticate(state, now, request, &parameters)?;
     if !client.may_use(DEVICE_CODE) {
         return Err(Refusal::new("unauthorized_client", "this client may not use this grant"));
     }

@@ -13,9 +13,9 @@ use crate::form::Parameters;
 use crate::refusal::Refusal;
 use crate::state::State;
 
-pub(crate) fn introspect(state: &State, now: SystemTime, request: &Request) -> Result<Answer, Refusal> {
+pub(crate) fn introspect(state: &mut State, now: SystemTime, request: &Request) -> Result<Answer, Refusal> {
     let parameters = Parameters::of_post(request)?;
-    let client = authenticate(state, request, &parameters)?;
+    let client = authenticate(state, now, request, &parameters)?;
     if client.method == Method::None {
         return Err(Refusal::invalid_client(
             "introspection is for confidential clients only (RFC 7662 section 2.1)",

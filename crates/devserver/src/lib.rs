@@ -38,6 +38,7 @@ mod faults;
 mod form;
 mod gate;
 mod introspection;
+mod jwt;
 mod metadata;
 mod mint;
 mod pages;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::answer::{Answer, Request};
 use crate::clients::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN};
 use crate::dpop;
+use crate::jwt::{self, ServerKeys};
 use crate::state::Settings;
 
 pub(crate) fn oauth(settings: &Settings, request: &Request) -> Answer {
@@ -15,14 +16,13 @@ pub(crate) fn oauth(settings: &Settings, request: &Request) -> Answer {
 /// With the members that OpenID Connect Discovery §3 requires besides. There is no ID token to be had.
 pub(crate) fn openid(settings: &Settings, request: &Request) -> Answer {
     let mut document = document(settings);
-    document["jwks_uri"] = format!("{}/jwks", settings.base).into();
     document["subject_types_supported"] = json!(["public"]);
     document["id_token_signing_alg_values_supported"] = json!(["RS256"]);
     only_get(request, &document)
 }
 
-pub(crate) fn jwks(request: &Request) -> Answer {
-    only_get(request, &json!({ "keys": [] }))
+pub(crate) fn jwks(keys: &ServerKeys, request: &Request) -> Answer {
+    only_get(request, &keys.jwks())
 }
 
 fn only_get(request: &Request, document: &Value) -> Answer {
@@ -34,17 +34,24 @@ fn only_get(request: &Request, document: &Value) -> Answer {
 
 fn document(settings: &Settings) -> Value {
     let endpoint = |path: &str| format!("{}{path}", settings.base);
-    let authentication = json!(["none", "client_secret_basic", "client_secret_post"]);
+    let authentication =
+        json!(["none", "client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt"]);
+    let assertions = [jwt::ASYMMETRIC, jwt::SYMMETRIC].concat();
     let mut document = json!({
         "issuer": settings.issuer,
         "authorization_endpoint": endpoint("/authorize"),
         "token_endpoint": endpoint("/token"),
         "token_endpoint_auth_methods_supported": authentication,
+        "token_endpoint_auth_signing_alg_values_supported": assertions,
         "device_authorization_endpoint": endpoint("/device_authorization"),
         "revocation_endpoint": endpoint("/revoke"),
         "revocation_endpoint_auth_methods_supported": authentication,
+        "revocation_endpoint_auth_signing_alg_values_supported": assertions,
         "introspection_endpoint": endpoint("/introspect"),
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "introspection_endpoint_auth_methods_supported":
+            ["client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt"],
+        "introspection_endpoint_auth_signing_alg_values_supported": assertions,
+        "jwks_uri": endpoint("/jwks"),
         "scopes_supported": settings.scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

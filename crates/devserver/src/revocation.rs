@@ -1,5 +1,7 @@
 //! Token revocation (RFC 7009): 200 also for a token that nobody knows.
 
+use std::time::SystemTime;
+
 use hyper::StatusCode;
 
 use crate::answer::{Answer, Request};
@@ -8,9 +10,9 @@ use crate::form::Parameters;
 use crate::refusal::Refusal;
 use crate::state::State;
 
-pub(crate) fn revoke(state: &mut State, request: &Request) -> Result<Answer, Refusal> {
+pub(crate) fn revoke(state: &mut State, now: SystemTime, request: &Request) -> Result<Answer, Refusal> {
     let parameters = Parameters::of_post(request)?;
-    let client = authenticate(state, request, &parameters)?;
+    let client = authenticate(state, now, request, &parameters)?;
     let token = parameters.require("token")?;
     state.tokens.revoke(token, &client.id, &mut state.counters)?;
     Ok(Answer::empty(StatusCode::OK))

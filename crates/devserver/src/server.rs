@@ -80,6 +80,18 @@ impl DevServer {
     /// The id of a public client for the password grant and refreshing.
     pub const PASSWORD_CLIENT: &'static str = "password-app";
 
+    /// Id and private key (a JWK: EC, P-256, the key of RFC 7515 Appendix A.3) of a confidential client for `private_key_jwt`, all
+    /// grants, redirect URIs as for [`PUBLIC_CLIENT`](Self::PUBLIC_CLIENT).
+    pub const KEY_CLIENT: (&'static str, &'static str) = (
+        "key-app",
+        r#"{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0","d":"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI"}"#,
+    );
+
+    /// Id and secret of a confidential client for `client_secret_jwt`, all grants, redirect URIs as for
+    /// [`PUBLIC_CLIENT`](Self::PUBLIC_CLIENT).
+    pub const SECRET_JWT_CLIENT: (&'static str, &'static str) =
+        ("secret-jwt-app", "a secret that is long enough for HS512, which wants 64 bytes of it");
+
     /// Name and password of the user for whom the server approves by itself.
     pub const ALICE: (&'static str, &'static str) = ("alice", "wonder land+&%\u{e9}");
 
@@ -131,6 +143,8 @@ impl DevServer {
             refresh_listener: builder.refresh_listener,
             announcement: builder.announcement,
             authenticated_at: Default::default(),
+            keys: Default::default(),
+            replays: Default::default(),
         };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
@@ -344,6 +358,11 @@ impl DevServer {
     /// `use_dpop_nonce`.
     pub fn forget_dpop_nonces(&self) {
         self.shared.state().dpop.forget_nonces();
+    }
+
+    /// Changes the keys that the server signs with. `/jwks` has the new ones only.
+    pub fn rotate_signing_keys(&self) {
+        self.shared.state().keys.rotate();
     }
 
     /// A fault for the next request to an endpoint. Faults for the same endpoint queue up, one for each request.

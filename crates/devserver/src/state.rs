@@ -15,6 +15,7 @@ use crate::dpop::{self, Dpop, Side};
 use crate::endpoint::Endpoint;
 use crate::faults::Faults;
 use crate::form;
+use crate::jwt::{Replays, ServerKeys};
 use crate::mint::Mint;
 use crate::protected_resource::{self, Announcement};
 use crate::record::{RecordedRequest, RequestLog};
@@ -76,6 +77,8 @@ pub(crate) struct State {
     pub(crate) announcement: Announcement,
     /// When each person was last seen to authenticate (RFC 9470).
     pub(crate) authenticated_at: HashMap<String, SystemTime>,
+    pub(crate) keys: ServerKeys,
+    pub(crate) replays: Replays,
 }
 
 impl State {
@@ -126,7 +129,9 @@ impl State {
                 device::decide_on_page(self, now, request)
             }
             Endpoint::DeviceVerification => device::verification_page(self, now, request),
-            Endpoint::Revocation => revocation::revoke(self, request).unwrap_or_else(|no| no.into_answer()),
+            Endpoint::Revocation => {
+                revocation::revoke(self, now, request).unwrap_or_else(|no| no.into_answer())
+            }
             Endpoint::Introspection => {
                 introspection::introspect(self, now, request).unwrap_or_else(|no| no.into_answer())
             }
@@ -143,7 +148,7 @@ impl State {
 
     fn other(&self, request: &Request) -> Answer {
         match request.path.strip_prefix(&self.settings.base_path) {
-            Some("/jwks") => metadata::jwks(request),
+            Some("/jwks") => metadata::jwks(&self.keys, request),
             Some("" | "/") => pages::home(&self.settings),
             _ => pages::problem(StatusCode::NOT_FOUND, "There is nothing here."),
         }

@@ -43,7 +43,7 @@ pub(crate) fn token(state: &mut State, now: SystemTime, request: &Request) -> Re
         REFRESH_TOKEN => refresh,
         _ => return Err(Refusal::new("unsupported_grant_type", "this server does not know this grant type")),
     };
-    let client = authenticate(state, request, &parameters)?;
+    let client = authenticate(state, now, request, &parameters)?;
     if !client.may_use(grant_type) {
         return Err(Refusal::new("unauthorized_client", "this client may not use this grant"));
     }

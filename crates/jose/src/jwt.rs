@@ -183,7 +183,7 @@ impl UnverifiedJwt {
     /// shared secret), [`JwtError::UnknownKey`] if none of the keys can have signed it, [`JwtError::Signature`] if the signature
     /// is wrong, [`JwtError::Malformed`] if the claims are no JSON object. [`JwtError::may_have_a_newer_key`] tells when it is worth
     /// to fetch the keys anew.
-    pub fn verify(self, keys: &JwkSet, allowed: &[JwsAlgorithm]) -> Result<VerifiedJwt, JwtError> {
+    pub fn verify(&self, keys: &JwkSet, allowed: &[JwsAlgorithm]) -> Result<VerifiedJwt, JwtError> {
         let algorithm = self.allowed(allowed, false)?;
         let key_id = self.header.key_id.as_deref();
         let fitting: Vec<&Jwk> = keys.keys().iter().filter(|key| key.fits(algorithm)).collect();
@@ -198,7 +198,7 @@ impl UnverifiedJwt {
             },
         };
         if candidates.iter().any(|key| key.key.verifies(algorithm, self.message(), &self.signature)) {
-            return self.into_verified();
+            return self.verified();
         }
         // Whether it is the signature that is wrong, or the key that is not here.
         let is_signature = is_named || (key_id.is_none() && !candidates.is_empty());
@@ -211,7 +211,7 @@ impl UnverifiedJwt {
     /// # Errors
     /// As [`verify`](Self::verify), where only algorithms of HMAC are taken.
     pub fn verify_with_secret(
-        self,
+        &self,
         secret: &Secret,
         allowed: &[JwsAlgorithm],
     ) -> Result<VerifiedJwt, JwtError> {
@@ -219,7 +219,7 @@ impl UnverifiedJwt {
         if !secret_verifies(secret, algorithm, self.message(), &self.signature) {
             return Err(JwtError::Signature { key_id: self.header.key_id.as_deref().map(shown) });
         }
-        self.into_verified()
+        self.verified()
     }
 
     fn message(&self) -> &[u8] {
@@ -236,11 +236,11 @@ impl UnverifiedJwt {
         Ok(algorithm)
     }
 
-    fn into_verified(self) -> Result<VerifiedJwt, JwtError> {
+    fn verified(&self) -> Result<VerifiedJwt, JwtError> {
         let claims = &self.text.expose()[self.claims..self.signed];
         let claims = decode(claims).and_then(|json| unique_members(&json));
         let claims = claims.ok_or(JwtError::Malformed("its claims are no JSON object in base64url"))?;
-        Ok(VerifiedJwt { header: self.header, claims: claims.into() })
+        Ok(VerifiedJwt { header: self.header.clone(), claims: claims.into() })
     }
 }
 

@@ -97,7 +97,7 @@ fn connections_are_kept_alive_and_counted() {
     for _ in 0..3 {
         write!(stream, "GET /jwks HTTP/1.1\r\nHost: {authority}\r\n\r\n").unwrap();
         let mut answer = Vec::new();
-        while !answer.ends_with(b"{\"keys\":[]}") {
+        while !answer.ends_with(b"]}") {
             let mut byte = [0];
             stream.read_exact(&mut byte).unwrap();
             answer.push(byte[0]);

@@ -7,6 +7,7 @@
 )]
 
 mod authorization;
+mod client_assertion;
 mod device;
 mod dpop;
 mod faults;

@@ -28,7 +28,10 @@ fn both_documents_name_the_issuer_and_every_endpoint() {
     let openid = get(&server.url("/.well-known/openid-configuration")).json();
     assert_eq!(openid["issuer"], document["issuer"]);
     assert_eq!(openid["subject_types_supported"], serde_json::json!(["public"]));
-    assert_eq!(get(openid["jwks_uri"].as_str().unwrap()).json(), serde_json::json!({ "keys": [] }));
+    let keys = get(openid["jwks_uri"].as_str().unwrap()).json();
+    let keys = keys["keys"].as_array().unwrap();
+    assert_eq!(keys.len(), 3);
+    assert!(keys.iter().all(|key| key["kid"].is_string() && key.get("d").is_none()));
     assert_eq!(server.stats().requests_to(Endpoint::Metadata), 1);
     assert_eq!(server.stats().requests_to(Endpoint::OpenIdConfiguration), 1);
     assert_eq!(post(&server.metadata_url(), &[]).status, 405);

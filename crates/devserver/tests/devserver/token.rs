@@ -130,9 +130,9 @@ fn a1_a2_client_authentication() {
     post(&url, &[grant]).assert_refused(401, "invalid_client", "no client authentication");
     post(&url, &[grant, ("client_id", "nobody")]).assert_refused(401, "invalid_client", "no such client");
     post(&url, &[grant, ("client_id", "nobody"), ("client_assertion", "x")]).assert_refused(
-        401,
-        "invalid_client",
-        "client assertions",
+        400,
+        "invalid_request",
+        "A10",
     );
     with_header("Bearer abc", &[grant]).assert_refused(401, "invalid_client", "the Authorization header");
 }
