@@ -1,4 +1,6 @@
 //! Each library crate is worth having alone: with its default features, with none, and with each alone.
+//!
+//! Every set is a build of its own, and there are more than sixty: what would tell nothing new about a set is not built for it.
 
 use crate::command::is_installed;
 use crate::disk;
@@ -9,19 +11,24 @@ use super::code::NEEDS_MORE_THAN_RUST;
 
 const FRONT_DOOR: &str = "jeton";
 
+/// The library with each set; its tests and examples with none and with the default ones (the step `clippy` has them with all).
 pub(crate) fn clippy(project: &Project) -> Result<(), Stop> {
     for package in project.metadata.libraries() {
         for set in package.feature_sets(NEEDS_MORE_THAN_RUST) {
-            let cmd = project.cargo().args(["clippy", "--quiet", "--all-targets", "-p", &package.name]);
+            let targets = if names_a_feature(&set) { "--lib" } else { "--all-targets" };
+            let cmd = project.cargo().args(["clippy", "--quiet", targets, "-p", &package.name]);
             cmd.args(set).args(["--", "-D", "warnings"]).run()?;
         }
     }
     Ok(())
 }
 
-/// All tests without any feature; unit tests and doctests with each other set. The step `test` runs all tests with every
-/// feature, and the step `features` builds all of them with each set: to run them all again with each would take most
-/// of an hour. The front door's features only switch on those of jeton-client, whose tests they would run to no end.
+fn names_a_feature(set: &[String]) -> bool {
+    set.iter().any(|argument| argument == "--features")
+}
+
+/// All tests without any feature, unit tests and doctests with the default ones, unit tests with each alone. The step `test` runs all
+/// tests with every feature: to run them all again with each would take most of an hour. The front door's features only switch on those of jeton-client, whose tests they would run to no end.
 pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     let before = disk::libraries(project);
     let ended = test_each(project);
@@ -41,7 +48,11 @@ fn test_each(project: &Project) -> Result<(), Stop> {
                 continue;
             }
             let bare = set == ["--no-default-features"];
-            let kinds: &[&[&str]] = if bare { &[&[]] } else { &[&["--lib"], &["--doc"]] };
+            let kinds: &[&[&str]] = match names_a_feature(&set) {
+                true => &[&["--lib"]],
+                false if bare => &[&[]],
+                false => &[&["--lib"], &["--doc"]],
+            };
             for kind in kinds {
                 let cmd = project.cargo().args(["test", "--quiet", "-p", &package.name]);
                 cmd.args(&set).args(kind.iter().copied()).run()?;
