@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use jeton_models::{
     AuthorizationServerMetadata, GrantType, MetadataError, ParameterError, Parameters, ParseOptions, Scope,
-    TokenResponse,
+    TokenResponse, Warning,
 };
 use url::Url;
 
@@ -61,6 +61,8 @@ pub struct GrantContext<'a> {
     pub extra: &'a ExtraParameters,
     /// How the provider wants its requests, where that differs from the RFCs.
     pub dialect: Option<&'a RequestDialect>,
+    /// What to say beside a warning about an answer of that endpoint, such as the name of a profile that expects it.
+    pub advice: Option<Advice>,
     /// Whether the transport connects with a client certificate, be it to authenticate or to have tokens bound to it: requests
     /// then go to the endpoints that the server has for it (RFC 8705 §5).
     pub mutual_tls: bool,
@@ -76,8 +78,12 @@ pub struct GrantContext<'a> {
     pub login: &'a LoginOptions,
 }
 
+/// What a person can do about a warning, in words; `None` if there is nothing to say.
+pub type Advice = fn(&Warning, &Url) -> Option<String>;
+
 static PLAIN: AuthorizationPolicy = AuthorizationPolicy::new();
 static NO_OPTIONS: LoginOptions = LoginOptions::new();
+
 static NO_EXTRA: ExtraParameters = ExtraParameters {
     authorization: Parameters::new(),
     token: Parameters::new(),
@@ -111,6 +117,7 @@ impl<'a> GrantContext<'a> {
             target: None,
             extra: &NO_EXTRA,
             dialect: None,
+            advice: None,
             mutual_tls: authentication.uses_mutual_tls(),
             #[cfg(feature = "jose")]
             server_keys: None,
@@ -194,6 +201,17 @@ impl<'a> GrantContext<'a> {
         false
     }
 
+    /// Logs what was forgiven in an answer of that endpoint.
+    pub(crate) fn report(&self, warnings: &[Warning], endpoint: &'static str, what: &str) {
+        for warning in warnings {
+            let advice = self.advice.and_then(|advice| advice(warning, &self.endpoint(endpoint).ok()?));
+            match advice {
+                Some(advice) => tracing::warn!(code = warning.code(), "{what}: {warning}; {advice}"),
+                None => tracing::warn!(code = warning.code(), "{what}: {warning}"),
+            }
+        }
+    }
+
     /// Sends a token request of these parameters and reads the token. For grants of your own, too: the client's identity,
     /// `resource` and the extra parameters for token requests are added, and `grant_type` if it is not among them.
     ///
@@ -224,9 +242,7 @@ impl<'a> GrantContext<'a> {
         let response = answer.read(|answer| {
             TokenResponse::parse(answer, &self.parse)?.check_binding(answer, self.proves_key())
         })?;
-        for warning in &response.warnings {
-            tracing::warn!(code = warning.code(), "the token answer is not what the RFC says: {warning}");
-        }
+        self.report(&response.warnings, "token_endpoint", "the token answer is not what the RFC says");
         tracing::debug!(
             access_token = response.access_token.fingerprint(),
             expires_in = response.expires_in,

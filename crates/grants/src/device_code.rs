@@ -147,9 +147,8 @@ impl Grant for DeviceCode {
             .send(cx)
             .await?;
         let device = answer.read(|answer| DeviceAuthorizationResponse::parse(answer, &cx.parse))?;
-        for warning in &device.warnings {
-            tracing::warn!(code = warning.code(), "the device answer is not what the RFC says: {warning}");
-        }
+        let endpoint = "device_authorization_endpoint";
+        cx.report(&device.warnings, endpoint, "the device answer is not what the RFC says");
 
         // A lifetime that the calendar cannot hold is as good as a year.
         let expires_at = asked_at

@@ -84,7 +84,7 @@ pub use authorization_policy::{AuthorizationPolicy, PushedRequests};
 pub use authorization_request::AuthorizationRequestError;
 pub use client_credentials::ClientCredentials;
 pub use clock::{Clock, ManualClock};
-pub use context::{ExtraParameters, GrantContext};
+pub use context::{Advice, ExtraParameters, GrantContext};
 pub use device_code::DeviceCode;
 pub use dialect::{OmittedParameters, PkceDialect, RequestDialect, redirected_by_form_post};
 pub use discovery::{discover, metadata_urls};

@@ -44,7 +44,11 @@ macro_rules! warnings {
                 }
             }
 
-            #[cfg(test)]
+            /// Each warning that this version has words for.
+            pub fn known() -> impl Iterator<Item = Self> {
+                Self::ALL.iter().cloned()
+            }
+
             const ALL: &'static [Self] = &[$(Self::$variant,)*];
         }
     };

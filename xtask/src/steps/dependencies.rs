@@ -13,7 +13,7 @@ struct Border {
     without: &'static [&'static str],
 }
 
-/// Dependencies run one way: models <- jose <- grants <- client <- jeton, models <- storage <- client.
+/// Dependencies run one way: models <- jose <- grants <- profiles <- client <- jeton, models <- storage <- client.
 const BORDERS: &[Border] = &[
     Border {
         crate_name: "jeton-models",
@@ -50,6 +50,11 @@ const BORDERS: &[Border] = &[
         without: &["tokio", "reqwest", "hyper", "jeton-storage", "jeton-client", "jeton", "jeton-devserver"],
     },
     Border {
+        crate_name: "jeton-profiles",
+        edges: "normal,build",
+        without: &["tokio", "reqwest", "hyper", "jeton-storage", "jeton-client", "jeton", "jeton-devserver"],
+    },
+    Border {
         crate_name: "jeton-storage",
         edges: "normal,build",
         without: &["reqwest", "hyper", "jeton-grants", "jeton-client", "jeton", "jeton-devserver"],
@@ -64,6 +69,7 @@ const BORDERS: &[Border] = &[
             "jeton-models",
             "jeton-jose",
             "jeton-grants",
+            "jeton-profiles",
             "jeton-storage",
             "jeton-client",
             "jeton",
