@@ -76,6 +76,11 @@ pub struct GrantContext<'a> {
     pub authorization: &'a AuthorizationPolicy,
     /// What this one authorization asks for beyond that.
     pub login: &'a LoginOptions,
+    /// How ID tokens are checked (OpenID Connect). Without it they are left alone, among the answer's further members.
+    #[cfg(feature = "jose")]
+    pub id_tokens: Option<&'a crate::IdTokenCheck<'a>>,
+    #[cfg(feature = "jose")]
+    pub(crate) expected_id_token: crate::id_token::Expected<'a>,
 }
 
 /// What a person can do about a warning, in words; `None` if there is nothing to say.
@@ -125,6 +130,10 @@ impl<'a> GrantContext<'a> {
             dpop: None,
             authorization: &PLAIN,
             login: &NO_OPTIONS,
+            #[cfg(feature = "jose")]
+            id_tokens: None,
+            #[cfg(feature = "jose")]
+            expected_id_token: crate::id_token::Expected::default(),
         }
     }
 
@@ -249,6 +258,22 @@ impl<'a> GrantContext<'a> {
             refresh_token = response.refresh_token.is_some(),
             "token received"
         );
+        #[cfg(feature = "jose")]
+        let response = self.checked(grant_type, response).await?;
+        Ok(response)
+    }
+
+    /// The answer, after its ID token was checked, where that is asked for.
+    #[cfg(feature = "jose")]
+    async fn checked(
+        &self,
+        grant_type: &GrantType,
+        mut response: TokenResponse,
+    ) -> Result<TokenResponse, GrantError> {
+        if let Some(check) = self.id_tokens {
+            // Apart, so that the future of those who need none stays small.
+            Box::pin(check.settle(self, grant_type, &mut response)).await?;
+        }
         Ok(response)
     }
 }

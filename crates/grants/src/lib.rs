@@ -53,6 +53,8 @@ mod dpop;
 mod endpoint;
 mod error;
 mod grant;
+#[cfg(feature = "jose")]
+mod id_token;
 mod interaction;
 mod introspection;
 #[cfg(feature = "jose")]
@@ -93,6 +95,8 @@ pub use dpop::{Dpop, DpopError, DpopNonces, DpopSide};
 pub use endpoint::{EndpointAnswer, EndpointRequest};
 pub use error::{GrantError, Operation, Recovery};
 pub use grant::Grant;
+#[cfg(feature = "jose")]
+pub use id_token::{IdToken, IdTokenCheck, IdTokenPolicy};
 pub use interaction::{
     AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError, LoginOutcome,
     ManualRegistration, NoInteraction, RedirectEndpoint, RedirectReceiver, RegistrationPrompt, ServerPrompt,

@@ -37,6 +37,11 @@ impl ExtraMembers {
         self.0.insert(name.into(), value.into())
     }
 
+    /// Takes the member of that name out.
+    pub fn remove(&mut self, name: &str) -> Option<Value> {
+        self.0.remove(name)
+    }
+
     /// All of them, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))

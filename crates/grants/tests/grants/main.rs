@@ -12,7 +12,11 @@ mod device_code;
 mod discovery;
 mod extension_grant;
 mod hygiene;
+#[cfg(feature = "jose")]
+mod id_token;
 mod introspection;
+#[cfg(feature = "jose")]
+mod jwks;
 mod mutual_tls;
 mod own_transport;
 mod protected_resource;
