@@ -19,6 +19,8 @@ use url::Url;
 
 use crate::authorization_request::{FrontChannel, front_channel};
 use crate::endpoint::redact;
+#[cfg(feature = "jose")]
+use crate::id_token::{Expected, asks_for_id_token};
 use crate::{
     AuthorizationPrompt, AuthorizationReply, Grant, GrantContext, GrantError, InteractionError, LoginOutcome,
     RedirectEndpoint, RedirectReceiver,
@@ -55,6 +57,12 @@ pub struct PendingLogin {
     max_age: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     open_before_ms: Option<u64>,
+    /// What the ID token must name, so that it is of this login and no other (OpenID Connect Core §3.1.2.1).
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "jeton_models::exposed_option")]
+    nonce: Option<Secret>,
+    /// The authentication context classes that were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    acr_values: Vec<String>,
 }
 
 impl PendingLogin {
@@ -150,6 +158,10 @@ async fn begin(
     request.code_challenge_method = Some(pkce.code_challenge_method());
     cx.append_resources(&mut request.extra)?;
     cx.login.append_to(&mut request.extra, cx)?;
+    let nonce = nonce(cx, request.scope.as_ref());
+    if let Some(nonce) = &nonce {
+        request.extra.append_required("nonce", nonce.expose())?;
+    }
     request.extra.append_all(&cx.extra.authorization)?;
     let begun_at = cx.clock.now();
     let FrontChannel { url, open_before } = front_channel(cx, &request).await?;
@@ -166,8 +178,21 @@ async fn begin(
         max_age: cx.login.max_age.map(|max_age| max_age.as_secs()),
         open_before_ms: open_before
             .map(|open_before| millis(open_before.duration_since(UNIX_EPOCH).unwrap_or_default())),
+        nonce,
+        acr_values: cx.login.acr_values.clone(),
     };
     Ok((url, pending))
+}
+
+/// What the ID token is to name, where one is asked for and will be checked.
+#[cfg(feature = "jose")]
+fn nonce(cx: &GrantContext<'_>, scope: Option<&Scope>) -> Option<Secret> {
+    (cx.id_tokens.is_some() && asks_for_id_token(scope)).then(|| random_token(32))
+}
+
+#[cfg(not(feature = "jose"))]
+fn nonce(_: &GrantContext<'_>, _: Option<&Scope>) -> Option<Secret> {
+    None
 }
 
 /// A time since 1970 in milliseconds, at most the end of time.
@@ -201,7 +226,16 @@ pub async fn finish_authorization(
     let response = AuthorizationResponse::from_url(&redirected, &pending.state, cx.issuer, iss_required)
         .map_err(|error| without_state(error, &pending.state))?;
 
-    let mut request = AuthorizationCodeAccessTokenRequest::new(response.code, cx.client_id);
+    #[cfg(feature = "jose")]
+    let expecting = cx.expecting(Expected {
+        nonce: pending.nonce.as_ref(),
+        code: Some(&response.code),
+        max_age: pending.max_age,
+        acr_values: &pending.acr_values,
+    });
+    #[cfg(feature = "jose")]
+    let cx = &expecting;
+    let mut request = AuthorizationCodeAccessTokenRequest::new(response.code.clone(), cx.client_id);
     request.redirect_uri = Some(pending.redirect_uri);
     request.code_verifier = Some(pending.code_verifier);
     let mut token = cx.token_request(&GrantType::AuthorizationCode, request.to_parameters()?).await?;

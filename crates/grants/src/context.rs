@@ -263,6 +263,12 @@ impl<'a> GrantContext<'a> {
         Ok(response)
     }
 
+    /// The same, where an ID token must say that.
+    #[cfg(feature = "jose")]
+    pub(crate) fn expecting<'b>(&'b self, expected: crate::id_token::Expected<'b>) -> GrantContext<'b> {
+        GrantContext { expected_id_token: expected, ..self.clone() }
+    }
+
     /// The answer, after its ID token was checked, where that is asked for.
     #[cfg(feature = "jose")]
     async fn checked(

@@ -1,10 +1,12 @@
 //! ID tokens (OpenID Connect Core §2, §3.1.3.7, §12.2): each wrong claim is one row.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use jeton_grants::{
     ClientCredentials, Grant, GrantContext, GrantError, IdToken, IdTokenCheck, IdTokenPolicy, JwksCache,
-    JwtRejection, ManualClock, PublicClient, Recovery, RefreshToken, RejectedJwt, SignedAnswer,
+    JwtRejection, LoginOptions, ManualClock, PendingLogin, PublicClient, Recovery, RefreshToken, RejectedJwt,
+    SignedAnswer, begin_authorization, finish_authorization,
 };
 use jeton_jose::{
     Claims, JwkSet, JwsAlgorithm, JwtError, JwtHeader, Signer, SigningKey, half_hash, sign_jwt,
@@ -351,4 +353,123 @@ async fn without_a_check_an_id_token_is_one_more_member() {
     let cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
     let response = ClientCredentials.obtain(&cx).await.unwrap();
     assert_eq!(response.extra.get_str("id_token"), Some("n0nsense"));
+}
+
+/// A login by authorization code whose ID token is made when the nonce is known.
+async fn logged_in(
+    options: LoginOptions,
+    make: impl AsyncFnOnce(Claims, &SigningKey) -> String,
+) -> Result<IdToken, RejectedJwt> {
+    let key = key();
+    let clock = ManualClock::at(a_moment());
+    let mut server = as_example();
+    server.id_token_signing_alg_values_supported = Some(vec!["ES256".to_owned()]);
+    let keys = JwksCache::pinned(public(&key));
+    let policy = IdTokenPolicy::new();
+    let check = IdTokenCheck::new(&policy);
+    let scope = "openid read".parse().unwrap();
+    let nowhere = Scripted::new(&clock, []);
+    let mut cx = GrantContext::new(&server, "me", &PublicClient, &nowhere, &clock);
+    cx.scope = Some(&scope);
+    cx.login = &options;
+    cx.id_tokens = Some(&check);
+    cx.server_keys = Some(&keys);
+    let (url, pending) =
+        begin_authorization(&cx, "https://app.example/cb", Duration::from_secs(60)).await.unwrap();
+    let query: HashMap<_, _> = url.query_pairs().into_owned().collect();
+    let nonce = &query["nonce"];
+    assert!(nonce.len() >= 43 && *nonce != query["state"], "{nonce}");
+    // Between the two halves it is kept.
+    let kept = serde_json::to_string(&pending).unwrap();
+    let pending: PendingLogin = serde_json::from_str(&kept).unwrap();
+    assert!(!format!("{pending:?}").contains(nonce));
+
+    let id_token = make(claims().with("nonce", nonce.as_str()), &key).await;
+    let answer = json!({"access_token": ACCESS_TOKEN, "token_type": "Bearer", "id_token": id_token});
+    let transport = Scripted::new(&clock, [json(200, &answer.to_string())]);
+    cx.transport = &transport;
+    let redirected = format!("https://app.example/cb?code=c0de&state={}", query["state"]);
+    match finish_authorization(&cx, pending, &redirected.parse().unwrap()).await {
+        Ok(_) => Ok(check.id_token().unwrap()),
+        Err(GrantError::RejectedJwt(rejected)) => {
+            assert_eq!(check.id_token(), None);
+            Err(*rejected)
+        }
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a29_the_nonce_ties_the_id_token_to_the_login() {
+    let right = logged_in(LoginOptions::new(), async |claims, key| signed(key, None, &claims).await).await;
+    assert_eq!(right.unwrap().subject(), "alice");
+    type Make = fn(Claims) -> Claims;
+    let rows: [(&str, Make, &str); 6] = [
+        ("another login's", |claims| claims.with("nonce", "x".repeat(43)), "nonce"),
+        ("none", |claims| without(claims, "nonce"), "nonce"),
+        ("no text", |claims| claims.with("nonce", 5), "nonce"),
+        ("empty", |claims| claims.with("nonce", ""), "nonce"),
+        (
+            "of another code",
+            |claims| claims.with("c_hash", half_hash(JwsAlgorithm::Es256, "other")),
+            "c_hash",
+        ),
+        ("a hash that is no text", |claims| claims.with("c_hash", Value::Null), "c_hash"),
+    ];
+    for (row, wrong, name) in rows {
+        let rejected =
+            logged_in(LoginOptions::new(), async |claims, key| signed(key, None, &wrong(claims)).await).await;
+        assert!(is_claim(&rejected.clone().unwrap_err().reason, name), "{row}: {rejected:?}");
+    }
+    let of_the_code = logged_in(LoginOptions::new(), async |claims, key| {
+        signed(key, None, &claims.with("c_hash", half_hash(JwsAlgorithm::Es256, "c0de"))).await
+    });
+    assert!(of_the_code.await.is_ok());
+}
+
+#[tokio::test]
+async fn a29_what_was_asked_for_at_the_login_must_stand_in_the_id_token() {
+    let fresh = || LoginOptions::new().max_age(Duration::from_secs(60));
+    let strong = || LoginOptions::new().acr_values(["gold", "silver"]);
+    type Make = fn(Claims) -> Claims;
+    let rows: [(&str, LoginOptions, Make, Option<&str>); 10] = [
+        ("fresh", fresh(), |claims| claims.with("auth_time", NOW - 60), None),
+        ("within the skew", fresh(), |claims| claims.with("auth_time", NOW - 180), None),
+        ("too old", fresh(), |claims| claims.with("auth_time", NOW - 181), Some("auth_time")),
+        ("without time", fresh(), |claims| claims, Some("auth_time")),
+        ("a time in words", fresh(), |claims| claims.with("auth_time", "now"), Some("auth_time")),
+        ("strong", strong(), |claims| claims.with("acr", "silver"), None),
+        ("too weak", strong(), |claims| claims.with("acr", "bronze"), Some("acr")),
+        ("two in one", strong(), |claims| claims.with("acr", "gold silver"), Some("acr")),
+        ("not said", strong(), |claims| claims, Some("acr")),
+        ("not asked for", LoginOptions::new(), |claims| claims.with("acr", "bronze"), None),
+    ];
+    for (row, options, change, expected) in rows {
+        let result = logged_in(options, async |claims, key| signed(key, None, &change(claims)).await).await;
+        match (expected, &result) {
+            (None, Ok(_)) => {}
+            (Some(name), Err(rejected)) if is_claim(&rejected.reason, name) => {}
+            _ => panic!("{row}: {result:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_nonce_where_no_id_token_is_asked_for_or_checked_and_an_older_pending_login_is_read() {
+    let clock = ManualClock::at(a_moment());
+    let server = as_example();
+    let policy = IdTokenPolicy::new();
+    let check = IdTokenCheck::new(&policy);
+    let (openid, read) = ("openid".parse().unwrap(), "read".parse().unwrap());
+    let transport = Scripted::new(&clock, []);
+    for (scope, id_tokens) in [(Some(&read), Some(&check)), (None, Some(&check)), (Some(&openid), None)] {
+        let mut cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
+        (cx.scope, cx.id_tokens) = (scope, id_tokens);
+        let (url, pending) =
+            begin_authorization(&cx, "https://app.example/cb", Duration::from_secs(60)).await.unwrap();
+        assert!(url.query_pairs().all(|(name, _)| name != "nonce"), "{scope:?}");
+        let kept = serde_json::to_value(&pending).unwrap();
+        assert!(kept.get("nonce").is_none() && kept.get("acr_values").is_none());
+        serde_json::from_value::<PendingLogin>(kept).unwrap();
+    }
 }
