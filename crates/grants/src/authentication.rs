@@ -22,6 +22,12 @@ pub trait ClientAuthentication: Send + Sync {
     /// The method's registered name, such as `client_secret_basic`.
     fn method(&self) -> &str;
 
+    /// The algorithm that it signs with, by its registered name such as `ES256`, if it signs (RFC 7518 §3.1). Security profiles
+    /// want to know.
+    fn signing_algorithm(&self) -> Option<&str> {
+        None
+    }
+
     /// Adds identity and proof to the request.
     ///
     /// # Errors

@@ -17,8 +17,7 @@ use jeton_models::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::authorization_request::{FrontChannel, front_channel};
-use crate::endpoint::redact;
+use crate::authorization_request::{FrontChannel, front_channel, response_mode};
 #[cfg(feature = "jose")]
 use crate::id_token::{Expected, asks_for_id_token};
 use crate::{
@@ -63,6 +62,9 @@ pub struct PendingLogin {
     /// The authentication context classes that were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     acr_values: Vec<String>,
+    /// How the answer is to come, if not by default: as a JWT (JARM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    response_mode: Option<String>,
 }
 
 impl PendingLogin {
@@ -110,6 +112,11 @@ impl PendingLogin {
         self.max_age.map(Duration::from_secs)
     }
 
+    /// Whether the answer is to be one that the server signed (JARM), and no other.
+    pub(crate) fn is_answered_by_jwt(&self) -> bool {
+        self.response_mode.as_deref().is_some_and(|mode| mode == "jwt" || mode.ends_with(".jwt"))
+    }
+
     /// Whether a redirected URL carries the `state` of this login.
     pub fn matches(&self, redirected: &Url) -> bool {
         AuthorizationResponse::has_state(redirected, &self.state)
@@ -149,6 +156,9 @@ async fn begin(
     if Url::parse(redirect_uri).map_or(true, |uri| uri.fragment().is_some()) {
         return Err(GrantError::RedirectUri { redirect_uri: redirect_uri.to_owned() });
     }
+    if let Some(profile) = cx.authorization.security_profile {
+        profile.check_authorization(cx)?;
+    }
     let pkce = Pkce::new();
     let mut request = AuthorizationRequest::new(cx.client_id);
     request.redirect_uri = Some(redirect_uri.to_owned());
@@ -162,6 +172,8 @@ async fn begin(
     if let Some(nonce) = &nonce {
         request.extra.append_required("nonce", nonce.expose())?;
     }
+    let response_mode = response_mode(cx)?.map(str::to_owned);
+    request.extra.append("response_mode", response_mode.as_deref().unwrap_or_default())?;
     request.extra.append_all(&cx.extra.authorization)?;
     let begun_at = cx.clock.now();
     let FrontChannel { url, open_before } = front_channel(cx, &request).await?;
@@ -180,6 +192,7 @@ async fn begin(
             .map(|open_before| millis(open_before.duration_since(UNIX_EPOCH).unwrap_or_default())),
         nonce,
         acr_values: cx.login.acr_values.clone(),
+        response_mode,
     };
     Ok((url, pending))
 }
@@ -221,10 +234,8 @@ pub async fn finish_authorization(
     if cx.clock.now() >= pending.expires_at() {
         return Err(GrantError::PendingLoginExpired);
     }
-    let iss_required = cx.server.authorization_response_iss_parameter_supported == Some(true);
     let redirected = cx.dialect.map_or(Cow::Borrowed(redirected), |dialect| dialect.redirected(redirected));
-    let response = AuthorizationResponse::from_url(&redirected, &pending.state, cx.issuer, iss_required)
-        .map_err(|error| without_state(error, &pending.state))?;
+    let response = crate::authorization_response::read(cx, &pending, &redirected).await?;
 
     #[cfg(feature = "jose")]
     let expecting = cx.expecting(Expected {
@@ -243,17 +254,6 @@ pub async fn finish_authorization(
         dialect.keep(&response.extra, &mut token.extra);
     }
     Ok(token)
-}
-
-/// A server may repeat the `state` when it refuses.
-fn without_state(error: AuthorizationResponseError, state: &Secret) -> AuthorizationResponseError {
-    match error {
-        AuthorizationResponseError::Denied(mut response) => {
-            redact(&mut response, std::slice::from_ref(state));
-            AuthorizationResponseError::Denied(response)
-        }
-        other => other,
-    }
 }
 
 /// The authorization code grant for a program that has the person before it: opens the browser through

@@ -8,7 +8,9 @@ use jeton_models::{
 };
 use url::Url;
 
-use crate::{EndpointRequest, GrantContext, GrantError, Operation, PushedRequests, Recovery};
+use crate::{
+    EndpointRequest, GrantContext, GrantError, Operation, PushedRequests, Recovery, SecurityProfileError,
+};
 
 /// Why an authorization request cannot be made. Nothing was sent to the server.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +44,54 @@ pub enum AuthorizationRequestError {
         /// The type.
         detail_type: String,
     },
+    /// The server takes signed requests only, and the client is not to sign them (RFC 9101 §10.5).
+    #[error(
+        "{issuer} takes signed request objects only (RFC 9101 §10.5); give the client a key to sign them with, and the feature `jose`"
+    )]
+    SignatureRequired {
+        /// The server.
+        issuer: String,
+    },
+    /// The server takes no request objects in the browser's URL.
+    #[error(
+        "{issuer} says that it takes no request objects by value (`request_parameter_supported`); push the requests, or do not sign          them"
+    )]
+    NoRequestObjects {
+        /// The server.
+        issuer: String,
+    },
+    /// The server does not take request objects of the key's algorithm (RFC 9101 §10.5).
+    #[error(
+        "{issuer} takes request objects signed by {listed:?}, and the key signs by {algorithm} (RFC 9101 §10.5); use another key"
+    )]
+    RequestObjectAlgorithm {
+        /// The server.
+        issuer: String,
+        /// The key's.
+        algorithm: &'static str,
+        /// What the server lists.
+        listed: Vec<String>,
+    },
+    /// It is not known for whom a request object would be.
+    #[error("a request object names its server (RFC 9101 §4), and only endpoints are set; set the `issuer`")]
+    RequestObjectAudience,
+    /// A parameter cannot stand in a request object.
+    #[error("the parameter `{name}` cannot stand in a request object (RFC 9101 §4); leave it out")]
+    RequestObjectParameter {
+        /// Its name.
+        name: String,
+    },
+    /// The request object cannot be signed.
+    #[error("the request object cannot be signed: {0}")]
+    RequestObject(String),
+    /// The server does not sign its answers (JARM §3).
+    #[error(
+        "{issuer} lists no `jwt` among its `response_modes_supported`, so that it signs no answers (JARM §3); do not ask for signed          ones"
+    )]
+    NoSignedResponse {
+        /// The server.
+        issuer: String,
+    },
     /// The authorization details are none (RFC 9396 §2).
     #[error(transparent)]
     Details(AuthorizationDetailsError),
@@ -51,8 +101,10 @@ impl AuthorizationRequestError {
     /// What the caller can do.
     pub(crate) fn recovery(&self) -> Recovery {
         match self {
-            Self::PushRequired { .. } | Self::NoPushEndpoint { .. } => Recovery::FixConfiguration,
-            Self::DetailType { .. } | Self::Details(_) => Recovery::FixRequest,
+            Self::DetailType { .. } | Self::Details(_) | Self::RequestObjectParameter { .. } => {
+                Recovery::FixRequest
+            }
+            _ => Recovery::FixConfiguration,
         }
     }
 }
@@ -74,7 +126,12 @@ pub(crate) async fn front_channel(
     if let Some(dialect) = cx.dialect {
         dialect.authorization(&mut parameters)?;
     }
-    if !is_pushed(cx)? {
+    if cx.authorization.security_profile.is_some() && !parameters.contains("code_challenge") {
+        return Err(SecurityProfileError::NoPkce.into());
+    }
+    let is_pushed = is_pushed(cx)?;
+    let is_signed = sign(cx, &mut parameters, is_pushed).await?;
+    if !is_pushed {
         let mut url = parameters.to_url(&authorization_endpoint)?;
         if let Some(dialect) = cx.dialect {
             dialect.authorization_url(&mut url);
@@ -82,7 +139,7 @@ pub(crate) async fn front_channel(
         return Ok(FrontChannel { url, open_before: None });
     }
     let asked_at = cx.clock.now();
-    let pushed = push(cx, parameters).await?;
+    let pushed = push(cx, parameters, is_signed).await?;
     let mut reference = Parameters::new();
     reference.append_required("client_id", cx.client_id)?;
     reference.append_required("request_uri", pushed.request_uri)?;
@@ -93,10 +150,53 @@ pub(crate) async fn front_channel(
     })
 }
 
+/// Replaces the parameters by a request object, if that is how it goes (RFC 9101 §5). Gives back whether it is.
+async fn sign(
+    cx: &GrantContext<'_>,
+    parameters: &mut Parameters,
+    is_pushed: bool,
+) -> Result<bool, GrantError> {
+    #[cfg(feature = "jose")]
+    if let Some(request_object) = &cx.authorization.request_object {
+        if !is_pushed && cx.server.request_parameter_supported == Some(false) {
+            let issuer = cx.server.issuer.clone();
+            return Err(AuthorizationRequestError::NoRequestObjects { issuer }.into());
+        }
+        let jwt = request_object.sign(cx, parameters).await?;
+        *parameters = Parameters::new();
+        parameters.append_required("client_id", cx.client_id)?;
+        parameters.append_required("request", jwt.expose())?;
+        return Ok(true);
+    }
+    let _ = (parameters, is_pushed);
+    match cx.server.require_signed_request_object {
+        Some(true) => {
+            Err(AuthorizationRequestError::SignatureRequired { issuer: cx.server.issuer.clone() }.into())
+        }
+        _ => Ok(false),
+    }
+}
+
+/// How the answer is to come, if not by default (JARM §2.3).
+pub(crate) fn response_mode(
+    cx: &GrantContext<'_>,
+) -> Result<Option<&'static str>, AuthorizationRequestError> {
+    #[cfg(feature = "jose")]
+    if cx.authorization.signed_response {
+        let Some(listed) = &cx.server.response_modes_supported else { return Ok(Some("jwt")) };
+        let mode = ["jwt", "query.jwt"].into_iter().find(|mode| listed.iter().any(|own| own == mode));
+        let none = || AuthorizationRequestError::NoSignedResponse { issuer: cx.server.issuer.clone() };
+        return mode.map(Some).ok_or_else(none);
+    }
+    let _ = cx;
+    Ok(None)
+}
+
 fn is_pushed(cx: &GrantContext<'_>) -> Result<bool, AuthorizationRequestError> {
     let issuer = || cx.server.issuer.clone();
     let required = cx.server.require_pushed_authorization_requests == Some(true);
     let pushed = match cx.authorization.pushed {
+        _ if cx.authorization.security_profile.is_some() => true,
         PushedRequests::WhenRequired => required,
         PushedRequests::Always => true,
         PushedRequests::Never if required => {
@@ -114,12 +214,14 @@ fn is_pushed(cx: &GrantContext<'_>) -> Result<bool, AuthorizationRequestError> {
 async fn push(
     cx: &GrantContext<'_>,
     mut parameters: Parameters,
+    is_signed: bool,
 ) -> Result<PushedAuthorizationResponse, GrantError> {
     // Whoever authenticates adds it as it needs to.
     parameters.remove("client_id");
     let url = cx.endpoint("pushed_authorization_request_endpoint")?;
     let mut request = EndpointRequest::new(Operation::PUSHED_AUTHORIZATION, url, parameters);
-    request.names_client = true;
+    // With a request object nothing else is sent but what authentication needs (RFC 9126 §3).
+    request.names_client = !is_signed;
     let answer = request.send(cx).await?;
     let response = answer.read(|answer| PushedAuthorizationResponse::parse(answer, &cx.parse))?;
     for warning in &response.warnings {

@@ -235,6 +235,10 @@ impl<'a> GrantContext<'a> {
             GrantType::RefreshToken => &self.extra.refresh,
             _ => &self.extra.token,
         };
+        if let Some(profile) = self.authorization.security_profile {
+            profile.check_grant(grant_type)?;
+            profile.check(self)?;
+        }
         if !parameters.contains("grant_type") {
             parameters.append_required("grant_type", grant_type.as_str())?;
         }

@@ -11,7 +11,7 @@ use jeton_models::{
     ParameterError, UnusableAnswer, UnusableReason,
 };
 
-use crate::{AuthorizationRequestError, InteractionError, TransportError};
+use crate::{AuthorizationRequestError, InteractionError, SecurityProfileError, TransportError};
 
 /// What a request was for, as errors and spans name it: `token request (refresh_token)`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -146,6 +146,9 @@ pub enum GrantError {
     /// The authorization request cannot be made as it was asked for. Nothing was sent.
     #[error(transparent)]
     AuthorizationRequest(#[from] AuthorizationRequestError),
+    /// The client or the server lacks what the client's security profile asks for. Nothing was sent.
+    #[error(transparent)]
+    SecurityProfile(#[from] SecurityProfileError),
     /// The redirected URL is not the answer to this login, or says no.
     #[error(transparent)]
     AuthorizationResponse(#[from] AuthorizationResponseError),
@@ -381,6 +384,7 @@ impl GrantError {
             Self::Dpop(error) => error.recovery(),
             Self::Parameter(_) | Self::Resource { .. } => Recovery::FixRequest,
             Self::AuthorizationRequest(error) => error.recovery(),
+            Self::SecurityProfile(error) => error.recovery(),
             Self::AuthorizationResponse(AuthorizationResponseError::Denied(response)) => {
                 of_oauth_error(&OAuth2Error::new(0, response.clone()), None)
             }

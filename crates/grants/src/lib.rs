@@ -41,6 +41,7 @@ mod authentication;
 mod authorization_code;
 mod authorization_policy;
 mod authorization_request;
+mod authorization_response;
 mod client_credentials;
 mod clock;
 mod context;
@@ -66,8 +67,11 @@ mod refresh_token;
 mod registration;
 #[cfg(feature = "jose")]
 mod rejected_jwt;
+#[cfg(feature = "jose")]
+mod request_object;
 mod resource_owner_password_credentials;
 mod revocation;
+mod security_profile;
 mod transport;
 
 // What implementations of the traits need, in the versions that the signatures have.
@@ -116,8 +120,11 @@ pub use registration::{
 };
 #[cfg(feature = "jose")]
 pub use rejected_jwt::{JwtRejection, RejectedJwt, SignedAnswer};
+#[cfg(feature = "jose")]
+pub use request_object::RequestObject;
 pub use resource_owner_password_credentials::ResourceOwnerPasswordCredentials;
 pub use revocation::revoke;
+pub use security_profile::{SecurityProfile, SecurityProfileError};
 pub use transport::{Limits, Transport, TransportError, TransportErrorKind};
 
 /// The README's example is compiled and run like the others.

@@ -1,6 +1,8 @@
 //! The front channel: the authorization request that a person's browser carries to the authorization endpoint, and
 //! the answer that comes back in the redirected URL (RFC 6749 §4.1.1, §4.1.2; RFC 9207).
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use url::Url;
 
@@ -133,7 +135,20 @@ impl AuthorizationResponse {
         issuer: Option<&str>,
         iss_required: bool,
     ) -> Result<Self, AuthorizationResponseError> {
-        let parameters = Redirected::read(redirected)?;
+        Self::from_pairs(redirected.query_pairs(), expected_state, issuer, iss_required)
+    }
+
+    /// The same for an answer whose parameters came another way, such as in a JWT that the server signed (JARM §2.1).
+    ///
+    /// # Errors
+    /// As [`from_url`](Self::from_url).
+    pub fn from_pairs(
+        pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+        expected_state: &Secret,
+        issuer: Option<&str>,
+        iss_required: bool,
+    ) -> Result<Self, AuthorizationResponseError> {
+        let parameters = Redirected::read(pairs)?;
         match &parameters.state {
             None => return Err(AuthorizationResponseError::StateAbsent),
             Some(state) if state != expected_state => return Err(AuthorizationResponseError::StateMismatch),
@@ -158,19 +173,38 @@ impl AuthorizationResponse {
 
     /// Whether the URL carries that `state`, once: for a listener that has to tell an answer from a stray request.
     ///
-    /// A URL with one of the RFCs' parameters twice is a stray, too (RFC 6749 §3.1).
+    /// A URL with one of the RFCs' parameters twice is a stray, too (RFC 6749 §3.1). Where the answer is a JWT (JARM), its `state` is
+    /// looked at without any check of its signature, which whoever reads the answer makes.
     pub fn has_state(redirected: &Url, expected_state: &Secret) -> bool {
-        Redirected::read(redirected).is_ok_and(|parameters| parameters.state.as_ref() == Some(expected_state))
+        Redirected::read(redirected.query_pairs()).is_ok_and(|parameters| {
+            let state = parameters.state.or_else(|| state_in_jwt(parameters.extra.get_str("response")?));
+            state.as_ref() == Some(expected_state)
+        })
     }
 }
 
+/// The `state` in the claims of a JWT, whoever made it. Bounded, as anybody can send one.
+fn state_in_jwt(jwt: &str) -> Option<Secret> {
+    const LONGEST: usize = 64 * 1024;
+    #[derive(Deserialize)]
+    struct Claims {
+        state: Secret,
+    }
+    let claims = jwt.split('.').nth(1).filter(|claims| claims.len() <= LONGEST)?;
+    let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
+    Some(serde_json::from_slice::<Claims>(&claims).ok()?.state)
+}
+
 impl Redirected {
-    fn read(url: &Url) -> Result<Self, AuthorizationResponseError> {
+    fn read(
+        pairs: impl IntoIterator<Item = (impl Into<String>, impl Into<String>)>,
+    ) -> Result<Self, AuthorizationResponseError> {
         let (mut code, mut state, mut iss) = (None, None, None);
         let (mut error, mut error_description, mut error_uri) = (None, None, None);
         let mut extra = ExtraMembers::new();
-        for (name, value) in url.query_pairs() {
-            let slot = match name.as_ref() {
+        for (name, value) in pairs {
+            let name = name.into();
+            let slot = match &*name {
                 "code" => &mut code,
                 "state" => &mut state,
                 "iss" => &mut iss,
@@ -178,14 +212,14 @@ impl Redirected {
                 "error_description" => &mut error_description,
                 "error_uri" => &mut error_uri,
                 _ => {
-                    extra.insert(name.into_owned(), value.into_owned());
+                    extra.insert(name, value.into());
                     continue;
                 }
             };
             if slot.is_some() {
                 return Err(AuthorizationResponseError::Repeated);
             }
-            *slot = Some(value.into_owned());
+            *slot = Some(value.into());
         }
         let error = error.filter(|code| !code.is_empty()).map(|code| {
             let mut response = ErrorResponse::new(code);

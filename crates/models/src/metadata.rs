@@ -120,6 +120,10 @@ metadata! {
         subject_types_supported
         /// Signing algorithms of DPoP proofs (RFC 9449 §5.1).
         dpop_signing_alg_values_supported
+        /// Signing algorithms of request objects (RFC 9101 §10.5, OpenID Connect Discovery §3).
+        request_object_signing_alg_values_supported
+        /// Signing algorithms of authorization responses (JARM §4).
+        authorization_signing_alg_values_supported
         /// Types of authorization details (RFC 9396 §10).
         authorization_details_types_supported
     }
@@ -128,6 +132,10 @@ metadata! {
         authorization_response_iss_parameter_supported
         /// Whether only pushed authorization requests are taken (RFC 9126 §5).
         require_pushed_authorization_requests
+        /// Whether authorization requests must be signed request objects (RFC 9101 §10.5).
+        require_signed_request_object
+        /// Whether request objects are taken by value (OpenID Connect Discovery §3).
+        request_parameter_supported
         /// Whether tokens are bound to the client's certificate (RFC 8705 §3.3).
         tls_client_certificate_bound_access_tokens
         /// Whether client identifiers may be URLs of metadata documents.
