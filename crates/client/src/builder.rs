@@ -47,12 +47,18 @@ const EVENTS: usize = 64;
 #[must_use]
 pub struct ClientBuilder {
     client_id: String,
-    issuer: Option<String>,
-    given: AuthorizationServerMetadata,
-    metadata_given: bool,
-    authentication: Option<Arc<dyn ClientAuthentication>>,
+    pub(crate) issuer: Option<String>,
+    pub(crate) given: AuthorizationServerMetadata,
+    pub(crate) metadata_given: bool,
+    pub(crate) authentication: Option<Arc<dyn ClientAuthentication>>,
+    /// Sent by `client_secret_basic`, or as a profile says.
+    pub(crate) client_secret: Option<Secret>,
+    #[cfg(feature = "profiles")]
+    pub(crate) profile: Option<jeton_profiles::Profile>,
+    #[cfg(feature = "profiles")]
+    pub(crate) dialect: Option<Arc<jeton_grants::RequestDialect>>,
     grant: Option<Arc<dyn Grant>>,
-    scope: String,
+    pub(crate) scope: String,
     resources: Vec<String>,
     resource_servers: Vec<String>,
     extra: ExtraParameters,
@@ -64,7 +70,7 @@ pub struct ClientBuilder {
     clock: Option<Arc<dyn Clock>>,
     http: HttpOptions,
     limits: Limits,
-    parse: ParseOptions,
+    pub(crate) parse: ParseOptions,
     margins: Margins,
     lease_timeout: Option<Duration>,
     close_timeout: Duration,
@@ -80,6 +86,11 @@ impl ClientBuilder {
             given: AuthorizationServerMetadata::default(),
             metadata_given: false,
             authentication: None,
+            client_secret: None,
+            #[cfg(feature = "profiles")]
+            profile: None,
+            #[cfg(feature = "profiles")]
+            dialect: None,
             grant: None,
             scope: String::new(),
             resources: Vec::new(),
@@ -156,13 +167,16 @@ impl ClientBuilder {
     // ----- The client --------------------------------------------------------------------------------------------------
 
     /// A client secret, sent by `client_secret_basic` (RFC 6749 §2.3.1). Without one the client is public.
-    pub fn client_secret(self, client_secret: impl Into<Secret>) -> Self {
-        self.authentication(ClientSecretBasic::new(client_secret))
+    pub fn client_secret(mut self, client_secret: impl Into<Secret>) -> Self {
+        self.client_secret = Some(client_secret.into());
+        self.authentication = None;
+        self
     }
 
     /// Another way of client authentication, such as [`ClientSecretPost`](crate::ClientSecretPost).
     pub fn authentication(mut self, authentication: impl ClientAuthentication + 'static) -> Self {
         self.authentication = Some(Arc::new(authentication));
+        self.client_secret = None;
         self
     }
 
@@ -322,6 +336,11 @@ impl ClientBuilder {
                 "the client identifier is empty; use the one that the server gave you",
             ));
         }
+        #[cfg(feature = "profiles")]
+        self.take_provider()?;
+        if let Some(client_secret) = self.client_secret.take() {
+            self.authentication = Some(Arc::new(ClientSecretBasic::new(client_secret)));
+        }
         for (name, url) in [
             ("token endpoint", &self.given.token_endpoint),
             ("authorization endpoint", &self.given.authorization_endpoint),
@@ -392,6 +411,8 @@ impl ClientBuilder {
             scope: Some(scope).filter(|scope| !scope.is_empty()),
             resources: self.resources,
             extra: self.extra,
+            #[cfg(feature = "profiles")]
+            dialect: self.dialect,
             authorization: self.authorization,
             login_options: self.login_options,
             store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),

@@ -49,6 +49,9 @@ pub(crate) struct ClientInner {
     pub(crate) scope: Option<Scope>,
     pub(crate) resources: Vec<String>,
     pub(crate) extra: ExtraParameters,
+    /// How the provider wants its requests.
+    #[cfg(feature = "profiles")]
+    pub(crate) dialect: Option<Arc<jeton_grants::RequestDialect>>,
     pub(crate) authorization: AuthorizationPolicy,
     /// What every authorization asks for unless it says otherwise.
     pub(crate) login_options: LoginOptions,
@@ -304,6 +307,11 @@ impl ClientInner {
         cx.resources = &self.resources;
         cx.target = target.resource.as_deref();
         cx.extra = &self.extra;
+        #[cfg(feature = "profiles")]
+        {
+            cx.dialect = self.dialect.as_deref();
+            cx.advice = Some(jeton_profiles::advice);
+        }
         cx.authorization = &self.authorization;
         cx.login = &self.login_options;
         Ok(cx)

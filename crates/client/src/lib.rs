@@ -52,6 +52,8 @@ mod loopback;
 mod middleware;
 #[cfg(feature = "loopback")]
 mod page;
+#[cfg(feature = "profiles")]
+mod provider;
 mod request;
 mod session;
 mod slot;
@@ -95,6 +97,10 @@ pub use jeton_grants::{
 };
 pub use jeton_models as models;
 pub use jeton_models::{AuthorizationDetail, Introspection, Scope, Secret, Token, Warning};
+#[cfg(feature = "profiles")]
+pub use jeton_profiles as profiles;
+#[cfg(feature = "profiles")]
+pub use jeton_profiles::Profile;
 pub use jeton_storage as storage;
 #[cfg(feature = "sealed")]
 pub use jeton_storage::{Argon2Cost, SealedStore, SealingKey};
