@@ -1,6 +1,8 @@
 //! `ClientAuthentication`: puts the client's identity on a request to the authorization server (RFC 6749 §2.3).
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -11,7 +13,7 @@ use http::header::AUTHORIZATION;
 use jeton_models::{ParameterError, Secret};
 use url::form_urlencoded::byte_serialize;
 
-use crate::{EndpointRequest, GrantError};
+use crate::{Clock, EndpointRequest, GrantError};
 
 /// Puts the client's identity on a request to any endpoint of the authorization server.
 ///
@@ -46,19 +48,51 @@ pub trait ClientAuthentication: Send + Sync {
 }
 
 /// What client authentication may need to know.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct AuthenticationContext<'a> {
     /// The client identifier.
     pub client_id: &'a str,
     /// The authorization server's issuer identifier, if it is known.
     pub issuer: Option<&'a str>,
+    /// The URL of the authorization server's token endpoint as its metadata has it. Also where the request goes elsewhere.
+    pub token_endpoint: Option<&'a str>,
+    clock: Option<&'a dyn Clock>,
 }
 
 impl<'a> AuthenticationContext<'a> {
     /// For that client at that server.
     pub fn new(client_id: &'a str, issuer: Option<&'a str>) -> Self {
-        Self { client_id, issuer }
+        Self { client_id, issuer, token_endpoint: None, clock: None }
+    }
+
+    /// At a server with that token endpoint.
+    #[must_use]
+    pub fn with_token_endpoint(mut self, token_endpoint: Option<&'a str>) -> Self {
+        self.token_endpoint = token_endpoint;
+        self
+    }
+
+    /// By that clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: &'a dyn Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// What time it is: by the clock of the request, or the system's.
+    pub fn now(&self) -> SystemTime {
+        self.clock.map_or_else(SystemTime::now, Clock::now)
+    }
+}
+
+impl fmt::Debug for AuthenticationContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthenticationContext")
+            .field("client_id", &self.client_id)
+            .field("issuer", &self.issuer)
+            .field("token_endpoint", &self.token_endpoint)
+            .finish_non_exhaustive()
     }
 }
 

@@ -139,6 +139,8 @@ impl<'a> GrantContext<'a> {
 
     pub(crate) fn authentication_context(&self) -> AuthenticationContext<'a> {
         AuthenticationContext::new(self.client_id, self.issuer)
+            .with_token_endpoint(self.server.token_endpoint.as_deref())
+            .with_clock(self.clock)
     }
 
     /// The scope to ask for: this login's, or else the client's.

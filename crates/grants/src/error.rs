@@ -252,6 +252,10 @@ pub enum GrantError {
     #[cfg(feature = "jose")]
     #[error(transparent)]
     Dpop(#[from] crate::DpopError),
+    /// The client could not prove who it is (RFC 7523).
+    #[cfg(feature = "jose")]
+    #[error(transparent)]
+    ClientAssertion(#[from] crate::ClientAssertionError),
     /// Anything else, from a grant or an authentication outside of this crate.
     #[error(transparent)]
     Other(Arc<dyn StdError + Send + Sync>),
@@ -382,6 +386,8 @@ impl GrantError {
             Self::RejectedJwt(rejected) => rejected.recovery(),
             #[cfg(feature = "jose")]
             Self::Dpop(error) => error.recovery(),
+            #[cfg(feature = "jose")]
+            Self::ClientAssertion(error) => error.recovery(),
             Self::Parameter(_) | Self::Resource { .. } => Recovery::FixRequest,
             Self::AuthorizationRequest(error) => error.recovery(),
             Self::SecurityProfile(error) => error.recovery(),

@@ -42,6 +42,8 @@ mod authorization_code;
 mod authorization_policy;
 mod authorization_request;
 mod authorization_response;
+#[cfg(feature = "jose")]
+mod client_assertion;
 mod client_credentials;
 mod clock;
 mod context;
@@ -88,6 +90,8 @@ pub use authorization_code::{
 };
 pub use authorization_policy::{AuthorizationPolicy, PushedRequests};
 pub use authorization_request::AuthorizationRequestError;
+#[cfg(feature = "jose")]
+pub use client_assertion::{ClientAssertionError, ClientSecretJwt, PrivateKeyJwt};
 pub use client_credentials::ClientCredentials;
 pub use clock::{Clock, ManualClock};
 pub use context::{Advice, ExtraParameters, GrantContext};
