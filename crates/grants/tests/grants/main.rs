@@ -7,6 +7,8 @@
 mod support;
 
 mod authorization_code;
+#[cfg(feature = "jose")]
+mod client_assertion;
 mod client_authentication;
 mod device_code;
 mod discovery;
