@@ -173,7 +173,9 @@ impl ClientBuilder {
         self
     }
 
-    /// Another way of client authentication, such as [`ClientSecretPost`](crate::ClientSecretPost).
+    /// Another way of client authentication, such as [`ClientSecretPost`](crate::ClientSecretPost); with the feature `jose`,
+    /// `PrivateKeyJwt` and `ClientSecretJwt` sign an assertion for each request, which names the server's issuer: configure
+    /// the client with [`issuer`](Self::issuer) then (RFC 7523).
     pub fn authentication(mut self, authentication: impl ClientAuthentication + 'static) -> Self {
         self.authentication = Some(Arc::new(authentication));
         self.client_secret = None;

@@ -95,6 +95,12 @@ pub use jeton_grants::{
     PendingLogin, PublicClient, PushedRequests, Recovery, ResourceOwnerPasswordCredentials,
     SelfSignedTlsClientAuth, TlsClientAuth, Transport,
 };
+#[cfg(feature = "jose")]
+pub use jeton_grants::{ClientSecretJwt, PrivateKeyJwt};
+#[cfg(feature = "jose")]
+pub use jeton_jose as jose;
+#[cfg(feature = "jose")]
+pub use jeton_jose::{JwsAlgorithm, Signer, SigningKey};
 pub use jeton_models as models;
 pub use jeton_models::{AuthorizationDetail, Introspection, Scope, Secret, Token, Warning};
 #[cfg(feature = "profiles")]

@@ -6,6 +6,8 @@
 // A test that fails does so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[cfg(feature = "jose")]
+mod client_assertion;
 mod loopback;
 mod middleware_tower;
 mod requests_bodies;
