@@ -85,6 +85,10 @@ impl ClientAuthentication for PrivateKeyJwt {
         }
         append_assertion(request, cx, &*self.signer, self.audience).await
     }
+
+    fn signing_algorithm(&self) -> Option<&str> {
+        Some(self.signer.algorithm().as_str())
+    }
 }
 
 /// `client_secret_jwt`: the client signs a JWT with its client secret, which itself is never sent (RFC 7523 §2.2).
@@ -137,6 +141,10 @@ impl ClientAuthentication for ClientSecretJwt {
         cx: &AuthenticationContext<'_>,
     ) -> Result<(), GrantError> {
         append_assertion(request, cx, &self.key, self.audience).await
+    }
+
+    fn signing_algorithm(&self) -> Option<&str> {
+        Some(self.key.algorithm().as_str())
     }
 }
 

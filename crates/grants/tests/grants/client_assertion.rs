@@ -88,6 +88,7 @@ async fn a10_every_algorithm_is_taken_by_its_registered_key() {
         let authentication = PrivateKeyJwt::new(key);
         let cx = GrantContext::new(&server, "signs", &authentication, &PlainHttp, &clock);
         ClientCredentials.obtain(&cx).await.unwrap_or_else(|error| panic!("{algorithm}: {error}"));
+        assert_eq!(authentication.signing_algorithm(), Some(algorithm.as_str()));
     }
 }
 
