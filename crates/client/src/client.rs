@@ -12,7 +12,7 @@ use jeton_grants::{
 };
 use jeton_models::{
     AuthorizationServerMetadata, Introspection, Issuer, ParseOptions, Scope, Secret, TokenResponse,
-    create_code_challenge,
+    TokenType, create_code_challenge,
 };
 use jeton_storage::{LoginKey, LoginRecord, StoreDescription, TokenStore, TokenTarget, unix_ms};
 use tokio::sync::{OnceCell, broadcast};
@@ -330,7 +330,7 @@ impl ClientInner {
         grant: &dyn Grant,
         target: &TokenTarget,
     ) -> Result<TokenResponse, GrantError> {
-        grant.obtain(&self.context(target).await?).await
+        usable(grant.obtain(&self.context(target).await?).await?)
     }
 
     /// A login through the client's grant.
@@ -343,7 +343,7 @@ impl ClientInner {
         let options = self.options_of(options);
         let mut cx = self.context(target).await?;
         cx.login = &options;
-        grant.obtain(&cx).await
+        usable(grant.obtain(&cx).await?)
     }
 
     pub(crate) async fn begin_authorization(
@@ -403,5 +403,13 @@ impl ClientInner {
     pub(crate) async fn introspect(&self, token: &Secret) -> Result<Introspection, GrantError> {
         let target = TokenTarget::default();
         introspect(&self.context(&target).await?, token, Some("access_token")).await
+    }
+}
+
+/// A session is there to send requests, which nothing but an access token can go along with.
+fn usable(response: TokenResponse) -> Result<TokenResponse, GrantError> {
+    match response.token_type {
+        TokenType::NotApplicable => Err(GrantError::not_an_access_token(response.issued_token_type())),
+        _ => Ok(response),
     }
 }

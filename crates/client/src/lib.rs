@@ -56,6 +56,7 @@ mod page;
 mod provider;
 mod request;
 mod session;
+mod session_source;
 mod slot;
 mod sync;
 mod tasks;
@@ -90,13 +91,16 @@ pub use transport::ReqwestTransport;
 // own, the crates that define them.
 pub use jeton_grants as grants;
 pub use jeton_grants::{
-    AuthorizationCode, ClientAuthentication, ClientCredentials, ClientSecretBasic, ClientSecretPost, Clock,
-    DeviceCode, ExtraParameters, Grant, GrantError, Interaction, Limits, LoginOptions, PastedRedirect,
-    PendingLogin, PublicClient, PushedRequests, Recovery, ResourceOwnerPasswordCredentials,
-    SelfSignedTlsClientAuth, TlsClientAuth, Transport,
+    AssertionSource, AuthorizationCode, BackchannelPrompt, Ciba, ClientAuthentication, ClientCredentials,
+    ClientSecretBasic, ClientSecretPost, Clock, DeviceCode, ExtraParameters, Grant, GrantError, Interaction,
+    JwtBearer, Limits, LoginOptions, PastedRedirect, PendingLogin, PublicClient, PushedRequests, Recovery,
+    ResourceOwnerPasswordCredentials, SecurityToken, SecurityTokenSource, SelfSignedTlsClientAuth,
+    TlsClientAuth, TokenExchange, Transport,
 };
 #[cfg(feature = "jose")]
 pub use jeton_grants::{ClientSecretJwt, PrivateKeyJwt};
+#[cfg(feature = "jose")]
+pub use jeton_grants::{IdentityAssertion, SignedAssertion};
 #[cfg(feature = "jose")]
 pub use jeton_jose as jose;
 #[cfg(feature = "jose")]

@@ -26,6 +26,12 @@ pub trait Clock: Send + Sync {
     async fn sleep(&self, duration: Duration);
 }
 
+/// Whole seconds since 1970, as claims count them; 0 for a clock that is set before.
+#[cfg(feature = "jose")]
+pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
 #[async_trait]
 impl<C: Clock + ?Sized> Clock for Arc<C> {
     fn now(&self) -> SystemTime {

@@ -87,8 +87,7 @@ pub struct GrantContext<'a> {
 pub type Advice = fn(&Warning, &Url) -> Option<String>;
 
 static PLAIN: AuthorizationPolicy = AuthorizationPolicy::new();
-static NO_OPTIONS: LoginOptions = LoginOptions::new();
-
+pub(crate) static NO_OPTIONS: LoginOptions = LoginOptions::new();
 static NO_EXTRA: ExtraParameters = ExtraParameters {
     authorization: Parameters::new(),
     token: Parameters::new(),
@@ -255,7 +254,12 @@ impl<'a> GrantContext<'a> {
         let request = EndpointRequest::new(Operation::token_request(grant_type), url, parameters);
         let answer = request.proving_key().send(self).await?;
         let response = answer.read(|answer| {
-            TokenResponse::parse(answer, &self.parse)?.check_binding(answer, self.proves_key())
+            let response =
+                TokenResponse::parse(answer, &self.parse)?.check_binding(answer, self.proves_key())?;
+            match grant_type {
+                GrantType::TokenExchange => response.check_exchanged(answer),
+                _ => Ok(response),
+            }
         })?;
         self.report(&response.warnings, "token_endpoint", "the token answer is not what the RFC says");
         tracing::debug!(
@@ -293,7 +297,10 @@ impl<'a> GrantContext<'a> {
 /// Whether a token request of that grant is where authorization details are asked for (RFC 9396 §6). For the others a person has
 /// been asked before, and an absent parameter means what was granted.
 fn asks_for_details(grant_type: &GrantType) -> bool {
-    !matches!(grant_type, GrantType::AuthorizationCode | GrantType::RefreshToken | GrantType::DeviceCode)
+    !matches!(
+        grant_type,
+        GrantType::AuthorizationCode | GrantType::RefreshToken | GrantType::DeviceCode | GrantType::Ciba
+    )
 }
 
 /// A resource indicator is an absolute URI without a fragment (RFC 8707 §2); it goes out as it was given.

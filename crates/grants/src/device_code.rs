@@ -9,18 +9,10 @@ use jeton_models::{
 };
 
 use crate::interaction::is_safe_to_open;
+use crate::polling::{self, Awaited, end_of_life, tell_the_end};
 use crate::{
-    DeviceCodePrompt, EndpointRequest, Grant, GrantContext, GrantError, LoginOutcome, Operation, Recovery,
+    DeviceCodePrompt, EndpointRequest, Grant, GrantContext, GrantError, InteractionError, Operation,
 };
-
-/// How often the countdown is shown.
-const TICK: Duration = Duration::from_secs(1);
-
-/// By how much `slow_down` lengthens the interval, for good (RFC 8628 §3.5).
-const SLOW_DOWN: Duration = Duration::from_secs(5);
-
-/// The longest interval that backing off leads to.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The device authorization grant.
 ///
@@ -45,80 +37,21 @@ impl DeviceCode {
         self.pkce = pkce;
         self
     }
+}
 
-    async fn poll(
-        &self,
-        cx: &GrantContext<'_>,
-        prompt: &DeviceCodePrompt<'_>,
-        request: &DeviceAccessTokenRequest,
-        mut interval: Duration,
-    ) -> Result<TokenResponse, GrantError> {
-        let mut wait = interval;
-        loop {
-            countdown(cx, prompt, wait).await?;
-            wait = match cx.token_request(&GrantType::DeviceCode, request.to_parameters()?).await {
-                Ok(response) => return Ok(response),
-                Err(error) => match next_step(&error) {
-                    Next::Pending => interval,
-                    Next::SlowDown { at_least } => {
-                        interval = interval.saturating_add(SLOW_DOWN);
-                        interval.max(at_least)
-                    }
-                    Next::BackOff { at_least } => {
-                        // For good, as RFC 8628 §3.5 asks; bounded, so that an approval is still noticed.
-                        interval = interval.saturating_mul(2).min(LONGEST_INTERVAL.max(interval));
-                        interval.max(at_least)
-                    }
-                    Next::End => return Err(error),
-                },
-            };
-        }
+#[async_trait]
+impl Awaited for DeviceCodePrompt<'_> {
+    fn expires_at(&self) -> SystemTime {
+        self.expires_at
     }
-}
 
-enum Next {
-    Pending,
-    SlowDown { at_least: Duration },
-    BackOff { at_least: Duration },
-    End,
-}
-
-/// What an unsuccessful poll means (RFC 8628 §3.5).
-fn next_step(error: &GrantError) -> Next {
-    let Recovery::Retry { after } = error.recovery() else { return Next::End };
-    let at_least = after.unwrap_or_default();
-    match error.oauth_error().map(|error| error.code()) {
-        Some("authorization_pending") => Next::Pending,
-        Some("slow_down") => Next::SlowDown { at_least },
-        _ => Next::BackOff { at_least },
+    fn expired(&self) -> GrantError {
+        GrantError::DeviceCodeExpired
     }
-}
 
-/// Waits, showing the countdown about once a second, until it is time to poll or the code expired.
-///
-/// What has been slept is counted, not read off the clock: somebody may set that back, and polling would stop for as long.
-async fn countdown(
-    cx: &GrantContext<'_>,
-    prompt: &DeviceCodePrompt<'_>,
-    wait: Duration,
-) -> Result<(), GrantError> {
-    let mut rest = wait;
-    loop {
-        let Some(remaining) = left(cx.clock.now(), prompt.expires_at) else {
-            return Err(GrantError::DeviceCodeExpired);
-        };
-        if rest.is_zero() {
-            return Ok(());
-        }
-        cx.interaction.device_code_pending(prompt, remaining).await?;
-        let pause = rest.min(TICK).min(remaining);
-        cx.clock.sleep(pause).await;
-        rest = rest.saturating_sub(pause);
+    async fn pending(&self, cx: &GrantContext<'_>, remaining: Duration) -> Result<(), InteractionError> {
+        cx.interaction.device_code_pending(self, remaining).await
     }
-}
-
-fn left(now: SystemTime, until: SystemTime) -> Option<Duration> {
-    until.duration_since(now).ok().filter(|left| !left.is_zero())
 }
 
 #[async_trait]
@@ -150,11 +83,7 @@ impl Grant for DeviceCode {
         let endpoint = "device_authorization_endpoint";
         cx.report(&device.warnings, endpoint, "the device answer is not what the RFC says");
 
-        // A lifetime that the calendar cannot hold is as good as a year.
-        let expires_at = asked_at
-            .checked_add(Duration::from_secs(device.expires_in))
-            .or_else(|| asked_at.checked_add(Duration::from_secs(365 * 24 * 3600)))
-            .unwrap_or(asked_at);
+        let expires_at = end_of_life(asked_at, device.expires_in);
         if !is_safe_to_open(&device.verification_uri) {
             let uri = device.verification_uri.chars().take(200).collect();
             return Err(GrantError::VerificationUri { uri });
@@ -164,19 +93,10 @@ impl Grant for DeviceCode {
 
         let mut poll = DeviceAccessTokenRequest::new(device.device_code.clone(), cx.client_id);
         poll.code_verifier = pkce.map(|pkce| pkce.code_verifier().clone());
-        let result = self.poll(cx, &prompt, &poll, Duration::from_secs(device.interval)).await;
-        let message = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        let outcome = match &result {
-            Ok(_) => LoginOutcome::Success,
-            Err(error) => match error.oauth_error() {
-                Some(error) if error.code() == "access_denied" => LoginOutcome::Denied {
-                    error: error.code(),
-                    description: error.response.error_description.as_deref(),
-                },
-                _ => LoginOutcome::Failed(&message),
-            },
-        };
-        cx.interaction.login_ended(outcome).await;
+        let interval = Duration::from_secs(device.interval);
+        let result =
+            polling::poll(cx, &prompt, &GrantType::DeviceCode, &poll.to_parameters()?, interval).await;
+        tell_the_end(cx, &result).await;
         result
     }
 }

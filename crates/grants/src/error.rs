@@ -209,6 +209,46 @@ pub enum GrantError {
     #[cfg(feature = "jose")]
     #[error(transparent)]
     RejectedJwt(Box<crate::RejectedJwt>),
+    /// The authentication request expired before the person approved (CIBA Core §11).
+    #[error("the authentication request expired before the person approved it; start the login again")]
+    AuthenticationRequestExpired,
+    /// What the grant was to present (a subject token, an assertion) could not be had.
+    #[error("there is no {what} to present: {source}")]
+    Source {
+        /// What was to be presented.
+        what: &'static str,
+        /// What its source says can be done.
+        recovery: Recovery,
+        /// Why there is none.
+        source: Arc<dyn StdError + Send + Sync>,
+    },
+    /// The request lacks what its standard asks for, or has what it forbids. Nothing was sent.
+    #[error("the request is not sent: {what}")]
+    Unfit {
+        /// What is wrong with it, and what to do.
+        what: &'static str,
+    },
+    /// What the server issued is no access token, so that no request can carry it (`token_type` is `N_A`, RFC 8693 §2.2.1).
+    #[error(
+        "the server issued a token that is no access token{}; ask for an access token, or take it from \
+         the grant by itself to hand it on (RFC 8693 §2.2.1)",
+        .issued_token_type.as_ref().map(|kind| format!(" but {kind}")).unwrap_or_default()
+    )]
+    NotAnAccessToken {
+        /// What the server says it is, shortened.
+        issued_token_type: Option<String>,
+    },
+    /// What the identity provider issued as an ID-JAG is not one for this client at this server. It was not handed on.
+    #[error(
+        "the identity assertion of {issuer} is not handed on: {what}; check how client and server are registered at the \
+         identity provider"
+    )]
+    IdentityAssertion {
+        /// The identity provider.
+        issuer: String,
+        /// What is wrong with the assertion.
+        what: String,
+    },
     /// Two methods of client authentication met in one request (RFC 6749 §2.3).
     #[error(
         "the request would carry two methods of client authentication, which RFC 6749 §2.3 forbids; remove the \
@@ -265,6 +305,23 @@ impl GrantError {
     /// An error of a grant or an authentication outside of this crate. Its texts are shown: no secrets.
     pub fn other(error: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Other(Arc::from(error.into()))
+    }
+
+    /// That what was issued is no access token.
+    pub fn not_an_access_token(issued_token_type: Option<&str>) -> Self {
+        let shown = |uri: &str| uri.chars().filter(char::is_ascii_graphic).take(100).collect();
+        Self::NotAnAccessToken { issued_token_type: issued_token_type.map(shown) }
+    }
+
+    /// A source that has nothing to present, such as a session whose login is over. What it says is shown: no secrets.
+    ///
+    /// `what` names the thing, such as `subject token`; `recovery` is what the caller can do about it.
+    pub fn source(
+        what: &'static str,
+        recovery: Recovery,
+        error: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::Source { what, recovery, source: Arc::from(error.into()) }
     }
 
     /// The OAuth error that an endpoint answered, with its HTTP status, if that is what it is (RFC 6749 §5.2).
@@ -388,9 +445,13 @@ impl GrantError {
             Self::Dpop(error) => error.recovery(),
             #[cfg(feature = "jose")]
             Self::ClientAssertion(error) => error.recovery(),
-            Self::Parameter(_) | Self::Resource { .. } => Recovery::FixRequest,
-            Self::AuthorizationRequest(error) => error.recovery(),
             Self::SecurityProfile(error) => error.recovery(),
+            Self::AuthorizationRequest(error) => error.recovery(),
+            Self::Parameter(_)
+            | Self::Resource { .. }
+            | Self::Unfit { .. }
+            | Self::NotAnAccessToken { .. } => Recovery::FixRequest,
+            Self::IdentityAssertion { .. } => Recovery::FixConfiguration,
             Self::AuthorizationResponse(AuthorizationResponseError::Denied(response)) => {
                 of_oauth_error(&OAuth2Error::new(0, response.clone()), None)
             }
@@ -398,7 +459,9 @@ impl GrantError {
             | Self::PendingLoginExpired
             | Self::PendingLoginForeign { .. }
             | Self::PendingLoginUsed
-            | Self::DeviceCodeExpired => Recovery::LogIn,
+            | Self::DeviceCodeExpired
+            | Self::AuthenticationRequestExpired => Recovery::LogIn,
+            Self::Source { recovery, .. } => *recovery,
             Self::Interaction(InteractionError::TimedOut { .. } | InteractionError::Cancelled) => {
                 Recovery::LogIn
             }
@@ -452,7 +515,7 @@ fn standard(code: &str) -> &str {
 }
 
 /// What to do by registered error code (RFC 6749 §4.1.2.1 and §5.2, RFC 7009 §2.2.1, RFC 8628 §3.5, RFC 8707 §2, RFC 9396 §5,
-/// RFC 7591 §3.2.2, RFC 9449 §5 and §8, OpenID Connect Core §3.1.2.6).
+/// RFC 7591 §3.2.2, RFC 9449 §5 and §8, OpenID Connect Core §3.1.2.6, CIBA Core §13).
 fn advice(code: &str) -> Option<Recovery> {
     Some(match standard(code) {
         "invalid_grant"
@@ -476,6 +539,11 @@ fn advice(code: &str) -> Option<Recovery> {
         | "invalid_software_statement"
         | "unapproved_software_statement" => Recovery::FixConfiguration,
         "invalid_request"
+        | "unknown_user_id"
+        | "expired_login_hint_token"
+        | "missing_user_code"
+        | "invalid_user_code"
+        | "invalid_binding_message"
         | "invalid_scope"
         | "invalid_target"
         | "invalid_authorization_details"

@@ -85,6 +85,32 @@ pub trait Interaction: Send + Sync {
         Ok(None)
     }
 
+    /// Says that the person is being asked on another device of theirs (CIBA Core §7.3), and what they see there. Returns at
+    /// once; polling goes on meanwhile. Unless overridden, nothing is shown: the person's own device asks anyway.
+    ///
+    /// # Errors
+    /// [`InteractionError`], which ends the login.
+    async fn show_backchannel_authentication(
+        &self,
+        prompt: &BackchannelPrompt<'_>,
+    ) -> Result<(), InteractionError> {
+        let _ = prompt;
+        Ok(())
+    }
+
+    /// Called about once a second while the person is being asked on another device: for a countdown.
+    ///
+    /// # Errors
+    /// [`InteractionError`], such as [`InteractionError::cancelled`], which ends the login.
+    async fn backchannel_authentication_pending(
+        &self,
+        prompt: &BackchannelPrompt<'_>,
+        remaining: Duration,
+    ) -> Result<(), InteractionError> {
+        let _ = (prompt, remaining);
+        Ok(())
+    }
+
     /// Called once when a login that was shown to the person is over, well or not; not if the login's future is dropped.
     async fn login_ended(&self, outcome: LoginOutcome<'_>) {
         let _ = outcome;
@@ -183,6 +209,28 @@ impl<'a> DeviceCodePrompt<'a> {
                 .filter(|uri| is_safe_to_open(uri)),
             expires_at,
         }
+    }
+}
+
+/// What to show while a person is asked on another device.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct BackchannelPrompt<'a> {
+    /// What the person sees on the other device, too, and should compare (CIBA Core §7.1).
+    pub binding_message: Option<&'a str>,
+    /// Who is asked, as the program named them, if it did so by a name.
+    pub login_hint: Option<&'a str>,
+    /// When the request stops working.
+    pub expires_at: SystemTime,
+}
+
+impl<'a> BackchannelPrompt<'a> {
+    pub(crate) fn new(
+        binding_message: Option<&'a str>,
+        login_hint: Option<&'a str>,
+        expires_at: SystemTime,
+    ) -> Self {
+        Self { binding_message, login_hint, expires_at }
     }
 }
 

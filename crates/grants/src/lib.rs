@@ -42,6 +42,7 @@ mod authorization_code;
 mod authorization_policy;
 mod authorization_request;
 mod authorization_response;
+mod ciba;
 #[cfg(feature = "jose")]
 mod client_assertion;
 mod client_credentials;
@@ -58,12 +59,16 @@ mod error;
 mod grant;
 #[cfg(feature = "jose")]
 mod id_token;
+#[cfg(feature = "jose")]
+mod identity_assertion;
 mod interaction;
 mod introspection;
 #[cfg(feature = "jose")]
 mod jwks;
+mod jwt_bearer;
 mod login_options;
 mod mutual_tls;
+mod polling;
 mod protected_resource;
 mod refresh_token;
 mod registration;
@@ -74,6 +79,10 @@ mod request_object;
 mod resource_owner_password_credentials;
 mod revocation;
 mod security_profile;
+mod security_token;
+#[cfg(feature = "jose")]
+mod signed_assertion;
+mod token_exchange;
 mod transport;
 
 // What implementations of the traits need, in the versions that the signatures have.
@@ -90,6 +99,7 @@ pub use authorization_code::{
 };
 pub use authorization_policy::{AuthorizationPolicy, PushedRequests};
 pub use authorization_request::AuthorizationRequestError;
+pub use ciba::Ciba;
 #[cfg(feature = "jose")]
 pub use client_assertion::{ClientAssertionError, ClientSecretJwt, PrivateKeyJwt};
 pub use client_credentials::ClientCredentials;
@@ -105,14 +115,17 @@ pub use error::{GrantError, Operation, Recovery};
 pub use grant::Grant;
 #[cfg(feature = "jose")]
 pub use id_token::{IdToken, IdTokenCheck, IdTokenPolicy};
+#[cfg(feature = "jose")]
+pub use identity_assertion::IdentityAssertion;
 pub use interaction::{
-    AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError, LoginOutcome,
-    ManualRegistration, NoInteraction, RedirectEndpoint, RedirectReceiver, RegistrationPrompt, ServerPrompt,
-    ServerReason,
+    AuthorizationPrompt, AuthorizationReply, BackchannelPrompt, DeviceCodePrompt, Interaction,
+    InteractionError, LoginOutcome, ManualRegistration, NoInteraction, RedirectEndpoint, RedirectReceiver,
+    RegistrationPrompt, ServerPrompt, ServerReason,
 };
 pub use introspection::introspect;
 #[cfg(feature = "jose")]
 pub use jwks::JwksCache;
+pub use jwt_bearer::{AssertionSource, JwtBearer};
 pub use login_options::LoginOptions;
 pub use mutual_tls::{SelfSignedTlsClientAuth, TlsClientAuth};
 pub use protected_resource::{
@@ -129,6 +142,10 @@ pub use request_object::RequestObject;
 pub use resource_owner_password_credentials::ResourceOwnerPasswordCredentials;
 pub use revocation::revoke;
 pub use security_profile::{SecurityProfile, SecurityProfileError};
+pub use security_token::{SecurityToken, SecurityTokenSource};
+#[cfg(feature = "jose")]
+pub use signed_assertion::SignedAssertion;
+pub use token_exchange::TokenExchange;
 pub use transport::{Limits, Transport, TransportError, TransportErrorKind};
 
 /// The README's example is compiled and run like the others.

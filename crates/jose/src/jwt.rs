@@ -126,7 +126,7 @@ fn short_type(typ: &str) -> &str {
     }
 }
 
-/// A JWT whose signature nobody has checked yet. It gives nothing away but its header.
+/// A JWT whose signature nobody has checked yet. It gives away its header, and what it says only under a name that warns.
 pub struct UnverifiedJwt {
     header: ReceivedHeader,
     text: Secret,
@@ -171,6 +171,17 @@ impl UnverifiedJwt {
     /// Its header, which nobody has checked: good for choosing a key, and for nothing else.
     pub fn header(&self) -> &ReceivedHeader {
         &self.header
+    }
+
+    /// What it says of itself, which nobody has checked: good for one that is only handed on to whoever will check it, so that it
+    /// does not get into the wrong hands. Believe nothing of it.
+    ///
+    /// # Errors
+    /// [`JwtError::Malformed`] if the claims are no JSON object.
+    pub fn unchecked_claims(&self) -> Result<Claims, JwtError> {
+        let claims = &self.text.expose()[self.claims..self.signed];
+        let claims = decode(claims).and_then(|json| unique_members(&json));
+        claims.map(Claims::from).ok_or(JwtError::Malformed("its claims are no JSON object in base64url"))
     }
 
     /// Checks the signature with the public keys of whom it should be from.
@@ -237,10 +248,8 @@ impl UnverifiedJwt {
     }
 
     fn verified(&self) -> Result<VerifiedJwt, JwtError> {
-        let claims = &self.text.expose()[self.claims..self.signed];
-        let claims = decode(claims).and_then(|json| unique_members(&json));
-        let claims = claims.ok_or(JwtError::Malformed("its claims are no JSON object in base64url"))?;
-        Ok(VerifiedJwt { header: self.header.clone(), claims: claims.into() })
+        let claims = self.unchecked_claims()?;
+        Ok(VerifiedJwt { header: self.header.clone(), claims })
     }
 }
 

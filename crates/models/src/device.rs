@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The poll interval in seconds where the server names none (RFC 8628 §3.2).
-const DEFAULT_INTERVAL: u64 = 5;
+pub(crate) const DEFAULT_INTERVAL: u64 = 5;
 
 /// The lifetime in seconds that is taken where the server names none, against RFC 8628 §3.2.
 const ASSUMED_LIFETIME: u64 = 600;
@@ -136,25 +136,7 @@ impl DeviceAuthorizationResponse {
                 ASSUMED_LIFETIME
             }
         };
-        let interval = match members.remove("interval") {
-            None | Some(Value::Null) => DEFAULT_INTERVAL,
-            Some(value) => match Number::read(&value) {
-                Some(number) if number.whole > 0 => {
-                    if number.is_string && !form {
-                        forgive(Warning::IntervalString)?;
-                    }
-                    if number.has_fraction {
-                        forgive(Warning::IntervalFraction)?;
-                    }
-                    // Rounded up: polling faster than the server asked would be answered with `slow_down`.
-                    number.whole + u64::from(number.has_fraction)
-                }
-                _ => {
-                    forgive(Warning::IntervalInvalid)?;
-                    DEFAULT_INTERVAL
-                }
-            },
-        };
+        let interval = interval(members.remove("interval"), form, &mut forgive)?;
         Ok(Self {
             device_code,
             user_code,
@@ -166,4 +148,28 @@ impl DeviceAuthorizationResponse {
             extra: ExtraMembers::from(members.into_map()),
         })
     }
+}
+
+/// The least time in seconds between polls, in each of the spellings that servers use. `in_form`: a string is the only spelling.
+pub(crate) fn interval<E>(
+    value: Option<Value>,
+    in_form: bool,
+    forgive: &mut impl FnMut(Warning) -> Result<(), E>,
+) -> Result<u64, E> {
+    let value = match value {
+        None | Some(Value::Null) => return Ok(DEFAULT_INTERVAL),
+        Some(value) => value,
+    };
+    let Some(number) = Number::read(&value).filter(|number| number.whole > 0) else {
+        forgive(Warning::IntervalInvalid)?;
+        return Ok(DEFAULT_INTERVAL);
+    };
+    if number.is_string && !in_form {
+        forgive(Warning::IntervalString)?;
+    }
+    if number.has_fraction {
+        forgive(Warning::IntervalFraction)?;
+    }
+    // Rounded up: polling faster than the server asked would be answered with `slow_down`.
+    Ok(number.whole + u64::from(number.has_fraction))
 }

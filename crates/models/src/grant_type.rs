@@ -27,6 +27,12 @@ pub enum GrantType {
     RefreshToken,
     /// `password` (RFC 6749 §4.3). RFC 9700 §2.4 says that it must not be used.
     ResourceOwnerPasswordCredentials,
+    /// `urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693 §2.1).
+    TokenExchange,
+    /// `urn:ietf:params:oauth:grant-type:jwt-bearer` (RFC 7523 §2.1).
+    JwtBearer,
+    /// `urn:openid:params:grant-type:ciba` (OpenID Connect CIBA Core §4).
+    Ciba,
     /// An extension grant by its absolute URI (RFC 6749 §4.5).
     Extension(Cow<'static, str>),
 }
@@ -40,6 +46,9 @@ impl GrantType {
             Self::DeviceCode => "urn:ietf:params:oauth:grant-type:device_code",
             Self::RefreshToken => "refresh_token",
             Self::ResourceOwnerPasswordCredentials => "password",
+            Self::TokenExchange => "urn:ietf:params:oauth:grant-type:token-exchange",
+            Self::JwtBearer => "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            Self::Ciba => "urn:openid:params:grant-type:ciba",
             Self::Extension(identifier) => identifier,
         }
     }
@@ -68,6 +77,18 @@ impl GrantType {
     pub(crate) fn password() -> Self {
         Self::ResourceOwnerPasswordCredentials
     }
+
+    pub(crate) fn token_exchange() -> Self {
+        Self::TokenExchange
+    }
+
+    pub(crate) fn jwt_bearer() -> Self {
+        Self::JwtBearer
+    }
+
+    pub(crate) fn ciba() -> Self {
+        Self::Ciba
+    }
 }
 
 impl From<&str> for GrantType {
@@ -78,6 +99,9 @@ impl From<&str> for GrantType {
             "urn:ietf:params:oauth:grant-type:device_code" => Self::DeviceCode,
             "refresh_token" => Self::RefreshToken,
             "password" => Self::ResourceOwnerPasswordCredentials,
+            "urn:ietf:params:oauth:grant-type:token-exchange" => Self::TokenExchange,
+            "urn:ietf:params:oauth:grant-type:jwt-bearer" => Self::JwtBearer,
+            "urn:openid:params:grant-type:ciba" => Self::Ciba,
             other => Self::Extension(Cow::Owned(other.to_owned())),
         }
     }
@@ -129,9 +153,13 @@ mod tests {
             "refresh_token",
             "password",
             "urn:ietf:params:oauth:grant-type:token-exchange",
+            "urn:ietf:params:oauth:grant-type:jwt-bearer",
+            "urn:openid:params:grant-type:ciba",
+            "urn:ietf:params:oauth:grant-type:saml2-bearer",
         ] {
             assert_eq!(GrantType::from(identifier).as_str(), identifier);
         }
         assert!(!matches!(GrantType::from("password"), GrantType::Extension(_)));
+        assert!(!matches!(GrantType::from("urn:openid:params:grant-type:ciba"), GrantType::Extension(_)));
     }
 }

@@ -29,6 +29,7 @@ struct Readme;
 mod answer;
 mod authorization;
 mod authorization_details;
+mod backchannel;
 mod challenge;
 mod client_document;
 mod device;
@@ -52,6 +53,7 @@ mod scope;
 mod secret;
 mod text;
 mod token;
+mod token_exchange;
 mod token_response;
 mod user_info;
 mod warning;
@@ -59,6 +61,9 @@ mod warning;
 pub use answer::{Answer, AnswerError, ParseOptions, UnusableAnswer, UnusableReason};
 pub use authorization::{AuthorizationRequest, AuthorizationResponse, AuthorizationResponseError};
 pub use authorization_details::{AuthorizationDetail, AuthorizationDetailsError};
+pub use backchannel::{
+    BackchannelAccessTokenRequest, BackchannelAuthenticationRequest, BackchannelAuthenticationResponse,
+};
 pub use challenge::{Challenge, parse_www_authenticate};
 pub use client_document::{ClientMetadataDocument, client_id_url};
 pub use device::{DeviceAuthorizationRequest, DeviceAuthorizationResponse};
@@ -79,7 +84,7 @@ pub use random::random_token;
 pub use registration::{ClientMetadata, ClientMetadataError, ClientRegistration};
 pub use request::{
     AccessTokenRequest, AuthorizationCodeAccessTokenRequest, ClientCredentialsAccessTokenRequest,
-    DeviceAccessTokenRequest, RefreshTokenAccessTokenRequest,
+    DeviceAccessTokenRequest, JwtBearerAccessTokenRequest, RefreshTokenAccessTokenRequest,
     ResourceOwnerPasswordCredentialsAccessTokenRequest,
 };
 pub use resource_challenge::ResourceChallenge;
@@ -87,6 +92,7 @@ pub use scope::{Scope, ScopeError};
 pub use secret::{Secret, exposed, exposed_option};
 pub use text::is_deceptive;
 pub use token::{DEFAULT_EARLY_EXPIRY, Token, TokenType, UnsupportedTokenType};
+pub use token_exchange::{TokenExchangeRequest, TokenTypeIdentifier};
 pub use token_response::TokenResponse;
 pub use url::Url;
 pub use user_info::UserInfo;

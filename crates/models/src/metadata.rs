@@ -124,6 +124,10 @@ metadata! {
         request_object_signing_alg_values_supported
         /// Signing algorithms of authorization responses (JARM §4).
         authorization_signing_alg_values_supported
+        /// How tokens of backchannel authentications are delivered: `poll`, `ping`, `push` (CIBA Core §4).
+        backchannel_token_delivery_modes_supported
+        /// Signing algorithms of backchannel authentication requests (CIBA Core §4).
+        backchannel_authentication_request_signing_alg_values_supported
         /// Types of authorization details (RFC 9396 §10).
         authorization_details_types_supported
     }
@@ -138,6 +142,8 @@ metadata! {
         request_parameter_supported
         /// Whether tokens are bound to the client's certificate (RFC 8705 §3.3).
         tls_client_certificate_bound_access_tokens
+        /// Whether a person may have a code for backchannel authentications (CIBA Core §4).
+        backchannel_user_code_parameter_supported
         /// Whether client identifiers may be URLs of metadata documents.
         client_id_metadata_document_supported
     }

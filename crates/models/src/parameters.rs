@@ -286,6 +286,20 @@ pub enum ParameterError {
         /// The parameter's name.
         name: String,
     },
+    /// Two parameters go together, and one of them is missing.
+    #[error("the parameters `{one}` and `{other}` go together; give both or neither")]
+    Incomplete {
+        /// The one.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
+    },
+    /// Of several parameters exactly one has to be there.
+    #[error("exactly one of these parameters has to be given: {names}")]
+    NotOneOf {
+        /// Their names, separated by commas.
+        names: &'static str,
+    },
 }
 
 #[cfg(test)]

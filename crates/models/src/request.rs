@@ -271,7 +271,44 @@ impl DeviceAccessTokenRequest {
     }
 }
 
-fn start(grant_type: &GrantType) -> Result<Parameters, ParameterError> {
+/// Access token request with a JWT as the authorization grant (RFC 7523 §2.1).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct JwtBearerAccessTokenRequest {
+    /// OAuth 2.0 grant type.
+    #[serde(default = "GrantType::jwt_bearer")]
+    pub grant_type: GrantType,
+    /// A single JWT.
+    pub assertion: Secret,
+    /// Scope of the access request.
+    #[serde(default)]
+    pub scope: Option<Scope>,
+    /// Further parameters.
+    #[serde(flatten)]
+    pub extra: Parameters,
+}
+
+impl JwtBearerAccessTokenRequest {
+    /// A request with that assertion.
+    pub fn new(assertion: Secret) -> Self {
+        Self { grant_type: GrantType::JwtBearer, assertion, scope: None, extra: Parameters::new() }
+    }
+
+    /// The form parameters of the request.
+    ///
+    /// # Errors
+    /// [`ParameterError`] if a parameter would stand twice or a required one is empty.
+    pub fn to_parameters(&self) -> Result<Parameters, ParameterError> {
+        let mut parameters = start(&self.grant_type)?;
+        parameters.append_required("assertion", self.assertion.expose())?;
+        append_scope(&mut parameters, self.scope.as_ref())?;
+        parameters.append_all(&self.extra)?;
+        Ok(parameters)
+    }
+}
+
+pub(crate) fn start(grant_type: &GrantType) -> Result<Parameters, ParameterError> {
     let mut parameters = Parameters::new();
     parameters.append_required("grant_type", grant_type.as_str())?;
     Ok(parameters)

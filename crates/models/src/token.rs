@@ -22,6 +22,8 @@ pub enum TokenType {
     Bearer,
     /// `DPoP` (RFC 9449): each request needs a proof, signed with the key that the token is bound to.
     DPoP,
+    /// `N_A` (RFC 8693 §2.2.1): what was issued is no access token, and no request to a resource server can carry it.
+    NotApplicable,
 }
 
 impl TokenType {
@@ -30,6 +32,7 @@ impl TokenType {
         match self {
             Self::Bearer => "Bearer",
             Self::DPoP => "DPoP",
+            Self::NotApplicable => "N_A",
         }
     }
 }
@@ -40,10 +43,10 @@ impl std::str::FromStr for TokenType {
     /// Reads a token type, in any case (RFC 6749 §5.1).
     ///
     /// # Errors
-    /// [`UnsupportedTokenType`] for any other than `Bearer` and `DPoP` (RFC 6749 §7.1).
+    /// [`UnsupportedTokenType`] for any other than `Bearer`, `DPoP` and `N_A` (RFC 6749 §7.1).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known =
-            [Self::Bearer, Self::DPoP].into_iter().find(|known| text.eq_ignore_ascii_case(known.as_str()));
+        let known = [Self::Bearer, Self::DPoP, Self::NotApplicable];
+        let known = known.into_iter().find(|known| text.eq_ignore_ascii_case(known.as_str()));
         known.ok_or_else(|| UnsupportedTokenType { token_type: text.to_owned() })
     }
 }

@@ -8,7 +8,7 @@ use crate::authorization_details::{AUTHORIZATION_DETAILS, Granted};
 use crate::json::Members;
 use crate::{
     Answer, AnswerError, AuthorizationDetail, ExtraMembers, ParseOptions, Scope, Secret, Token, TokenType,
-    UnusableAnswer, UnusableReason, Warning,
+    UnsupportedTokenType, UnusableAnswer, UnusableReason, Warning,
 };
 
 /// The last second of the year 9999. A later time is no count of seconds (some servers send milliseconds).
@@ -57,6 +57,9 @@ pub struct TokenResponse {
     /// Further members.
     pub extra: ExtraMembers,
 }
+
+/// The member by which the answer to a token exchange says what it is (RFC 8693 §2.2.1).
+const ISSUED_TOKEN_TYPE: &str = "issued_token_type";
 
 impl TokenResponse {
     /// Reads the answer of a token endpoint.
@@ -110,6 +113,13 @@ impl TokenResponse {
             }
             Some(_) => return Err(answer.unusable(UnusableReason::Member("token_type"))),
         };
+        // Only where something else than an access token may have been issued (RFC 8693 §2.2.1).
+        if token_type == TokenType::NotApplicable
+            && !members.get(ISSUED_TOKEN_TYPE).is_some_and(Value::is_string)
+        {
+            let token_type = token_type.as_str().to_owned();
+            return Err(answer.unusable(UnusableReason::TokenType(UnsupportedTokenType { token_type })));
+        }
         let mut lifetime = members.remove("expires_in");
         if lifetime.is_none() && form {
             lifetime = members.remove("expires");
@@ -189,6 +199,26 @@ impl TokenResponse {
     /// The authorization details that were granted (RFC 9396 §7); `None` if the server says nothing of them.
     pub fn authorization_details(&self) -> Option<Vec<AuthorizationDetail>> {
         AuthorizationDetail::granted_in(&self.extra)
+    }
+
+    /// What kind of token was issued, as the answer to a token exchange says (RFC 8693 §2.2.1): a URI, see
+    /// [`TokenTypeIdentifier`](crate::TokenTypeIdentifier). It is kept in `extra`.
+    pub fn issued_token_type(&self) -> Option<&str> {
+        self.extra.get_str(ISSUED_TOKEN_TYPE).filter(|uri| !uri.is_empty())
+    }
+
+    /// The response, if it says what kind of token was issued, as the answer to a token exchange must (RFC 8693 §2.2.1).
+    ///
+    /// # Errors
+    /// [`AnswerError::Unusable`] if it does not. The refresh token of such an answer stands in
+    /// [`UnusableAnswer::refresh_token`](crate::UnusableAnswer).
+    pub fn check_exchanged(self, answer: &Answer<'_>) -> Result<Self, AnswerError> {
+        if self.issued_token_type().is_some() {
+            return Ok(self);
+        }
+        let mut unusable = answer.unusable(UnusableReason::Member(ISSUED_TOKEN_TYPE));
+        unusable.refresh_token = self.refresh_token;
+        Err(unusable.into())
     }
 
     /// The token as the application holds it, received at that time (RFC 6749 §5.1).

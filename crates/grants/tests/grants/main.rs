@@ -7,6 +7,7 @@
 mod support;
 
 mod authorization_code;
+mod ciba;
 #[cfg(feature = "jose")]
 mod client_assertion;
 mod client_authentication;
@@ -19,6 +20,7 @@ mod id_token;
 mod introspection;
 #[cfg(feature = "jose")]
 mod jwks;
+mod jwt_bearer;
 mod mutual_tls;
 mod own_transport;
 mod protected_resource;
@@ -26,4 +28,5 @@ mod recovery;
 mod refresh_token;
 mod resource;
 mod revocation;
+mod token_exchange;
 mod token_request;
