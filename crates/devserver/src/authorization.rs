@@ -26,6 +26,8 @@ pub(crate) struct AuthorizationRequest {
     /// How the person was asked to authenticate: the first of `acr_values`, which this server's people can always do.
     pub(crate) acr: Option<String>,
     pub(crate) max_age: Option<u64>,
+    /// What the ID token is to name (OpenID Connect Core §3.1.2.1).
+    pub(crate) nonce: Option<String>,
     /// When the person authenticated, as soon as they have.
     pub(crate) authenticated_at: Option<SystemTime>,
     /// The key that the code is to be bound to (RFC 9449 §10).
@@ -191,6 +193,11 @@ fn validate(state: &mut State, request: &Request) -> Result<(AuthorizationReques
     if nonce.len() < SHORTEST_STATE {
         return Err(invalid("A5: state must hold at least 128 bits: 22 characters of base64url or more"));
     }
+    if parameters.get("nonce").is_some_and(|own| own.len() < SHORTEST_STATE || own == nonce) {
+        return Err(invalid(
+            "A29: nonce must hold at least 128 bits of its own: 22 characters of base64url or more",
+        ));
+    }
     let challenge = pkce::challenge(&parameters).map_err(to_client)?.ok_or_else(|| {
         invalid("A12: code_challenge is missing; every authorization needs PKCE (RFC 9700 section 2.1.1)")
     })?;
@@ -222,6 +229,7 @@ fn validate(state: &mut State, request: &Request) -> Result<(AuthorizationReques
         resources,
         acr: parameters.get("acr_values").and_then(|values| values.split(' ').next()).map(str::to_owned),
         max_age: parameters.get("max_age").and_then(|text| text.parse().ok()),
+        nonce: parameters.get("nonce").map(str::to_owned),
         authenticated_at: None,
         dpop_jkt: dpop::requested_key(&parameters).map_err(to_client)?,
     };

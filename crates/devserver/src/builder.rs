@@ -45,7 +45,7 @@ impl Default for Builder {
         Self {
             clients: predefined_clients(),
             users: vec![user(DevServer::ALICE), user(DevServer::BOB)],
-            scopes: ["read", "write", "profile", "email", "admin", "offline_access"]
+            scopes: ["read", "write", "openid", "profile", "email", "admin", "offline_access"]
                 .map(str::to_owned)
                 .to_vec(),
             clock: None,
@@ -75,6 +75,8 @@ fn predefined_clients() -> Vec<Client> {
             .redirect_uri("http://127.0.0.1/callback")
             .redirect_uri("http://[::1]/callback")
             .redirect_uri("https://app.example/callback")
+            .post_logout_redirect_uri("http://127.0.0.1/signed-out")
+            .post_logout_redirect_uri("https://app.example/signed-out")
     };
     let (basic_id, basic_secret) = DevServer::CONFIDENTIAL_CLIENT;
     let (post_id, post_secret) = DevServer::POST_CLIENT;
@@ -126,7 +128,7 @@ impl Builder {
     }
 
     /// Adds a scope to those that the server knows: `read` (the default of a request without scope), `write`,
-    /// `profile`, `email`, `admin`, `offline_access`.
+    /// `openid` (which brings an ID token), `profile`, `email`, `admin`, `offline_access`.
     pub fn scope(mut self, scope: impl Into<String>) -> Self {
         self.scopes.push(scope.into());
         self

@@ -41,6 +41,10 @@ pub struct Client {
     pub(crate) keys: Option<Value>,
     /// Its assertions name the token endpoint's URL as their audience, as it was before RFC 7523 was updated.
     pub(crate) old_assertion_audience: bool,
+    /// `id_token_signed_response_alg`; what else the server signs for this client, it signs by the same one.
+    pub(crate) id_token_algorithm: String,
+    pub(crate) signed_user_info: bool,
+    pub(crate) post_logout_redirect_uris: Vec<String>,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) grant_types: Vec<String>,
 }
@@ -96,6 +100,9 @@ impl Client {
             secret,
             keys: None,
             old_assertion_audience: false,
+            id_token_algorithm: "ES256".to_owned(),
+            signed_user_info: false,
+            post_logout_redirect_uris: Vec::new(),
             redirect_uris: Vec::new(),
             grant_types,
         }
@@ -114,6 +121,25 @@ impl Client {
         self
     }
 
+    /// By which algorithm ID tokens, and whatever else the server signs for this client, are signed: `ES256` (until set),
+    /// `RS256`, `EdDSA`, or `HS256` with the client secret.
+    pub fn id_token_signed_response_alg(mut self, algorithm: impl Into<String>) -> Self {
+        self.id_token_algorithm = algorithm.into();
+        self
+    }
+
+    /// Userinfo answers are signed JWTs (OpenID Connect Core §5.3.2).
+    pub fn signed_user_info(mut self) -> Self {
+        self.signed_user_info = true;
+        self
+    }
+
+    /// Registers one more URI to which the browser may go after a log-out at the server. It is compared as redirect URIs are.
+    pub fn post_logout_redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.post_logout_redirect_uris.push(uri.into());
+        self
+    }
+
     /// Replaces the grant types that the client may use: `authorization_code`, `client_credentials`, `password`,
     /// `refresh_token`, `urn:ietf:params:oauth:grant-type:device_code`.
     pub fn grant_types<T: Into<String>>(mut self, grant_types: impl IntoIterator<Item = T>) -> Self {
@@ -126,10 +152,11 @@ impl Client {
     }
 
     pub(crate) fn has_redirect_uri(&self, uri: &str) -> bool {
-        let well_formed = Url::parse(uri).is_ok_and(|url| url.fragment().is_none());
-        let portless = without_loopback_port(uri);
-        well_formed
-            && self.redirect_uris.iter().any(|known| known == uri || without_loopback_port(known) == portless)
+        is_among(&self.redirect_uris, uri)
+    }
+
+    pub(crate) fn has_post_logout_redirect_uri(&self, uri: &str) -> bool {
+        is_among(&self.post_logout_redirect_uris, uri)
     }
 }
 
@@ -145,6 +172,12 @@ impl fmt::Debug for Client {
             .field("grant_types", &self.grant_types)
             .finish_non_exhaustive()
     }
+}
+
+fn is_among(registered: &[String], uri: &str) -> bool {
+    let well_formed = Url::parse(uri).is_ok_and(|url| url.fragment().is_none());
+    let portless = without_loopback_port(uri);
+    well_formed && registered.iter().any(|known| known == uri || without_loopback_port(known) == portless)
 }
 
 /// Takes the port off a loopback redirect URI with an IP literal, and leaves everything else as it is.

@@ -25,6 +25,10 @@ pub enum Endpoint {
     Revocation,
     /// `/introspect` (RFC 7662).
     Introspection,
+    /// `/userinfo` (OpenID Connect Core §5.3).
+    UserInfo,
+    /// `/logout`: the end session endpoint (OpenID Connect RP-Initiated Logout).
+    EndSession,
     /// `/api/...` and `/api2/...`: the two protected resources (RFC 6750).
     Resource,
     /// The metadata of the protected resources (RFC 9728), wherever it is.
@@ -62,6 +66,8 @@ impl Endpoint {
             Some("/device" | "/device/decision") => Self::DeviceVerification,
             Some("/revoke") => Self::Revocation,
             Some("/introspect") => Self::Introspection,
+            Some("/userinfo") => Self::UserInfo,
+            Some("/logout") => Self::EndSession,
             _ => Self::Other,
         }
     }

@@ -1,4 +1,4 @@
-//! Token introspection (RFC 7662), for confidential clients.
+//! Token introspection (RFC 7662), for confidential clients; signed where they ask for it (RFC 9701).
 
 use std::time::SystemTime;
 
@@ -10,6 +10,7 @@ use crate::client_authentication::authenticate;
 use crate::clients::Method;
 use crate::clock::unix_seconds;
 use crate::form::Parameters;
+use crate::id_token;
 use crate::refusal::Refusal;
 use crate::state::State;
 
@@ -21,7 +22,28 @@ pub(crate) fn introspect(state: &mut State, now: SystemTime, request: &Request) 
             "introspection is for confidential clients only (RFC 7662 section 2.1)",
         ));
     }
-    Ok(Answer::json(StatusCode::OK, &describe(state, now, parameters.require("token")?)))
+    let body = describe(state, now, parameters.require("token")?);
+    if !wants_jwt(request) {
+        return Ok(Answer::json(StatusCode::OK, &body));
+    }
+    let claims = json!({
+        "iss": state.settings.issuer,
+        "aud": client.id,
+        "iat": unix_seconds(now),
+        "token_introspection": body,
+    });
+    let jwt = id_token::sign(state, &client, Some(JWT_TYPE), &claims)
+        .ok_or_else(|| Refusal::invalid_request("this server signs nothing by the client's algorithm"))?;
+    Ok(Answer::new(StatusCode::OK, &format!("application/{JWT_TYPE}"), jwt).no_store())
+}
+
+const JWT_TYPE: &str = "token-introspection+jwt";
+
+/// Whether the answer is to be signed (RFC 9701 §4).
+fn wants_jwt(request: &Request) -> bool {
+    let accepted = request.headers.get_all("accept").iter().filter_map(|value| value.to_str().ok());
+    let mut types = accepted.flat_map(|value| value.split(',')).filter_map(|value| value.split(';').next());
+    types.any(|media| media.trim().eq_ignore_ascii_case("application/token-introspection+jwt"))
 }
 
 fn describe(state: &State, now: SystemTime, token: &str) -> Value {

@@ -13,11 +13,10 @@ pub(crate) fn oauth(settings: &Settings, request: &Request) -> Answer {
     only_get(request, &document(settings))
 }
 
-/// With the members that OpenID Connect Discovery §3 requires besides. There is no ID token to be had.
+/// With the member that OpenID Connect Discovery §3 requires besides.
 pub(crate) fn openid(settings: &Settings, request: &Request) -> Answer {
     let mut document = document(settings);
     document["subject_types_supported"] = json!(["public"]);
-    document["id_token_signing_alg_values_supported"] = json!(["RS256"]);
     only_get(request, &document)
 }
 
@@ -37,6 +36,7 @@ fn document(settings: &Settings) -> Value {
     let authentication =
         json!(["none", "client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt"]);
     let assertions = [jwt::ASYMMETRIC, jwt::SYMMETRIC].concat();
+    let id_tokens = [jwt::SIGNING, &["HS256"]].concat();
     let mut document = json!({
         "issuer": settings.issuer,
         "authorization_endpoint": endpoint("/authorize"),
@@ -52,6 +52,11 @@ fn document(settings: &Settings) -> Value {
             ["client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret_jwt"],
         "introspection_endpoint_auth_signing_alg_values_supported": assertions,
         "jwks_uri": endpoint("/jwks"),
+        "userinfo_endpoint": endpoint("/userinfo"),
+        "userinfo_signing_alg_values_supported": jwt::SIGNING,
+        "end_session_endpoint": endpoint("/logout"),
+        "id_token_signing_alg_values_supported": id_tokens,
+        "introspection_signing_alg_values_supported": jwt::SIGNING,
         "scopes_supported": settings.scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

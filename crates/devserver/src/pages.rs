@@ -108,6 +108,14 @@ pub(crate) fn device_decided(approved: bool) -> Answer {
     page(StatusCode::OK, title, &content)
 }
 
+pub(crate) fn signed_out() -> Answer {
+    let title = "Signed out";
+    let content = format!(
+        "<div class=\"mark good\">&#10003;</div>\n<h1>{title}</h1>\n<p>You can close this window.</p>\n"
+    );
+    page(StatusCode::OK, title, &content)
+}
+
 pub(crate) fn home(settings: &Settings) -> Answer {
     let content = format!(
         "<div class=\"mark\">j</div>\n<h1>jeton devserver</h1>\n<p>An authorization server and a resource server to test \

@@ -8,10 +8,11 @@ use hyper::StatusCode;
 use serde_json::json;
 
 use crate::answer::{Answer, Request};
-use crate::dpop;
+use crate::dpop::{self, Proof};
 use crate::form;
 use crate::protected_resource;
 use crate::state::State;
+use crate::tokens::{AccessToken, Tokens};
 
 /// Serves `/api/...` and `/api2/...`: `me` and any other path say who was seen; `admin` asks for the scope
 /// `admin`; `redirect?to=URL&status=307` redirects; `wants?scope=..&acr_values=..&max_age=..` asks for all that.
@@ -93,9 +94,32 @@ impl Challenge {
     }
 }
 
-fn protected(state: &mut State, now: SystemTime, request: &Request) -> Result<Answer, Challenge> {
-    let (root, path) = split(&request.path);
-    let resource = state.settings.resources[usize::from(root == "/api2")].clone();
+/// What `read` makes of the access token of a request to an endpoint that is no resource of its own, such as userinfo: a token for
+/// any audience, but with that scope. Otherwise the answer that turns the request away.
+pub(crate) fn admitted<T>(
+    state: &mut State,
+    now: SystemTime,
+    request: &Request,
+    scope: &str,
+    read: impl FnOnce(&AccessToken) -> T,
+) -> Result<T, Answer> {
+    let admitted = || {
+        let (dpop, token, proof) = checked(state, now, request)?;
+        let token = live(&state.tokens, now, &token, dpop, &proof)?;
+        match token.scope.contains(scope) {
+            true => Ok(read(token)),
+            false => Err(Challenge { dpop, ..Challenge::insufficient_scope(scope) }),
+        }
+    };
+    admitted().map_err(Challenge::into_answer)
+}
+
+/// The token that a request shows, whether it shows it by DPoP, and the proof beside it.
+fn checked(
+    state: &mut State,
+    now: SystemTime,
+    request: &Request,
+) -> Result<(bool, String, Proof), Challenge> {
     let query = form::parse_tolerantly(request.query.as_bytes());
     let body = if request.is_form() { form::parse_tolerantly(&request.body) } else { Vec::new() };
     if query.iter().chain(&body).any(|(name, _)| name == "access_token") {
@@ -109,12 +133,18 @@ fn protected(state: &mut State, now: SystemTime, request: &Request) -> Result<An
             .map_err(|(error, why)| Challenge::of_proof(error, why))?,
         false => None,
     };
+    Ok((dpop, token.to_owned(), proof))
+}
+
+/// The token, if it lives and is bound to what was proven.
+fn live<'a>(
+    tokens: &'a Tokens,
+    now: SystemTime,
+    token: &str,
+    dpop: bool,
+    proof: &Proof,
+) -> Result<&'a AccessToken, Challenge> {
     let in_scheme = |challenge: Challenge| Challenge { dpop, ..challenge };
-    let audiences = protected_resource::audiences(state, &resource);
-    // Resources that have moved take the tokens of their new server only.
-    let entrusted_to = state.announcement.entrusted_to.clone();
-    let other = entrusted_to.as_ref().map(|shared| shared.state());
-    let tokens = other.as_ref().map_or(&state.tokens, |other| &other.tokens);
     let token =
         tokens.live_access_token(token, now).map_err(|why| in_scheme(Challenge::invalid_token(why)))?;
     if token.jkt.as_deref() != proof.as_ref().map(|proven| proven.jkt.as_str()) {
@@ -123,6 +153,21 @@ fn protected(state: &mut State, now: SystemTime, request: &Request) -> Result<An
             false => "A25: a bound access token was sent as Bearer (RFC 9449 section 7.2)",
         })));
     }
+    Ok(token)
+}
+
+fn protected(state: &mut State, now: SystemTime, request: &Request) -> Result<Answer, Challenge> {
+    let (root, path) = split(&request.path);
+    let resource = state.settings.resources[usize::from(root == "/api2")].clone();
+    let query = form::parse_tolerantly(request.query.as_bytes());
+    let (dpop, token, proof) = checked(state, now, request)?;
+    let in_scheme = |challenge: Challenge| Challenge { dpop, ..challenge };
+    let audiences = protected_resource::audiences(state, &resource);
+    // Resources that have moved take the tokens of their new server only.
+    let entrusted_to = state.announcement.entrusted_to.clone();
+    let other = entrusted_to.as_ref().map(|shared| shared.state());
+    let tokens = other.as_ref().map_or(&state.tokens, |other| &other.tokens);
+    let token = live(tokens, now, &token, dpop, &proof)?;
     if !token.audience.iter().any(|audience| audiences.contains(audience)) {
         let why = "A19: the access token is for another resource (RFC 8707)";
         return Err(in_scheme(Challenge::invalid_token(why)));

@@ -18,6 +18,7 @@ use crate::dpop::Dpop;
 use crate::endpoint::Endpoint;
 use crate::faults::{self, Fault, Faults};
 use crate::gate::Gate;
+use crate::id_token::IdTokenFault;
 use crate::mint::Mint;
 use crate::protected_resource::ResourceMetadata;
 use crate::record::{RecordedRequest, RequestLog};
@@ -140,6 +141,7 @@ impl DevServer {
             counters: Counters::default(),
             log: RequestLog::default(),
             faults: Faults::default(),
+            id_token_faults: Default::default(),
             refresh_listener: builder.refresh_listener,
             announcement: builder.announcement,
             authenticated_at: Default::default(),
@@ -363,6 +365,11 @@ impl DevServer {
     /// Changes the keys that the server signs with. `/jwks` has the new ones only.
     pub fn rotate_signing_keys(&self) {
         self.shared.state().keys.rotate();
+    }
+
+    /// What is to be wrong with the next ID token. Faults queue up, one for each ID token.
+    pub fn fault_id_token(&self, fault: IdTokenFault) {
+        self.shared.state().id_token_faults.push_back(fault);
     }
 
     /// A fault for the next request to an endpoint. Faults for the same endpoint queue up, one for each request.

@@ -15,6 +15,7 @@ use crate::dpop::{self, Dpop, Side};
 use crate::endpoint::Endpoint;
 use crate::faults::Faults;
 use crate::form;
+use crate::id_token::IdTokenFaults;
 use crate::jwt::{Replays, ServerKeys};
 use crate::mint::Mint;
 use crate::protected_resource::{self, Announcement};
@@ -22,7 +23,7 @@ use crate::record::{RecordedRequest, RequestLog};
 use crate::refresh::RefreshListener;
 use crate::stats::Counters;
 use crate::tokens::{Rotation, Tokens};
-use crate::{introspection, metadata, pages, resource, revocation, token_endpoint};
+use crate::{introspection, logout, metadata, pages, resource, revocation, token_endpoint, userinfo};
 
 /// What does not change while the server runs.
 #[derive(Clone, Debug)]
@@ -72,6 +73,7 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
     pub(crate) log: RequestLog,
     pub(crate) faults: Faults,
+    pub(crate) id_token_faults: IdTokenFaults,
     pub(crate) refresh_listener: Option<RefreshListener>,
     /// What the protected resources say of themselves (RFC 9728).
     pub(crate) announcement: Announcement,
@@ -136,6 +138,11 @@ impl State {
                 introspection::introspect(self, now, request).unwrap_or_else(|no| no.into_answer())
             }
             Endpoint::ResourceMetadata => protected_resource::metadata(self, request),
+            Endpoint::UserInfo => {
+                let answer = userinfo::userinfo(self, now, request);
+                dpop::announce(self, Side::Resource, request, answer)
+            }
+            Endpoint::EndSession => logout::end_session(self, request),
             Endpoint::Resource => {
                 let answer = resource::serve(self, now, request);
                 dpop::announce(self, Side::Resource, request, answer)

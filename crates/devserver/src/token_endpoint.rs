@@ -14,6 +14,7 @@ use crate::clients::{
 use crate::device;
 use crate::dpop::{self, Proof};
 use crate::form::Parameters;
+use crate::id_token;
 use crate::pkce;
 use crate::refresh::{RefreshEvent, RefreshOutcome};
 use crate::refusal::Refusal;
@@ -95,6 +96,7 @@ fn authorization_code(
     }
     let login = state.tokens.begin_login(&client.id, &redeemed.subject, &request.scope, &request.resources);
     state.tokens.authenticated(login, request.acr, request.authenticated_at);
+    state.tokens.set_nonce(login, request.nonce);
     state.codes.redeem(code, login);
     Ok(Issue {
         subject: redeemed.subject,
@@ -225,6 +227,7 @@ fn first_refresh_token(state: &mut State, client: &Client, login: LoginId) -> Op
 
 /// The token answer of RFC 6749 §5.1.
 fn answer(state: &mut State, now: SystemTime, client: Client, issue: Issue, proof: Proof) -> Answer {
+    let openid = issue.login.filter(|_| issue.scope.contains("openid"));
     let lifetime = state.settings.access_token_lifetime;
     let token_type = if proof.is_some() { "DPoP" } else { "Bearer" };
     let mut body = json!({ "token_type": token_type, "scope": issue.scope.text() });
@@ -235,7 +238,7 @@ fn answer(state: &mut State, now: SystemTime, client: Client, issue: Issue, proo
         body["refresh_token"] = refresh_token.into();
     }
     let order = Order {
-        client_id: client.id,
+        client_id: client.id.clone(),
         subject: issue.subject,
         scope: issue.scope,
         audience: issue.audience,
@@ -245,6 +248,12 @@ fn answer(state: &mut State, now: SystemTime, client: Client, issue: Issue, proo
         jkt: proof.map(|proven| proven.jkt),
     };
     state.counters.tokens_issued += 1;
-    body["access_token"] = state.tokens.issue_access_token(&mut state.mint, now, order).into();
+    let access_token = state.tokens.issue_access_token(&mut state.mint, now, order);
+    if let Some(id_token) =
+        openid.and_then(|login| id_token::issue(state, now, &client, login, &access_token))
+    {
+        body["id_token"] = id_token.into();
+    }
+    body["access_token"] = access_token.into();
     Answer::json(StatusCode::OK, &body)
 }

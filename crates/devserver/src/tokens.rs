@@ -34,6 +34,8 @@ pub(crate) struct Login {
     /// How the person authenticated, if they were asked to in a certain way (RFC 9470), and when.
     pub(crate) acr: Option<String>,
     pub(crate) authenticated_at: Option<SystemTime>,
+    /// What the first ID token must name (OpenID Connect Core §2).
+    nonce: Option<String>,
     live: bool,
     newest_refresh_token: Option<String>,
 }
@@ -97,6 +99,7 @@ impl Tokens {
             jkt: None,
             acr: None,
             authenticated_at: None,
+            nonce: None,
             live: true,
             newest_refresh_token: None,
         };
@@ -119,6 +122,27 @@ impl Tokens {
     pub(crate) fn authenticated(&mut self, id: LoginId, acr: Option<String>, at: Option<SystemTime>) {
         if let Some(login) = self.logins.get_mut(&id) {
             (login.acr, login.authenticated_at) = (acr, at);
+        }
+    }
+
+    /// Notes the nonce of the login's authorization request, for its first ID token.
+    pub(crate) fn set_nonce(&mut self, id: LoginId, nonce: Option<String>) {
+        if let Some(login) = self.logins.get_mut(&id) {
+            login.nonce = nonce;
+        }
+    }
+
+    pub(crate) fn take_nonce(&mut self, id: LoginId) -> Option<String> {
+        self.logins.get_mut(&id)?.nonce.take()
+    }
+
+    /// Ends the logins that a person has by way of a client.
+    pub(crate) fn end_logins(&mut self, client_id: &str, subject: &str, counters: &mut Counters) {
+        let theirs =
+            |login: &&mut Login| login.client_id == client_id && login.subject == subject && login.live;
+        for login in self.logins.values_mut().filter(theirs) {
+            login.live = false;
+            counters.logins_revoked += 1;
         }
     }
 
