@@ -66,6 +66,7 @@ pub struct ClientBuilder {
     login_options: LoginOptions,
     store: Option<Arc<dyn TokenStore>>,
     transport: Option<Arc<dyn Transport>>,
+    mutual_tls: bool,
     interaction: Option<Arc<dyn Interaction>>,
     clock: Option<Arc<dyn Clock>>,
     http: HttpOptions,
@@ -100,6 +101,7 @@ impl ClientBuilder {
             login_options: LoginOptions::new(),
             store: None,
             transport: None,
+            mutual_tls: false,
             interaction: None,
             clock: None,
             http: HttpOptions::default(),
@@ -256,7 +258,15 @@ impl ClientBuilder {
         self
     }
 
-    /// Proxy, own certificate authorities, timeouts of connecting.
+    /// That a [`transport`](Self::transport) of the program's own connects with a client certificate, so that requests go to the
+    /// server's endpoints for that (`mtls_endpoint_aliases`, RFC 8705 §5). Known already where
+    /// [`HttpOptions::client_certificate`] is set, or the client authenticates with its certificate.
+    pub fn mutual_tls(mut self, mutual_tls: bool) -> Self {
+        self.mutual_tls = mutual_tls;
+        self
+    }
+
+    /// Proxy, own certificate authorities, client certificate, timeouts of connecting.
     pub fn http(mut self, options: HttpOptions) -> Self {
         self.http = options;
         self
@@ -395,6 +405,13 @@ impl ClientBuilder {
                 resource_servers.push(resource.origin());
             }
         }
+        let by_certificate = self.authentication.as_ref().is_some_and(|own| own.uses_mutual_tls());
+        if by_certificate && self.transport.is_none() && !self.http.has_client_certificate() {
+            return Err(Error::configuration(
+                "the client authenticates with a certificate (RFC 8705) and has none; set it with \
+                 `http(HttpOptions::new().client_certificate(..))`",
+            ));
+        }
         let transport = match self.transport {
             Some(transport) => transport,
             None => {
@@ -419,6 +436,7 @@ impl ClientBuilder {
             login_options: self.login_options,
             store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
             transport,
+            mutual_tls: self.mutual_tls || by_certificate || self.http.has_client_certificate(),
             interaction: self.interaction.unwrap_or_else(|| Arc::new(NoInteraction)),
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             lease_timeout: self

@@ -66,6 +66,8 @@ pub(crate) struct ClientInner {
     pub(crate) close_timeout: Duration,
     pub(crate) resource_servers: Vec<Origin>,
     pub(crate) http: HttpOptions,
+    /// Whether requests to the authorization server go out with a client certificate (RFC 8705).
+    pub(crate) mutual_tls: bool,
     pub(crate) api: OnceLock<HttpClients>,
     pub(crate) login_timeout: Duration,
     pub(crate) listeners: Vec<Listener>,
@@ -306,6 +308,7 @@ impl ClientInner {
         cx.scope = target.scope.as_ref().or(self.scope.as_ref());
         cx.resources = &self.resources;
         cx.target = target.resource.as_deref();
+        cx.mutual_tls = self.mutual_tls;
         cx.extra = &self.extra;
         #[cfg(feature = "profiles")]
         {

@@ -3,9 +3,10 @@
 //! Every reqwest client of the crate is made here, so that TLS is set up in one place and loopback is never proxied.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use jeton_models::is_loopback_host;
+use jeton_models::{Secret, is_loopback_host};
 use url::Url;
 
 /// How long connecting (DNS, TCP, TLS, and the proxy's answer) may take unless told otherwise: 10 s.
@@ -46,8 +47,16 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct HttpOptions {
     proxy: Proxy,
     root_certificates: Vec<Vec<u8>>,
+    client_certificate: Option<Arc<ClientCertificate>>,
     connect_timeout: Duration,
     user_agent: String,
+}
+
+/// A certificate chain and its private key, both in PEM.
+#[cfg_attr(not(feature = "mtls"), expect(dead_code, reason = "read where it can be presented"))]
+struct ClientCertificate {
+    chain: Vec<u8>,
+    key: Secret,
 }
 
 #[derive(Clone)]
@@ -65,6 +74,7 @@ impl HttpOptions {
         Self {
             proxy: Proxy::System,
             root_certificates: Vec::new(),
+            client_certificate: None,
             connect_timeout: CONNECT_TIMEOUT,
             user_agent: concat!("jeton/", env!("CARGO_PKG_VERSION")).to_owned(),
         }
@@ -88,6 +98,37 @@ impl HttpOptions {
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates.push(pem.into());
         self
+    }
+
+    /// Presents this certificate to servers that ask for one (mutual TLS, RFC 8705): the certificate, with those of intermediate
+    /// authorities after it, and its private key (PKCS#8, PKCS#1 or SEC1), both in PEM. Needs the feature `mtls`.
+    ///
+    /// The same certificate goes to the authorization server and to resource servers, so that tokens which are bound to it
+    /// (RFC 8705 §3) work there. To authenticate with it, set
+    /// [`TlsClientAuth`](crate::TlsClientAuth) or [`SelfSignedTlsClientAuth`](crate::SelfSignedTlsClientAuth).
+    ///
+    /// It is read once. When the certificate on disk is replaced, build the client anew over the same store: its sessions go on
+    /// with the logins that are there. An access token that was bound to the old certificate is rejected then with a 401, and
+    /// replaced like any other.
+    ///
+    /// ```no_run
+    /// use jeton_client::HttpOptions;
+    ///
+    /// let options = HttpOptions::new().client_certificate(
+    ///     std::fs::read("/etc/my-service/client.crt")?,
+    ///     std::fs::read_to_string("/etc/my-service/client.key")?,
+    /// );
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn client_certificate(mut self, chain_pem: impl Into<Vec<u8>>, key_pem: impl Into<Secret>) -> Self {
+        self.client_certificate =
+            Some(Arc::new(ClientCertificate { chain: chain_pem.into(), key: key_pem.into() }));
+        self
+    }
+
+    /// Whether servers that ask for a client certificate get one.
+    pub(crate) fn has_client_certificate(&self) -> bool {
+        self.client_certificate.is_some()
     }
 
     /// How long connecting may take: DNS, TCP, TLS and the proxy's answer together. 10 s unless set.
@@ -137,6 +178,7 @@ impl fmt::Debug for HttpOptions {
         f.debug_struct("HttpOptions")
             .field("proxy", &proxy)
             .field("root_certificates", &self.root_certificates.len())
+            .field("client_certificate", &self.client_certificate.is_some())
             .field("connect_timeout", &self.connect_timeout)
             .field("user_agent", &self.user_agent)
             .finish()
@@ -156,7 +198,7 @@ impl HttpClients {
         options: &HttpOptions,
         configure: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<Self, HttpOptionsError> {
-        let tls = tls::new(&options.root_certificates)?;
+        let tls = tls::new(&options.root_certificates, options.client_certificate.as_deref())?;
         let build = |direct| {
             let client = configure(options.builder(&tls, direct)?).build();
             client.map_err(|error| HttpOptionsError::Client { what: innermost(&error) })
@@ -195,6 +237,12 @@ pub enum HttpOptionsError {
         /// What is wrong with it.
         what: String,
     },
+    /// The client certificate cannot be presented.
+    #[error("the client certificate cannot be used: {what}")]
+    ClientCertificate {
+        /// What is wrong with it, and what to do.
+        what: String,
+    },
     /// The user agent is not a header value.
     #[error("the user agent {user_agent:?} has characters that cannot stand in a header; use visible ASCII")]
     UserAgent {
@@ -222,6 +270,12 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         cause = deeper;
     }
     cause.to_string()
+}
+
+#[cfg(not(feature = "mtls"))]
+fn cannot_present() -> HttpOptionsError {
+    let what = "this build has no mutual TLS; build jeton-client with the feature `mtls`, which needs rustls";
+    HttpOptionsError::ClientCertificate { what: what.to_owned() }
 }
 
 fn proxy(url: &str) -> Result<reqwest::Proxy, HttpOptionsError> {
@@ -257,32 +311,70 @@ mod tls {
 
     use std::sync::Arc;
 
-    use rustls::ClientConfig;
+    use rustls::client::WantsClientCert;
     use rustls::client::danger::ServerCertVerifier;
     use rustls::crypto::CryptoProvider;
     use rustls::pki_types::CertificateDer;
+    #[cfg(feature = "mtls")]
+    use rustls::pki_types::PrivateKeyDer;
     use rustls::pki_types::pem::PemObject as _;
+    use rustls::{ClientConfig, ConfigBuilder};
 
-    use super::HttpOptionsError;
+    use super::{ClientCertificate, HttpOptionsError};
 
     pub(super) type Tls = ClientConfig;
 
-    pub(super) fn new(root_certificates: &[Vec<u8>]) -> Result<Tls, HttpOptionsError> {
+    pub(super) fn new(
+        root_certificates: &[Vec<u8>],
+        client_certificate: Option<&ClientCertificate>,
+    ) -> Result<Tls, HttpOptionsError> {
         let failed = |error: rustls::Error| HttpOptionsError::Tls { what: error.to_string() };
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let roots = parse(root_certificates)?;
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(failed)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier(roots, provider).map_err(failed)?)
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(verifier(roots, provider).map_err(failed)?);
+        let mut config = match client_certificate {
+            None => builder.with_no_client_auth(),
+            Some(certificate) => present(builder, certificate)?,
+        };
         config.alpn_protocols = vec![
             #[cfg(feature = "http2")]
             b"h2".to_vec(),
             b"http/1.1".to_vec(),
         ];
         Ok(config)
+    }
+
+    #[cfg(feature = "mtls")]
+    fn present(
+        builder: ConfigBuilder<ClientConfig, WantsClientCert>,
+        certificate: &ClientCertificate,
+    ) -> Result<ClientConfig, HttpOptionsError> {
+        let error = |what: &str| HttpOptionsError::ClientCertificate { what: what.to_owned() };
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate.chain).collect();
+        let chain = chain.map_err(|cause| error(&format!("its PEM cannot be read: {cause}")))?;
+        if chain.is_empty() {
+            return Err(error("there is no certificate in it (`-----BEGIN CERTIFICATE-----`)"));
+        }
+        // What is wrong with the key is not said in the words of the parser, which may repeat a part of it.
+        let key = PrivateKeyDer::from_pem_slice(certificate.key.expose().as_bytes()).map_err(|_| {
+            error("its private key is not in PEM, unencrypted (`-----BEGIN PRIVATE KEY-----`)")
+        })?;
+        builder.with_client_auth_cert(chain, key).map_err(|cause| match cause {
+            rustls::Error::InconsistentKeys(_) => error("the private key is not the certificate's"),
+            _ => error("its private key, or its kind, is not supported"),
+        })
+    }
+
+    #[cfg(not(feature = "mtls"))]
+    fn present(
+        _: ConfigBuilder<ClientConfig, WantsClientCert>,
+        _: &ClientCertificate,
+    ) -> Result<ClientConfig, HttpOptionsError> {
+        Err(super::cannot_present())
     }
 
     pub(super) fn set(builder: reqwest::ClientBuilder, tls: &Tls) -> reqwest::ClientBuilder {
@@ -423,11 +515,17 @@ mod no_authorities {
 mod tls {
     //! The platform's own TLS.
 
-    use super::{HttpOptionsError, innermost};
+    use super::{ClientCertificate, HttpOptionsError, innermost};
 
     pub(super) type Tls = Vec<reqwest::Certificate>;
 
-    pub(super) fn new(root_certificates: &[Vec<u8>]) -> Result<Tls, HttpOptionsError> {
+    pub(super) fn new(
+        root_certificates: &[Vec<u8>],
+        client_certificate: Option<&ClientCertificate>,
+    ) -> Result<Tls, HttpOptionsError> {
+        if client_certificate.is_some() {
+            return Err(super::cannot_present());
+        }
         let mut roots = Vec::new();
         for (index, pem) in root_certificates.iter().enumerate() {
             let error = |what: String| HttpOptionsError::RootCertificate { number: index + 1, what };
@@ -453,11 +551,17 @@ mod tls {
 mod tls {
     //! No TLS: only plain HTTP on loopback works.
 
-    use super::HttpOptionsError;
+    use super::{ClientCertificate, HttpOptionsError};
 
     pub(super) struct Tls;
 
-    pub(super) fn new(root_certificates: &[Vec<u8>]) -> Result<Tls, HttpOptionsError> {
+    pub(super) fn new(
+        root_certificates: &[Vec<u8>],
+        client_certificate: Option<&ClientCertificate>,
+    ) -> Result<Tls, HttpOptionsError> {
+        if client_certificate.is_some() {
+            return Err(super::cannot_present());
+        }
         if root_certificates.is_empty() {
             return Ok(Tls);
         }
@@ -517,6 +621,40 @@ mod tests {
         }
         let agent = error(HttpOptions::new().user_agent("two\nlines"));
         assert!(agent.to_string().starts_with("the user agent \"two\\nlines\" has characters"), "{agent}");
+    }
+
+    #[cfg(not(feature = "mtls"))]
+    #[test]
+    fn a18_a_build_without_mutual_tls_says_so() {
+        let error = error(HttpOptions::new().client_certificate("chain", "s3cr3t"));
+        assert!(error.to_string().contains("feature `mtls`"), "{error}");
+        assert!(!error.to_string().contains("s3cr3t"), "{error}");
+    }
+
+    #[cfg(feature = "mtls")]
+    #[test]
+    fn a18_a_client_certificate_that_is_none_is_told_without_its_key() {
+        let of = |key: &rcgen::KeyPair| {
+            rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(key).unwrap().pem()
+        };
+        let (key, other) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
+        let good = HttpOptions::new().client_certificate(of(&key), key.serialize_pem());
+        assert!(HttpClients::new(&good, |builder| builder).is_ok());
+        assert!(!format!("{good:?}").contains("PRIVATE"));
+        let broken = "-----BEGIN PRIVATE KEY-----\nAAAAs3cr3t\n-----END PRIVATE KEY-----\n";
+        for (chain, key, expected) in [
+            (of(&key), other.serialize_pem(), "not the certificate's"),
+            (String::new(), key.serialize_pem(), "no certificate"),
+            (key.serialize_pem(), key.serialize_pem(), "no certificate"),
+            (of(&key), of(&key), "not in PEM"),
+            (of(&key), String::new(), "not in PEM"),
+            (of(&key), broken.to_owned(), "private key"),
+        ] {
+            let error = error(HttpOptions::new().client_certificate(chain, key.as_str()));
+            assert!(matches!(error, HttpOptionsError::ClientCertificate { .. }), "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
+            assert!(!error.to_string().contains("s3cr3t"), "{error}");
+        }
     }
 
     #[test]

@@ -230,6 +230,10 @@ async fn read(response: &mut reqwest::Response, max_body: usize) -> Result<Bytes
 }
 
 fn transport_error(error: reqwest::Error) -> TransportError {
+    #[cfg(feature = "rustls")]
+    if let Some(refused) = CertificateRefused::by(&error) {
+        return TransportError::new(TransportErrorKind::Tls).with_source(refused);
+    }
     // Connecting has a time limit of its own. When that is over, nothing of the request was sent: it comes first.
     let kind = if is_tls(&error) {
         TransportErrorKind::Tls
@@ -246,23 +250,68 @@ fn transport_error(error: reqwest::Error) -> TransportError {
     TransportError::new(kind).with_source(error.without_url())
 }
 
-/// Whether connecting failed because of TLS: rustls says so somewhere down the chain of causes.
+/// What rustls says, somewhere down the chain of causes.
+#[cfg(feature = "rustls")]
+fn rustls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    // An I/O error shows the causes of what it wraps, not what it wraps.
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let found = wrapped.and_then(|wrapped| rustls_error(wrapped));
+    found.or_else(|| error.source().and_then(rustls_error))
+}
+
+/// Whether connecting failed because of TLS.
 #[cfg(feature = "rustls")]
 fn is_tls(error: &reqwest::Error) -> bool {
-    use std::error::Error;
-
-    fn comes_from_rustls(error: &(dyn Error + 'static)) -> bool {
-        if error.is::<rustls::Error>() {
-            return true;
-        }
-        // An I/O error shows the causes of what it wraps, not what it wraps.
-        let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        wrapped.is_some_and(|wrapped| comes_from_rustls(wrapped))
-            || error.source().is_some_and(comes_from_rustls)
-    }
-
-    error.is_connect() && comes_from_rustls(error)
+    error.is_connect() && rustls_error(error).is_some()
 }
+
+/// The server ended the handshake because of the client's certificate. In TLS 1.3 the client hears of that when it has sent its
+/// request already, which the server then never looks at.
+#[cfg(feature = "rustls")]
+#[derive(Debug)]
+struct CertificateRefused(rustls::AlertDescription);
+
+#[cfg(feature = "rustls")]
+impl CertificateRefused {
+    fn by(error: &reqwest::Error) -> Option<Self> {
+        use rustls::AlertDescription as Alert;
+
+        let Some(rustls::Error::AlertReceived(alert)) = rustls_error(error) else { return None };
+        let about_the_certificate = matches!(
+            alert,
+            Alert::CertificateRequired
+                | Alert::NoCertificate
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+        );
+        about_the_certificate.then_some(Self(*alert))
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl fmt::Display for CertificateRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use rustls::AlertDescription as Alert;
+
+        match self.0 {
+            Alert::CertificateRequired | Alert::NoCertificate => f.write_str(
+                "the server wants a client certificate, and got none: set HttpOptions::client_certificate",
+            ),
+            alert => write!(f, "the server does not take the client certificate ({alert:?})"),
+        }
+    }
+}
+
+#[cfg(feature = "rustls")]
+impl std::error::Error for CertificateRefused {}
 
 /// The platform's TLS does not tell its errors from those of connecting.
 #[cfg(not(feature = "rustls"))]
