@@ -36,6 +36,12 @@ pub struct Builder {
     pub(crate) refresh_listener: Option<RefreshListener>,
     pub(crate) announcement: Announcement,
     pub(crate) require_dpop: bool,
+    pub(crate) require_par: bool,
+    pub(crate) request_uri_lifetime: Duration,
+    pub(crate) require_signed_request_object: bool,
+    pub(crate) response_algorithm: String,
+    pub(crate) authorization_detail_types: Vec<String>,
+    pub(crate) fapi2: bool,
     pub(crate) dpop_nonce_uses: Option<u32>,
 }
 
@@ -64,6 +70,12 @@ impl Default for Builder {
             refresh_listener: None,
             announcement: Announcement::default(),
             require_dpop: false,
+            require_par: false,
+            request_uri_lifetime: Duration::from_secs(60),
+            require_signed_request_object: false,
+            response_algorithm: "RS256".to_owned(),
+            authorization_detail_types: Vec::new(),
+            fapi2: false,
             dpop_nonce_uses: None,
         }
     }
@@ -253,6 +265,50 @@ impl Builder {
     /// The `scope` of the challenge to a request without a token (RFC 6750 §3); left out until set.
     pub fn challenge_scope(mut self, scope: impl Into<String>) -> Self {
         self.announcement.challenge_scope = Some(scope.into());
+        self
+    }
+
+    /// Whether only pushed authorization requests are taken (RFC 9126 §5); no until set. Those that are pushed are taken anyway.
+    pub fn require_par(mut self, yes: bool) -> Self {
+        self.require_par = yes;
+        self
+    }
+
+    /// How long a `request_uri` can be opened: 60 s until set. It works once, and for the client that pushed it.
+    pub fn request_uri_lifetime(mut self, lifetime: Duration) -> Self {
+        self.request_uri_lifetime = lifetime;
+        self
+    }
+
+    /// Whether authorization requests must be signed request objects (RFC 9101 §10.5); no until set. They are checked with the keys
+    /// of [`Client::keys`].
+    pub fn require_signed_request_object(mut self, yes: bool) -> Self {
+        self.require_signed_request_object = yes;
+        self
+    }
+
+    /// The algorithm of signed authorization responses (JARM): `RS256` (until set), `ES256` or `EdDSA`. A client gets them that asks
+    /// for `response_mode=jwt`.
+    pub fn response_algorithm(mut self, algorithm: impl Into<String>) -> Self {
+        self.response_algorithm = algorithm.into();
+        self
+    }
+
+    /// Types of authorization details that the server knows (RFC 9396 §10); none until set. What is granted gets an `identifier`
+    /// where the client named none, as if the person had chosen an account.
+    pub fn authorization_detail_types<T: Into<String>>(mut self, types: impl IntoIterator<Item = T>) -> Self {
+        self.authorization_detail_types = types.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The FAPI 2.0 Security Profile, as far as a server on loopback can have it: pushed requests only, tokens that are bound by DPoP or
+    /// a certificate, client authentication by key or certificate, signatures by PS256, ES256 and EdDSA, no password grant, `iss` in
+    /// answers.
+    pub fn fapi2(mut self) -> Self {
+        self.fapi2 = true;
+        self.require_par = true;
+        self.advertise_iss = true;
+        self.response_algorithm = "ES256".to_owned();
         self
     }
 

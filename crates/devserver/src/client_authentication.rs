@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::answer::Request;
 use crate::clients::{Client, Method};
 use crate::form::{self, Parameters};
-use crate::jwt::{self, Jwt};
+use crate::jwt::Jwt;
 use crate::refusal::Refusal;
 use crate::state::State;
 
@@ -77,7 +77,7 @@ fn check_assertion(
     let wrong = |what: &str| Refusal::invalid_client(format!("A10: the client assertion is refused: {what}"));
     let jwt = match (&client.keys, &client.secret) {
         (Some(keys), _) if client.method == Method::PrivateKeyJwt => {
-            Jwt::signed_by(assertion, keys, jwt::ASYMMETRIC)
+            Jwt::signed_by(assertion, keys, state.settings.client_algorithms())
         }
         (_, Some(secret)) => Jwt::signed_with(assertion, secret),
         _ => Err("the client has no keys"),

@@ -17,6 +17,8 @@ pub enum Endpoint {
     Consent,
     /// `/token` (RFC 6749 §3.2).
     Token,
+    /// `/par`: pushed authorization requests (RFC 9126 §2).
+    PushedAuthorization,
     /// `/device_authorization` (RFC 8628 §3.1).
     DeviceAuthorization,
     /// `/device` and `/device/decision`: the verification page (RFC 8628 §3.3).
@@ -62,6 +64,7 @@ impl Endpoint {
             Some("/authorize") => Self::Authorization,
             Some("/authorize/decision") => Self::Consent,
             Some("/token") => Self::Token,
+            Some("/par") => Self::PushedAuthorization,
             Some("/device_authorization") => Self::DeviceAuthorization,
             Some("/device" | "/device/decision") => Self::DeviceVerification,
             Some("/revoke") => Self::Revocation,

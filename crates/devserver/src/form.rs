@@ -11,6 +11,7 @@ use crate::refusal::Refusal;
 /// Parameters whose names may stand in an error description. All others are called "a parameter", because a
 /// malformed body may well have a secret where a name is expected.
 const KNOWN: &[&str] = &[
+    "authorization_details",
     "client_assertion",
     "client_assertion_type",
     "client_id",
@@ -26,6 +27,8 @@ const KNOWN: &[&str] = &[
     "password",
     "redirect_uri",
     "refresh_token",
+    "request",
+    "request_uri",
     "resource",
     "response_mode",
     "response_type",
@@ -40,6 +43,7 @@ const KNOWN: &[&str] = &[
 ];
 
 /// The parameters of one request; no name twice (but for `resource`, RFC 8707 §2), no value empty.
+#[derive(Clone)]
 pub(crate) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
@@ -84,6 +88,28 @@ impl Parameters {
             parameters.push((name, value));
         }
         Ok(Self(parameters))
+    }
+
+    /// The parameters of a request that came another way than as a form, with the same rules.
+    pub(crate) fn of_pairs(pairs: Vec<(String, String)>) -> Result<Self, Refusal> {
+        for (index, (name, value)) in pairs.iter().enumerate() {
+            if name.is_empty() || value.is_empty() {
+                return Err(about(name, "is empty", "leave it out"));
+            }
+            if name != "resource" && pairs[..index].iter().any(|(known, _)| known == name) {
+                return Err(about(name, "is repeated", "send it once"));
+            }
+        }
+        Ok(Self(pairs))
+    }
+
+    /// The same without those.
+    pub(crate) fn without(&self, names: &[&str]) -> Self {
+        Self(self.0.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect())
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {

@@ -63,6 +63,9 @@ fn describe(state: &State, now: SystemTime, token: &str) -> Value {
         if let Some(jkt) = &token.jkt {
             body["cnf"] = json!({ "jkt": jkt });
         }
+        if !token.details.is_empty() {
+            body["authorization_details"] = token.details.clone().into();
+        }
         if let Some(expires_at) = token.expires_at {
             body["exp"] = unix_seconds(expires_at).into();
         }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::answer::{Answer, Request};
 use crate::clients::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN};
 use crate::dpop;
+use crate::fapi;
 use crate::jwt::{self, ServerKeys};
 use crate::state::Settings;
 
@@ -43,6 +44,10 @@ fn document(settings: &Settings) -> Value {
         "token_endpoint": endpoint("/token"),
         "token_endpoint_auth_methods_supported": authentication,
         "token_endpoint_auth_signing_alg_values_supported": assertions,
+        "pushed_authorization_request_endpoint": endpoint("/par"),
+        "request_parameter_supported": true,
+        "request_object_signing_alg_values_supported": settings.client_algorithms(),
+        "authorization_signing_alg_values_supported": jwt::SIGNING,
         "device_authorization_endpoint": endpoint("/device_authorization"),
         "revocation_endpoint": endpoint("/revoke"),
         "revocation_endpoint_auth_methods_supported": authentication,
@@ -59,12 +64,26 @@ fn document(settings: &Settings) -> Value {
         "introspection_signing_alg_values_supported": jwt::SIGNING,
         "scopes_supported": settings.scopes,
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query"],
+        "response_modes_supported": ["query", "jwt", "query.jwt"],
         "grant_types_supported":
             [AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN],
         "code_challenge_methods_supported": ["S256"],
         "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(|(name, _)| name),
     });
+    for (name, yes) in [
+        ("require_pushed_authorization_requests", settings.require_par),
+        ("require_signed_request_object", settings.require_signed_request_object),
+    ] {
+        if yes {
+            document[name] = true.into();
+        }
+    }
+    if !settings.authorization_detail_types.is_empty() {
+        document["authorization_details_types_supported"] = json!(settings.authorization_detail_types);
+    }
+    if settings.fapi2 {
+        fapi::narrow_metadata(&mut document);
+    }
     if settings.advertise_iss {
         document["authorization_response_iss_parameter_supported"] = true.into();
     }

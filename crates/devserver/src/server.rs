@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderValue};
 use hyper::{Method, StatusCode};
+use jsonwebtoken::Algorithm;
 
 use crate::answer::{Answer, Request};
 use crate::builder::Builder;
@@ -19,7 +20,9 @@ use crate::endpoint::Endpoint;
 use crate::faults::{self, Fault, Faults};
 use crate::gate::Gate;
 use crate::id_token::IdTokenFault;
+use crate::jarm;
 use crate::mint::Mint;
+use crate::par::PushedRequests;
 use crate::protected_resource::ResourceMetadata;
 use crate::record::{RecordedRequest, RequestLog};
 use crate::recorder::Recorder;
@@ -136,6 +139,7 @@ impl DevServer {
             seen_challenges: Default::default(),
             codes: Codes::default(),
             devices: Devices::default(),
+            pushed: PushedRequests::default(),
             dpop: Dpop::new(builder.dpop_nonce_uses),
             tokens: Tokens::default(),
             counters: Counters::default(),
@@ -180,6 +184,11 @@ impl DevServer {
     /// The token endpoint.
     pub fn token_url(&self) -> String {
         self.endpoint_url("/token")
+    }
+
+    /// The pushed authorization request endpoint.
+    pub fn pushed_authorization_url(&self) -> String {
+        self.endpoint_url("/par")
     }
 
     /// The device authorization endpoint.
@@ -450,6 +459,12 @@ fn settings(builder: &Builder, origin: &str) -> Settings {
         device_interval: builder.device_interval,
         device_code_lifetime: builder.device_code_lifetime,
         require_dpop: builder.require_dpop,
+        require_par: builder.require_par,
+        request_uri_lifetime: builder.request_uri_lifetime,
+        require_signed_request_object: builder.require_signed_request_object,
+        response_algorithm: jarm::algorithm(&builder.response_algorithm).unwrap_or(Algorithm::RS256),
+        authorization_detail_types: builder.authorization_detail_types.clone(),
+        fapi2: builder.fapi2,
     }
 }
 

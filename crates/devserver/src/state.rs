@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
+use jsonwebtoken::Algorithm;
 
 use crate::answer::{Answer, Request};
 use crate::authorization::{self, Transaction};
@@ -18,6 +19,7 @@ use crate::form;
 use crate::id_token::IdTokenFaults;
 use crate::jwt::{Replays, ServerKeys};
 use crate::mint::Mint;
+use crate::par::{self, PushedRequests};
 use crate::protected_resource::{self, Announcement};
 use crate::record::{RecordedRequest, RequestLog};
 use crate::refresh::RefreshListener;
@@ -51,6 +53,12 @@ pub(crate) struct Settings {
     pub(crate) device_interval: Option<u64>,
     pub(crate) device_code_lifetime: Duration,
     pub(crate) require_dpop: bool,
+    pub(crate) require_par: bool,
+    pub(crate) request_uri_lifetime: Duration,
+    pub(crate) require_signed_request_object: bool,
+    pub(crate) response_algorithm: Algorithm,
+    pub(crate) authorization_detail_types: Vec<String>,
+    pub(crate) fapi2: bool,
 }
 
 pub(crate) struct State {
@@ -68,6 +76,7 @@ pub(crate) struct State {
     pub(crate) seen_challenges: HashMap<String, String>,
     pub(crate) codes: Codes,
     pub(crate) devices: Devices,
+    pub(crate) pushed: PushedRequests,
     pub(crate) dpop: Dpop,
     pub(crate) tokens: Tokens,
     pub(crate) counters: Counters,
@@ -123,6 +132,9 @@ impl State {
             Endpoint::Token => {
                 let answer = token_endpoint::token(self, now, request).unwrap_or_else(|no| no.into_answer());
                 dpop::announce(self, Side::Authorization, request, answer)
+            }
+            Endpoint::PushedAuthorization => {
+                par::push(self, now, request).unwrap_or_else(|no| no.into_answer())
             }
             Endpoint::DeviceAuthorization => {
                 device::authorize(self, now, request).unwrap_or_else(|no| no.into_answer())

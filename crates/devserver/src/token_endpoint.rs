@@ -7,12 +7,14 @@ use hyper::StatusCode;
 use serde_json::json;
 
 use crate::answer::{Answer, Request};
+use crate::authorization_details::{self, Details};
 use crate::client_authentication::authenticate;
 use crate::clients::{
     AUTHORIZATION_CODE, CLIENT_CREDENTIALS, Client, DEVICE_CODE, Method, PASSWORD, REFRESH_TOKEN,
 };
 use crate::device;
 use crate::dpop::{self, Proof};
+use crate::fapi;
 use crate::form::Parameters;
 use crate::id_token;
 use crate::pkce;
@@ -50,6 +52,7 @@ pub(crate) fn token(state: &mut State, now: SystemTime, request: &Request) -> Re
     }
     // Before anything is used up: a client whose nonce is too old comes again with the same refresh token.
     let proof = dpop::at_token_endpoint(state, now, request, &client, &parameters)?;
+    fapi::check_token_request(state, grant_type, &client, proof.is_some())?;
     let before = state.counters.refresh_reuses_detected;
     let issue = grant(state, now, &client, &parameters);
     if grant_type == REFRESH_TOKEN {
@@ -60,7 +63,12 @@ pub(crate) fn token(state: &mut State, now: SystemTime, request: &Request) -> Re
     if let (Some(proven), Some(login), Method::None) = (&proof, issue.login, client.method) {
         state.tokens.bind_login(login, &proven.jkt);
     }
-    Ok(answer(state, now, client, issue, proof))
+    let login = issue.login.and_then(|id| state.tokens.login(id));
+    let details = match login {
+        Some(login) => authorization_details::narrowed(&parameters, &state.settings, &login.details)?,
+        None => authorization_details::requested(&parameters, &state.settings)?,
+    };
+    Ok(answer(state, now, client, issue, proof, details))
 }
 
 fn authorization_code(
@@ -82,6 +90,7 @@ fn authorization_code(
     })?;
     let request = redeemed.request;
     let audience = scope::narrowed_resources(parameters, &request.resources)?;
+    authorization_details::narrowed(parameters, &state.settings, &request.details)?;
     if request.redirect_uri != redirect_uri {
         state.codes.burn(code);
         return Err(Refusal::invalid_grant(
@@ -97,6 +106,7 @@ fn authorization_code(
     let login = state.tokens.begin_login(&client.id, &redeemed.subject, &request.scope, &request.resources);
     state.tokens.authenticated(login, request.acr, request.authenticated_at);
     state.tokens.set_nonce(login, request.nonce);
+    state.tokens.detailed(login, request.details);
     state.codes.redeem(code, login);
     Ok(Issue {
         subject: redeemed.subject,
@@ -186,6 +196,7 @@ fn refresh(
     let subject = login.subject.clone();
     let scope = login.scope.narrowed(parameters)?;
     let audience = scope::narrowed_resources(parameters, &login.resources)?;
+    authorization_details::narrowed(parameters, &state.settings, &login.details)?;
     state.counters.refreshes += 1;
     let forgiven = !state.tokens.is_refresh_token_live(presented);
     let refresh_token = state.tokens.rotate_refresh_token(&mut state.mint, presented, now, rotation);
@@ -226,7 +237,14 @@ fn first_refresh_token(state: &mut State, client: &Client, login: LoginId) -> Op
 }
 
 /// The token answer of RFC 6749 §5.1.
-fn answer(state: &mut State, now: SystemTime, client: Client, issue: Issue, proof: Proof) -> Answer {
+fn answer(
+    state: &mut State,
+    now: SystemTime,
+    client: Client,
+    issue: Issue,
+    proof: Proof,
+    details: Details,
+) -> Answer {
     let openid = issue.login.filter(|_| issue.scope.contains("openid"));
     let lifetime = state.settings.access_token_lifetime;
     let token_type = if proof.is_some() { "DPoP" } else { "Bearer" };
@@ -237,6 +255,9 @@ fn answer(state: &mut State, now: SystemTime, client: Client, issue: Issue, proo
     if let Some(refresh_token) = issue.refresh_token {
         body["refresh_token"] = refresh_token.into();
     }
+    if !details.is_empty() {
+        body["authorization_details"] = details.clone().into();
+    }
     let order = Order {
         client_id: client.id.clone(),
         subject: issue.subject,
@@ -246,6 +267,7 @@ fn answer(state: &mut State, now: SystemTime, client: Client, issue: Issue, proo
         lifetime,
         size: state.settings.access_token_size,
         jkt: proof.map(|proven| proven.jkt),
+        details,
     };
     state.counters.tokens_issued += 1;
     let access_token = state.tokens.issue_access_token(&mut state.mint, now, order);

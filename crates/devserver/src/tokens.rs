@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use crate::authorization_details::Details;
 use crate::mint::Mint;
 use crate::refusal::Refusal;
 use crate::scope::Scope;
@@ -36,6 +37,8 @@ pub(crate) struct Login {
     pub(crate) authenticated_at: Option<SystemTime>,
     /// What the first ID token must name (OpenID Connect Core §2).
     nonce: Option<String>,
+    /// What was granted in detail (RFC 9396).
+    pub(crate) details: Details,
     live: bool,
     newest_refresh_token: Option<String>,
 }
@@ -49,6 +52,7 @@ pub(crate) struct AccessToken {
     pub(crate) expires_at: Option<SystemTime>,
     /// The key that it is bound to (RFC 9449 §6).
     pub(crate) jkt: Option<String>,
+    pub(crate) details: Details,
     login: Option<LoginId>,
     revoked: bool,
 }
@@ -68,6 +72,7 @@ pub(crate) struct Order {
     pub(crate) lifetime: Option<Duration>,
     pub(crate) size: usize,
     pub(crate) jkt: Option<String>,
+    pub(crate) details: Details,
 }
 
 #[derive(Default)]
@@ -100,11 +105,19 @@ impl Tokens {
             acr: None,
             authenticated_at: None,
             nonce: None,
+            details: Details::new(),
             live: true,
             newest_refresh_token: None,
         };
         self.logins.insert(id, login);
         id
+    }
+
+    /// Notes what was granted in detail.
+    pub(crate) fn detailed(&mut self, id: LoginId, details: Details) {
+        if let Some(login) = self.logins.get_mut(&id) {
+            login.details = details;
+        }
     }
 
     pub(crate) fn login(&self, id: LoginId) -> Option<&Login> {
@@ -166,6 +179,7 @@ impl Tokens {
             issued_at: now,
             expires_at: order.lifetime.and_then(|lifetime| now.checked_add(lifetime)),
             jkt: order.jkt,
+            details: order.details,
             login: order.login,
             revoked: false,
         };

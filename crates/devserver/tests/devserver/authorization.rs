@@ -63,7 +63,6 @@ fn a3_a5_a12_a19_each_flaw_is_told_to_the_client_with_its_rule() {
         ("response_type", Some("token"), "unsupported_response_type", "A27"),
         ("response_mode", Some("fragment"), "invalid_request", "only response_mode query"),
         ("client_secret", Some("oops"), "invalid_request", "a client secret has no place"),
-        ("request_uri", Some("https://a.example/r"), "request_uri_not_supported", "request objects"),
         ("scope", Some("read everything"), "invalid_scope", "a scope that"),
         ("scope", Some("read  write"), "invalid_scope", "scope must be"),
         ("resource", Some("/api"), "invalid_target", "A19"),

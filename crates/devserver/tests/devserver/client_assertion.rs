@@ -15,7 +15,7 @@ const TYPE: (&str, &str) =
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
 
 /// The private key of a JWK on P-256 as PKCS#8, which is what jsonwebtoken reads.
-fn private_key(jwk: &str) -> EncodingKey {
+pub(crate) fn private_key(jwk: &str) -> EncodingKey {
     let jwk: Value = serde_json::from_str(jwk).unwrap();
     let number = |name: &str| URL_SAFE_NO_PAD.decode(jwk[name].as_str().unwrap()).unwrap();
     let mut der = vec![0x30, 0x81, 0x87, 2, 1, 0, 0x30, 0x13, 6, 7, 0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1, 6, 8];

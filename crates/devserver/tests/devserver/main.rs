@@ -16,6 +16,7 @@ mod lifecycle;
 mod login;
 mod metadata;
 mod pages;
+mod pushed;
 mod refresh;
 mod resource;
 mod token;
