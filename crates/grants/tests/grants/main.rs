@@ -13,6 +13,8 @@ mod client_assertion;
 mod client_authentication;
 mod device_code;
 mod discovery;
+#[cfg(feature = "jose")]
+mod dpop;
 mod extension_grant;
 mod hygiene;
 #[cfg(feature = "jose")]
