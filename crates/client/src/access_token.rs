@@ -11,6 +11,7 @@ use jeton_storage::StoredToken;
 
 use crate::Error;
 use crate::backoff::random_up_to;
+use crate::binding::Binding;
 use crate::sync::{AtomicBool, AtomicU64};
 
 /// A valid access token, as it was when it was asked for. Does not change and does not know the refresh token.
@@ -21,6 +22,9 @@ struct Inner {
     stored: StoredToken,
     authorization: HeaderValue,
     requested_scope: Option<Scope>,
+    /// The key that it is bound to.
+    #[cfg(feature = "jose")]
+    binding: Binding,
     /// The margin before its expiry in milliseconds, fixed when the token was received.
     early_ms: u64,
     /// Until when it is handed out without asking anybody, in Unix milliseconds: its expiry less the margin.
@@ -50,7 +54,10 @@ impl AccessToken {
         stored: StoredToken,
         requested_scope: Option<Scope>,
         margins: Margins,
+        binding: Binding,
     ) -> Result<Self, Error> {
+        #[cfg(not(feature = "jose"))]
+        let Binding = binding;
         let text = Secret::new(format!("{} {}", stored.token_type, stored.access_token.expose()));
         let mut authorization = HeaderValue::try_from(text.expose())
             .map_err(|_| Error::configuration("the access token has characters that no header can carry"))?;
@@ -73,6 +80,8 @@ impl AccessToken {
             stored,
             authorization,
             requested_scope,
+            #[cfg(feature = "jose")]
+            binding,
             early_ms,
             fresh_until_ms,
             ahead_at_ms: AtomicU64::new(ahead_at_ms),
@@ -86,7 +95,14 @@ impl AccessToken {
         &self.0.stored.access_token
     }
 
-    /// The value of the `Authorization` header, marked sensitive.
+    /// The key that it is bound to (RFC 9449).
+    #[cfg(feature = "jose")]
+    pub(crate) fn dpop(&self) -> Option<&jeton_grants::Dpop> {
+        self.0.binding.dpop()
+    }
+
+    /// The value of the `Authorization` header, marked sensitive. A token of type DPoP needs a proof beside it, another one for
+    /// each request: `Session::dpop_proof` (feature `jose`).
     pub fn authorization(&self) -> &HeaderValue {
         &self.0.authorization
     }
@@ -242,7 +258,7 @@ mod tests {
         token.expires_in = Some(lifetime_s);
         let received_at = UNIX_EPOCH + Duration::from_secs(1_000_000);
         let stored = StoredToken::new(&token, TokenTarget::default(), received_at);
-        AccessToken::new(stored, None, Margins { early_expiry, refresh_ahead }).unwrap()
+        AccessToken::new(stored, None, Margins { early_expiry, refresh_ahead }, Binding::default()).unwrap()
     }
 
     #[test]
@@ -274,7 +290,7 @@ mod tests {
         eternal.expires_in = None;
         let stored = StoredToken::new(&eternal, TokenTarget::default(), UNIX_EPOCH);
         let margins = Margins { early_expiry: Duration::ZERO, refresh_ahead: true };
-        let eternal = AccessToken::new(stored, None, margins).unwrap();
+        let eternal = AccessToken::new(stored, None, margins, Binding::default()).unwrap();
         for token in [eternal, token(3_600, Duration::ZERO, false)] {
             assert!(!token.is_due_ahead(u64::MAX - 1));
         }

@@ -20,6 +20,7 @@ use url::{Origin, Url};
 use crate::Error;
 use crate::access_token::Margins;
 use crate::background::Background;
+use crate::binding::DpopKeys;
 use crate::client::{Client, ClientInner, Listener};
 use crate::clock::SystemClock;
 use crate::event::Event;
@@ -77,6 +78,10 @@ pub struct ClientBuilder {
     close_timeout: Duration,
     login_timeout: Duration,
     listeners: Vec<Listener>,
+    #[cfg(feature = "jose")]
+    dpop: bool,
+    #[cfg(feature = "jose")]
+    dpop_signer: Option<Result<jeton_grants::Dpop, jeton_grants::DpopError>>,
 }
 
 impl ClientBuilder {
@@ -112,6 +117,10 @@ impl ClientBuilder {
             close_timeout: Duration::from_secs(10),
             login_timeout: DEFAULT_LOGIN_TIMEOUT,
             listeners: Vec::new(),
+            #[cfg(feature = "jose")]
+            dpop: false,
+            #[cfg(feature = "jose")]
+            dpop_signer: None,
         }
     }
 
@@ -223,6 +232,51 @@ impl ClientBuilder {
     /// the server requires it.
     pub fn pushed_authorization_requests(mut self, pushed: PushedRequests) -> Self {
         self.authorization.pushed = pushed;
+        self
+    }
+
+    /// Binds tokens to a key (DPoP, RFC 9449), so that a stolen one is worth nothing: off unless set. Each login has a key of its
+    /// own (ES256), made when somebody logs in and kept in the login's record, beside the tokens that it belongs to, in whichever
+    /// store. Every program that shares the login has it switched on.
+    ///
+    /// Token requests and [authenticated requests](crate::AuthenticatedRequest) then carry proofs of the key; a program with an
+    /// HTTP client of its own asks for them ([`Session::dpop_proof`](crate::Session::dpop_proof)). A server that answers with a
+    /// Bearer token all the same does not bind tokens: that answer is discarded, with an error.
+    ///
+    /// Switched on for a login that exists, the next refresh binds it; its Bearer tokens are not sent any more. Switched off,
+    /// a login that is bound cannot be used, which is an error and no log-out: switch it on again, or log in anew.
+    ///
+    /// ```
+    /// # use jeton_client::{Client, ClientCredentials};
+    /// # let server = jeton_devserver::DevServer::builder().require_dpop(true).start()?;
+    /// # let (issuer, api) = (server.issuer(), server.resource_url());
+    /// # let (id, secret) = jeton_devserver::DevServer::SERVICE_CLIENT;
+    /// let client = Client::builder(id)
+    ///     .issuer(issuer)
+    ///     .client_secret(secret)
+    ///     .grant(ClientCredentials)
+    ///     .resource_server(&api)
+    ///     .dpop(true)
+    ///     .build()?;
+    /// # let session = client.session();
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let response = session.get(&api).send().await?;
+    /// assert!(response.status().is_success());
+    /// # Ok::<(), jeton_client::Error>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "jose")]
+    pub fn dpop(mut self, dpop: bool) -> Self {
+        self.dpop = dpop;
+        self
+    }
+
+    /// Binds tokens to a key of the program's (DPoP, RFC 9449), which may live in a hardware module: the same for all logins.
+    /// What is kept with a login is the public half, by which a client with another key, or with none, finds out before it sends
+    /// anything. Otherwise as [`dpop`](Self::dpop).
+    #[cfg(feature = "jose")]
+    pub fn dpop_signer(mut self, signer: impl jeton_jose::Signer + 'static) -> Self {
+        self.dpop_signer = Some(jeton_grants::Dpop::with_signer(signer));
         self
     }
 
@@ -412,6 +466,14 @@ impl ClientBuilder {
                  `http(HttpOptions::new().client_certificate(..))`",
             ));
         }
+        #[cfg(not(feature = "jose"))]
+        let dpop = DpopKeys::Off;
+        #[cfg(feature = "jose")]
+        let dpop = match self.dpop_signer {
+            Some(dpop) => DpopKeys::Own(dpop.map_err(|error| Error::configuration(error.to_string()))?),
+            None if self.dpop => DpopKeys::PerLogin(jeton_grants::DpopNonces::default()),
+            None => DpopKeys::Off,
+        };
         let transport = match self.transport {
             Some(transport) => transport,
             None => {
@@ -434,6 +496,7 @@ impl ClientBuilder {
             dialect: self.dialect,
             authorization: self.authorization,
             login_options: self.login_options,
+            dpop,
             store: self.store.unwrap_or_else(|| Arc::new(MemoryStore::new())),
             transport,
             mutual_tls: self.mutual_tls || by_certificate || self.http.has_client_certificate(),

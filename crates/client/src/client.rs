@@ -20,6 +20,7 @@ use url::{Origin, Url};
 
 use crate::access_token::Margins;
 use crate::background::Background;
+use crate::binding::{Binding, DpopKeys};
 use crate::builder::ClientBuilder;
 use crate::event::{Event, Events};
 use crate::http::{HttpClients, HttpOptions};
@@ -55,6 +56,7 @@ pub(crate) struct ClientInner {
     pub(crate) authorization: AuthorizationPolicy,
     /// What every authorization asks for unless it says otherwise.
     pub(crate) login_options: LoginOptions,
+    pub(crate) dpop: DpopKeys,
     pub(crate) store: Arc<dyn TokenStore>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) interaction: Arc<dyn Interaction>,
@@ -328,12 +330,30 @@ impl ClientInner {
         options
     }
 
+    /// The same for requests whose answer is to be bound.
+    async fn bound_context<'a>(
+        &'a self,
+        target: &'a TokenTarget,
+        binding: &'a Binding,
+    ) -> Result<GrantContext<'a>, GrantError> {
+        #[cfg_attr(not(feature = "jose"), expect(unused_mut, reason = "there is nothing to add"))]
+        let mut cx = self.context(target).await?;
+        #[cfg(feature = "jose")]
+        {
+            cx.dpop = binding.dpop();
+        }
+        #[cfg(not(feature = "jose"))]
+        let Binding = binding;
+        Ok(cx)
+    }
+
     pub(crate) async fn obtain(
         &self,
         grant: &dyn Grant,
         target: &TokenTarget,
+        binding: &Binding,
     ) -> Result<TokenResponse, GrantError> {
-        usable(grant.obtain(&self.context(target).await?).await?)
+        usable(grant.obtain(&self.bound_context(target, binding).await?).await?)
     }
 
     /// A login through the client's grant.
@@ -342,9 +362,10 @@ impl ClientInner {
         grant: &dyn Grant,
         target: &TokenTarget,
         options: LoginOptions,
+        binding: &Binding,
     ) -> Result<TokenResponse, GrantError> {
         let options = self.options_of(options);
-        let mut cx = self.context(target).await?;
+        let mut cx = self.bound_context(target, binding).await?;
         cx.login = &options;
         usable(grant.obtain(&cx).await?)
     }
@@ -354,9 +375,10 @@ impl ClientInner {
         redirect_uri: &str,
         target: &TokenTarget,
         options: LoginOptions,
+        binding: &Binding,
     ) -> Result<(Url, PendingLogin), GrantError> {
         let options = self.options_of(options);
-        let mut cx = self.context(target).await?;
+        let mut cx = self.bound_context(target, binding).await?;
         cx.login = &options;
         begin_authorization(&cx, redirect_uri, self.login_timeout).await
     }
@@ -366,8 +388,9 @@ impl ClientInner {
         pending: PendingLogin,
         redirected: &Url,
         target: &TokenTarget,
+        binding: &Binding,
     ) -> Result<TokenResponse, GrantError> {
-        finish_authorization(&self.context(target).await?, pending, redirected).await
+        finish_authorization(&self.bound_context(target, binding).await?, pending, redirected).await
     }
 
     /// Notes that a pending login is being finished; `false` if it was before.

@@ -9,11 +9,19 @@ use std::future::Future;
 
 use ::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use ::http::{HeaderMap, StatusCode};
+#[cfg(feature = "jose")]
+use ::http::{HeaderName, Method};
+#[cfg(feature = "jose")]
+use jeton_grants::GrantError;
 use jeton_models::{is_secure_or_loopback, parse_www_authenticate};
 use url::{Host, Url};
 
 use crate::client::ClientInner;
 use crate::{AccessToken, Error, Session};
+
+/// The header with the proof of a token's key (RFC 9449 §4.1).
+#[cfg(feature = "jose")]
+const PROOF: HeaderName = HeaderName::from_static("dpop");
 
 /// A request as an HTTP library has it: `http::Request<B>` and `reqwest::Request`.
 pub trait HttpRequest: sealed::Sealed {
@@ -22,6 +30,17 @@ pub trait HttpRequest: sealed::Sealed {
     /// # Errors
     /// [`Error::InvalidRequest`] if that cannot be told, or not without doubt.
     fn target(&self) -> Result<Url, Error>;
+
+    /// Its method.
+    #[cfg(feature = "jose")]
+    fn method(&self) -> &Method;
+
+    /// Its URL as a DPoP proof names it: path included, with whatever query.
+    ///
+    /// # Errors
+    /// As [`target`](Self::target).
+    #[cfg(feature = "jose")]
+    fn url_to_prove(&self) -> Result<Url, Error>;
 
     /// Its headers.
     fn headers(&self) -> &HeaderMap;
@@ -78,6 +97,18 @@ impl<B> HttpRequest for ::http::Request<B> {
         Ok(url)
     }
 
+    #[cfg(feature = "jose")]
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    #[cfg(feature = "jose")]
+    fn url_to_prove(&self) -> Result<Url, Error> {
+        let mut url = self.target()?;
+        url.set_path(self.uri().path());
+        Ok(url)
+    }
+
     fn headers(&self) -> &HeaderMap {
         self.headers()
     }
@@ -92,6 +123,16 @@ impl sealed::Sealed for reqwest::Request {}
 impl HttpRequest for reqwest::Request {
     fn target(&self) -> Result<Url, Error> {
         Ok(self.url().clone())
+    }
+
+    #[cfg(feature = "jose")]
+    fn method(&self) -> &Method {
+        self.method()
+    }
+
+    #[cfg(feature = "jose")]
+    fn url_to_prove(&self) -> Result<Url, Error> {
+        self.target()
     }
 
     fn headers(&self) -> &HeaderMap {
@@ -135,13 +176,34 @@ impl HttpResponse for reqwest::Response {
     }
 }
 
-/// Sends the request with the session's token, and once more with another one if the token is rejected and `again`, the
-/// request's copy, is there.
+/// Copies of a request, for those tries that turn out to be needed. Made before the token is attached.
+pub(crate) struct Copies<R> {
+    /// With another token, after the first one was rejected.
+    again: Option<R>,
+    /// With the server's nonce in the proof, for a token that is bound to a key.
+    #[cfg(feature = "jose")]
+    with_nonce: Option<R>,
+}
+
+impl<R> Copies<R> {
+    /// `copy` gives one, or `None` if the request cannot be sent twice.
+    pub(crate) fn of(session: &Session, copy: impl Fn() -> Option<R>) -> Self {
+        #[cfg(not(feature = "jose"))]
+        let _ = session;
+        Self {
+            again: copy(),
+            #[cfg(feature = "jose")]
+            with_nonce: if session.client().dpop.is_on() { copy() } else { None },
+        }
+    }
+}
+
+/// Sends the request with the session's token, if that may go there, and once more with another one if the token is rejected.
 pub(crate) async fn send_with_token<R, A, E, F>(
     session: &Session,
-    mut request: R,
-    again: Option<R>,
-    mut send: impl FnMut(R) -> F,
+    request: R,
+    copies: Copies<R>,
+    send: impl FnMut(R) -> F,
 ) -> Result<A, E>
 where
     R: HttpRequest,
@@ -151,15 +213,42 @@ where
 {
     let target = request.target()?;
     session.client().check_origin(&target)?;
+    send_with_token_to(session, target, request, copies, send).await
+}
+
+/// The same to a URL of which it is known already that it may have the token.
+pub(crate) async fn send_with_token_to<R, A, E, F>(
+    session: &Session,
+    target: Url,
+    mut request: R,
+    copies: Copies<R>,
+    mut send: impl FnMut(R) -> F,
+) -> Result<A, E>
+where
+    R: HttpRequest,
+    A: HttpResponse,
+    E: From<Error>,
+    F: Future<Output = Result<A, E>>,
+{
     check_unauthorized(&target, request.headers())?;
 
     let token = session.token().await?;
-    attach(&mut request, &token);
-    let response = send(request).await?;
+    attach(session, &mut request, &token).await?;
+    #[cfg_attr(not(feature = "jose"), expect(unused_mut, reason = "there is no second try with a nonce"))]
+    let mut response = send(request).await?;
+    #[cfg(feature = "jose")]
+    if note_nonce(session, &token, &response, &target)
+        && let Some(mut with_nonce) = copies.with_nonce
+    {
+        drop(response);
+        attach(session, &mut with_nonce, &token).await?;
+        response = send(with_nonce).await?;
+        note_nonce(session, &token, &response, &target);
+    }
     if !learn(session, &token, &response, &target) {
         return Ok(response);
     }
-    let Some(mut again) = again else { return Ok(response) };
+    let Some(mut again) = copies.again else { return Ok(response) };
     let another = match session.token_after(&token).await {
         Ok(another) => another,
         Err(error) if error.is_login_required() => return Err(error.into()),
@@ -170,14 +259,43 @@ where
         }
     };
     drop(response);
-    attach(&mut again, &another);
+    attach(session, &mut again, &another).await?;
     let response = send(again).await?;
+    #[cfg(feature = "jose")]
+    note_nonce(session, &another, &response, &target);
     learn(session, &another, &response, &target);
     Ok(response)
 }
 
-fn attach(request: &mut impl HttpRequest, token: &AccessToken) {
+/// Attaches the token, and the proof of its key if it is bound to one: a fresh one, for this very request.
+#[cfg_attr(not(feature = "jose"), expect(clippy::unused_async, reason = "proofs are signed asynchronously"))]
+async fn attach(session: &Session, request: &mut impl HttpRequest, token: &AccessToken) -> Result<(), Error> {
     request.headers_mut().insert(AUTHORIZATION, token.authorization().clone());
+    #[cfg(not(feature = "jose"))]
+    let _ = session;
+    #[cfg(feature = "jose")]
+    if let Some(dpop) = token.dpop() {
+        let (method, url) = (request.method().clone(), request.url_to_prove()?);
+        let now = session.client().clock.now();
+        let proof = Box::pin(dpop.proof(&method, &url, Some(token.secret()), now)).await;
+        request.headers_mut().insert(PROOF, proof.map_err(GrantError::from)?);
+    }
+    Ok(())
+}
+
+/// Notes the nonce that the resource server wants to see in the next proof (RFC 9449 §9). Gives back whether it refused this
+/// one for want of it.
+#[cfg(feature = "jose")]
+fn note_nonce(session: &Session, token: &AccessToken, response: &impl HttpResponse, target: &Url) -> bool {
+    token.dpop().is_some()
+        && response.is_from(target)
+        && session.dpop_nonce(target, response.status(), response.headers())
+}
+
+/// Whether the resource server refused a proof for want of its nonce (RFC 9449 §9).
+#[cfg(feature = "jose")]
+pub(crate) fn wants_nonce(status: StatusCode, headers: &HeaderMap) -> bool {
+    status == StatusCode::UNAUTHORIZED && token_errors(headers).iter().any(|error| error == "use_dpop_nonce")
 }
 
 /// Tells the session what an answer says about the token. Gives back whether it was rejected and another one may help.
@@ -208,7 +326,7 @@ pub(crate) fn verdict_of(status: StatusCode, headers: &HeaderMap) -> Verdict {
     if !matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
         return Verdict::None;
     }
-    let errors = bearer_errors(headers);
+    let errors = token_errors(headers);
     let named = |name: &str| errors.iter().any(|error| error == name);
     // Many servers send a bare 401 for an expired token.
     if status == StatusCode::UNAUTHORIZED && (errors.is_empty() || named("invalid_token")) {
@@ -220,15 +338,15 @@ pub(crate) fn verdict_of(status: StatusCode, headers: &HeaderMap) -> Verdict {
     Verdict::None
 }
 
-/// The errors of the Bearer challenges (RFC 6750 §3).
-fn bearer_errors(headers: &HeaderMap) -> Vec<String> {
+/// The errors of the Bearer and DPoP challenges (RFC 6750 §3, RFC 9449 §7.1).
+fn token_errors(headers: &HeaderMap) -> Vec<String> {
     headers
         .get_all(WWW_AUTHENTICATE)
         .iter()
         // A description in somebody's language must not hide the error beside it.
         .map(|value| String::from_utf8_lossy(value.as_bytes()))
         .flat_map(|value| parse_www_authenticate(&value))
-        .filter(|challenge| challenge.is("Bearer"))
+        .filter(|challenge| challenge.is("Bearer") || challenge.is("DPoP"))
         .filter_map(|challenge| challenge.get("error").map(str::to_owned))
         .collect()
 }
@@ -303,6 +421,13 @@ mod tests {
             (401, &[br#"Bearer error="insufficient_scope""#], Taken),
             (401, &[br#"Bearer error="something_else""#], None),
             (401, &[br#"Bearer error="insufficient_scope", Bearer error="invalid_token""#], Rejected),
+            (401, &[br#"DPoP algs="ES256""#], Rejected),
+            (401, &[br#"DPoP error="invalid_token", algs="ES256""#], Rejected),
+            (401, &[br#"dpop algs="ES256", ERROR="use_dpop_nonce""#], None),
+            (401, &[br#"Bearer, DPoP error="use_dpop_nonce""#], None),
+            (401, &[br#"DPoP error="invalid_dpop_proof""#], None),
+            (401, &[br#"Bearer error="invalid_token", DPoP error="use_dpop_nonce""#], Rejected),
+            (403, &[br#"DPoP error="insufficient_scope""#], Taken),
             (403, &[br#"Bearer error="insufficient_scope", scope="admin""#], Taken),
             (403, &[br#"Bearer error="invalid_token""#], None),
             (403, &[], None),

@@ -35,6 +35,7 @@
 mod access_token;
 mod background;
 mod backoff;
+mod binding;
 #[cfg(feature = "browser")]
 mod browser;
 mod builder;
@@ -52,6 +53,8 @@ mod loopback;
 mod middleware;
 #[cfg(feature = "loopback")]
 mod page;
+#[cfg(feature = "jose")]
+mod proven_request;
 #[cfg(feature = "profiles")]
 mod provider;
 mod request;

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use jeton_models::Secret;
+use jeton_models::{Secret, TokenType};
 use jeton_storage::{LoginKey, LoginRecord, StoredToken, TokenTarget};
 
 use crate::backoff::{Backoff, Urgency};
+use crate::binding::Binding;
 use crate::client::ClientInner;
 use crate::event::{Event, EventKind};
 use crate::slot::Slot;
@@ -43,6 +44,9 @@ pub(crate) struct State {
     pub(crate) logged_out: bool,
     /// When tokens were replaced because a resource server rejected them, in Unix milliseconds; the newest ones.
     rejections_ms: Vec<u64>,
+    /// The key of the login's tokens, as it is kept and as it signs: taken apart once, not at each load.
+    #[cfg(feature = "jose")]
+    binding: Option<(Secret, Binding)>,
 }
 
 /// So many rejected tokens are replaced within [`REJECTION_PERIOD_MS`]. A resource server that rejects every token, while
@@ -214,7 +218,53 @@ impl Login {
     /// A stored token as a caller gets it.
     pub(crate) fn handle(&self, stored: &StoredToken, record: &LoginRecord) -> Result<AccessToken, Error> {
         let requested = stored.target.scope.clone().or_else(|| record.scope.clone());
-        AccessToken::new(stored.clone(), requested, self.client.margins)
+        let binding = match stored.token_type {
+            TokenType::DPoP => self.kept_binding(record)?.ok_or_else(|| {
+                Error::configuration(
+                    "the access token is bound to a DPoP key that was not kept with it; log in again",
+                )
+            })?,
+            _ => Binding::default(),
+        };
+        AccessToken::new(stored.clone(), requested, self.client.margins, binding)
+    }
+
+    /// What the tokens of the record are bound to; `None` if to nothing.
+    fn kept_binding(&self, record: &LoginRecord) -> Result<Option<Binding>, Error> {
+        let kept = record.dpop_key.as_ref();
+        #[cfg(feature = "jose")]
+        if let (Some(kept), Some((known, binding))) = (kept, &self.state().binding)
+            && kept == known
+        {
+            return Ok(Some(binding.clone()));
+        }
+        let binding = self.client.dpop.kept_binding(kept)?;
+        #[cfg(feature = "jose")]
+        if let (Some(kept), Some(binding)) = (kept, &binding) {
+            self.state().binding = Some((kept.clone(), binding.clone()));
+        }
+        Ok(binding)
+    }
+
+    /// What a refresh of that record is bound to: the key that it was bound to before, or a new one where keys have been switched
+    /// on since.
+    pub(crate) fn binding_to_refresh(&self, record: &LoginRecord) -> Result<Binding, Error> {
+        match self.kept_binding(record)? {
+            Some(binding) => Ok(binding),
+            None => self.client.dpop.new_binding(),
+        }
+    }
+
+    /// What tokens are bound to that the client gets by itself: a key that cannot be used any more is replaced.
+    pub(crate) fn binding_to_begin(&self, record: &LoginRecord) -> Result<Binding, Error> {
+        match self.kept_binding(record) {
+            Ok(Some(binding)) => Ok(binding),
+            Ok(None) => self.client.dpop.new_binding(),
+            Err(error) => {
+                tracing::warn!(login = %self.key, %error, "tokens are bound to another key from now on");
+                self.client.dpop.new_binding()
+            }
+        }
     }
 
     /// The record's token for that target as a caller gets it.

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::exchange::{HttpRequest, HttpResponse, send_with_token};
+use crate::exchange::{Copies, HttpRequest, HttpResponse, send_with_token};
 use crate::{Error, Session};
 
 /// Has every request through an HTTP client of the program's own carry the session's token.
@@ -37,6 +37,9 @@ use crate::{Error, Session};
 /// port change (reqwest does). A layer that follows redirects, such as tower-http's `FollowRedirect`, belongs *above* this one:
 /// then each step comes through here and is checked on its own. reqwest says where an answer comes from, so that a 401 from
 /// another origin to which it was redirected does not count against the token; of other clients' answers this layer cannot tell.
+///
+/// With DPoP (RFC 9449) a client beneath that follows redirects is of no use: each step needs a proof of its own, for its own
+/// URL, and the one that travels along is refused. Have it not follow them, or put a layer that does *above* this one.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -127,7 +130,8 @@ impl<S, P: Clone> Layer<S> for AuthenticationLayer<P> {
 /// }
 /// ```
 pub trait Replay<R> {
-    /// A copy of the request, or `None` if it cannot be sent twice. Called before the token is attached.
+    /// A copy of the request, or `None` if it cannot be sent twice. Called before the token is attached; with DPoP two copies
+    /// are asked for, as the server may want its nonce first.
     fn keep(&self, request: &R) -> Option<R>;
 }
 
@@ -196,10 +200,10 @@ where
             let sending = inner.call(request);
             return Box::pin(async move { sending.await.map_err(MiddlewareError::Inner) });
         }
-        let again = self.layer.replay.keep(&request);
+        let copies = Copies::of(&session, || self.layer.replay.keep(&request));
         Box::pin(async move {
             let mut inner = inner;
-            send_with_token(&session, request, again, move |request| {
+            send_with_token(&session, request, copies, move |request| {
                 let next = inner.clone();
                 let mut inner = mem::replace(&mut inner, next);
                 async move {

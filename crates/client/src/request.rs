@@ -11,8 +11,10 @@ use reqwest::{RequestBuilder, Response};
 use url::{Url, form_urlencoded};
 
 use crate::client::ClientInner;
-use crate::exchange::{HttpResponse, sealed, send_with_token};
+use crate::exchange::{Copies, HttpResponse, sealed, send_with_token};
 use crate::http::HttpClients;
+#[cfg(feature = "jose")]
+use crate::proven_request::send_with_proofs;
 use crate::{Error, Session};
 
 /// How many redirects are followed.
@@ -32,6 +34,10 @@ const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
 /// Redirects within the origin keep the token; to any other origin, be it another of the client's resource servers, the request
 /// goes on without it (but with the rest of it, as HTTP has it: a 307 repeats the body). A redirect from HTTPS to HTTP is not
 /// followed.
+///
+/// With [DPoP](crate::ClientBuilder) each request, each repetition and each redirect within the origin carries a fresh proof.
+/// The server may answer the first one with 401 `use_dpop_nonce`: then the request is sent once more with the server's nonce,
+/// unless its body is a stream. The timeout counts for each step of a redirect.
 ///
 /// A request that brings an `Authorization` header of its own (also by way of [`with`](Self::with), or as `user@` in its URL) is
 /// refused with [`Error::InvalidRequest`]: neither is silently sent in the place of the other.
@@ -142,9 +148,13 @@ impl AuthenticatedRequest {
                 "this build has no TLS; build jeton-client with the feature `rustls` or `native-tls`",
             ));
         }
+        #[cfg(feature = "jose")]
+        if session.client().dpop.is_on() {
+            return Box::pin(send_with_proofs(&session, request)).await;
+        }
         let api = session.client().api()?.for_url(request.url()).clone();
-        let again = request.try_clone();
-        let answer = send_with_token(&session, request, again, |request| {
+        let copies = Copies::of(&session, || request.try_clone());
+        let answer = send_with_token(&session, request, copies, |request| {
             let sending = api.execute(request);
             LEFT_ORIGIN.scope(Cell::new(false), async {
                 let response = sending.await?;
@@ -162,9 +172,9 @@ tokio::task_local! {
     static LEFT_ORIGIN: Cell<bool>;
 }
 
-struct Answer {
-    response: Response,
-    left_origin: bool,
+pub(crate) struct Answer {
+    pub(crate) response: Response,
+    pub(crate) left_origin: bool,
 }
 
 impl sealed::Sealed for Answer {}
@@ -191,11 +201,13 @@ impl std::fmt::Debug for AuthenticatedRequest {
 
 impl ClientInner {
     /// The HTTP clients of authenticated requests, made at the first one.
-    fn api(&self) -> Result<&HttpClients, Error> {
+    pub(crate) fn api(&self) -> Result<&HttpClients, Error> {
         if let Some(api) = self.api.get() {
             return Ok(api);
         }
-        let api = HttpClients::new(&self.http, |builder| builder.redirect(redirects()));
+        // Where each step needs a proof of its own, redirects are followed one by one.
+        let policy = || if self.dpop.is_on() { Policy::none() } else { redirects() };
+        let api = HttpClients::new(&self.http, |builder| builder.redirect(policy()));
         let api = api.map_err(|error| Error::configuration(error.to_string()))?;
         Ok(self.api.get_or_init(|| api))
     }
@@ -226,7 +238,7 @@ fn redirects() -> Policy {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Step {
+pub(crate) enum Step {
     Follow,
     FollowWithoutToken,
     /// The redirect itself is the answer.
@@ -235,7 +247,7 @@ enum Step {
 }
 
 /// Where a redirect to `next` leads, after the URLs in `previous`.
-fn next_step(previous: &[Url], next: &Url) -> Step {
+pub(crate) fn next_step(previous: &[Url], next: &Url) -> Step {
     if previous.len() > REDIRECTS {
         return Step::TooMany;
     }

@@ -16,7 +16,10 @@ use url::Url;
 
 use crate::background::Background;
 use crate::backoff::Urgency;
+use crate::binding::Binding;
 use crate::event::EventKind;
+#[cfg(feature = "jose")]
+use crate::exchange::wants_nonce;
 use crate::exchange::{Verdict, verdict_of};
 use crate::login::{Login, revision};
 use crate::slot::{Flight, Flying, Joined, Slot, landed_or};
@@ -315,7 +318,8 @@ impl Session {
         let target = self.slot.target.clone();
         self.detached(async move {
             let Some(record) = login.client.store.load(&login.key).await? else { return Ok(None) };
-            record.token(&target).map(|stored| login.handle(stored, &record)).transpose()
+            // One that cannot be sent is as good as none.
+            Ok(record.token(&target).and_then(|stored| login.handle(stored, &record).ok()))
         })
         .await
     }
@@ -363,15 +367,16 @@ impl Session {
                 let needs_person = grant.needs_person();
                 let asked_at = login.client.clock.now();
                 let scope = options.scope.clone();
+                let binding = login.client.dpop.new_binding()?;
                 let response = tokio::select! {
                     biased;
-                    response = login.client.log_in(&*grant, &slot.target, options) => response?,
+                    response = login.client.log_in(&*grant, &slot.target, options, &binding) => response?,
                     // The caller went away, and with it the person.
                     _ = cancelled => return Err(Error::Cancelled),
                 };
                 // A person takes a time that says nothing of the token's age.
                 let asked_at = if needs_person { login.client.clock.now() } else { asked_at };
-                keep_new_login(&login, &slot, response, asked_at, scope).await
+                keep_new_login(&login, &slot, response, asked_at, scope, &binding).await
             }
         });
         let result = joined(handle).await;
@@ -407,8 +412,9 @@ impl Session {
         let (login, slot) = (self.login().clone(), self.slot.clone());
         let redirect_uri = redirect_uri.into();
         self.detached(async move {
+            let binding = login.client.dpop.new_binding()?;
             let (url, pending) =
-                login.client.begin_authorization(&redirect_uri, &slot.target, options).await?;
+                login.client.begin_authorization(&redirect_uri, &slot.target, options, &binding).await?;
             // Whoever named no account does not know yet who will log in.
             let account = login.key.account();
             Ok((url, if account == DEFAULT_ACCOUNT { pending } else { pending.bind_to(account) }))
@@ -428,6 +434,11 @@ impl Session {
         if let Some(account) = pending.bound_to().filter(|account| *account != login.key.account()) {
             return Err(GrantError::PendingLoginForeign { what: format!("the account {account:?}") }.into());
         }
+        // Before the login is used up: is the key there that its code is bound to?
+        let binding = match login.client.dpop.kept_binding(pending.dpop_key())? {
+            Some(binding) => binding,
+            None => login.client.dpop.new_binding()?,
+        };
         // A URL of some other login uses up nothing: it is refused below.
         if pending.matches(&redirected) && !login.client.use_up(&pending) {
             return Err(GrantError::PendingLoginUsed.into());
@@ -435,8 +446,9 @@ impl Session {
         self.detached(async move {
             let asked_at = login.client.clock.now();
             let scope = pending.scope().cloned();
-            let response = login.client.finish_authorization(pending, &redirected, &slot.target).await?;
-            keep_new_login(&login, &slot, response, asked_at, scope).await
+            let response =
+                login.client.finish_authorization(pending, &redirected, &slot.target, &binding).await?;
+            keep_new_login(&login, &slot, response, asked_at, scope, &binding).await
         })
         .await
     }
@@ -448,17 +460,30 @@ impl Session {
     /// refreshes it.
     ///
     /// # Errors
-    /// [`Error::Configuration`] if the access token is empty without being expired, or has characters that no header can carry.
+    /// [`Error::Configuration`] if the access token is empty without being expired, or has characters that no header can carry;
+    /// if it is bound to a DPoP key that the client has not been given, or is the only one and not bound where the client uses
+    /// DPoP.
     pub async fn adopt(&self, token: Token) -> Result<AccessToken, Error> {
         let (login, slot) = (self.login().clone(), self.slot.clone());
         self.detached(async move {
             let now = login.client.clock.now();
             let mut record = LoginRecord::new(login.key.clone(), now);
-            let stored = StoredToken::new(&token, slot.target.clone(), now);
+            let mut stored = StoredToken::new(&token, slot.target.clone(), now);
             if token.access_token.is_empty() && !token.is_expired_at(now, Duration::ZERO) {
                 return Err(Error::configuration(
                     "the access token to start from is empty; if there is a refresh token only, set `expires_at` to Some(0)",
                 ));
+            }
+            login.client.dpop.adopted_binding(token.token_type)?.keep_in(&mut record);
+            if !login.client.dpop.take(token.token_type) {
+                if token.refresh_token.is_none() {
+                    return Err(Error::configuration(
+                        "a client that binds its tokens to a DPoP key does not send a Bearer token, and without a refresh token \
+                         it cannot get another one; log in instead",
+                    ));
+                }
+                // The first call refreshes it, and binds what it gets.
+                stored.expires_at_ms = Some(0);
             }
             // Before it replaces anything: is it a token that can be sent?
             login.handle(&stored, &record)?;
@@ -674,6 +699,59 @@ impl Session {
         }
     }
 
+    /// The proof that goes beside a token which is bound to a key, in the header `DPoP` (RFC 9449 §4, §7.1): for this very request,
+    /// and another one for the next. `None` for a Bearer token, which needs none. For programs with an HTTP client of their own;
+    /// [authenticated requests](Self::request) carry it by themselves.
+    ///
+    /// Show each answer of the resource server to [`dpop_nonce`](Self::dpop_nonce).
+    ///
+    /// ```
+    /// # use jeton_client::{AccessToken, Error, Session};
+    /// # use http::{HeaderMap, Method, StatusCode};
+    /// # use url::Url;
+    /// # trait MyHttp {
+    /// #     async fn get(&self, url: &Url, token: &AccessToken, proof: Option<http::HeaderValue>) -> (StatusCode, HeaderMap, String);
+    /// # }
+    /// async fn get(session: &Session, http: &impl MyHttp, url: &Url) -> Result<(StatusCode, String), Error> {
+    ///     let token = session.token().await?;
+    ///     let proof = session.dpop_proof(&Method::GET, url, &token).await?;
+    ///     let (mut status, mut headers, mut body) = http.get(url, &token, proof).await;
+    ///     if session.dpop_nonce(url, status, &headers) {
+    ///         let proof = session.dpop_proof(&Method::GET, url, &token).await?;
+    ///         (status, headers, body) = http.get(url, &token, proof).await;
+    ///     }
+    ///     session.judge(&token, status, &headers);
+    ///     Ok((status, body))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::ForeignOrigin`] if the URL is at none of the client's resource servers; [`Error::Grant`] if the key cannot sign.
+    #[cfg(feature = "jose")]
+    pub async fn dpop_proof(
+        &self,
+        method: &::http::Method,
+        url: &Url,
+        token: &AccessToken,
+    ) -> Result<Option<::http::HeaderValue>, Error> {
+        self.check_url(url)?;
+        let Some(dpop) = token.dpop() else { return Ok(None) };
+        let now = self.client().clock.now();
+        let proof = dpop.proof(method, url, Some(token.secret()), now).await;
+        Ok(Some(proof.map_err(GrantError::from)?))
+    }
+
+    /// Notes the nonce that a resource server wants to see in the next [`dpop_proof`](Self::dpop_proof) (RFC 9449 §9), which any
+    /// answer may bring. For programs with an HTTP client of their own.
+    ///
+    /// Gives back whether the server refused the request for want of it: then send it once more, with the same token and a new
+    /// proof. Only the answer of the server that got the proof counts: after a redirect to another origin, ask nothing.
+    #[cfg(feature = "jose")]
+    pub fn dpop_nonce(&self, url: &Url, status: StatusCode, headers: &HeaderMap) -> bool {
+        let Some(nonces) = self.client().dpop.nonces() else { return false };
+        nonces.note(jeton_grants::DpopSide::Resource, url, headers) && wants_nonce(status, headers)
+    }
+
     pub(crate) fn client(&self) -> &crate::client::ClientInner {
         &self.login().client
     }
@@ -736,10 +814,11 @@ async fn keep_new_login(
     response: TokenResponse,
     asked_at: SystemTime,
     scope: Option<Scope>,
+    binding: &Binding,
 ) -> Result<AccessToken, Error> {
     let mut record = LoginRecord::new(login.key.clone(), login.client.clock.now());
     record.scope = scope;
-    apply(&mut record, response, slot, login, asked_at);
+    apply(&mut record, response, slot, login, asked_at, binding);
     replace_login(login, slot, record).await
 }
 

@@ -16,6 +16,7 @@ use jeton_storage::{LoginRecord, LoginStatus, RefreshHold, StoreError, StoredTok
 
 use crate::access_token::millis;
 use crate::backoff::{Urgency, asked_wait, jittered};
+use crate::binding::Binding;
 use crate::error::LoginRequired;
 use crate::event::EventKind;
 use crate::login::{Login, Revision, Unsaved, revision};
@@ -203,7 +204,9 @@ impl Transaction<'_> {
         let now_ms = self.login.client.now_ms();
         let living = record
             .filter(|record| record.is_live())
-            .and_then(|record| self.login.handle(record.token(&self.slot.target)?, record).ok())
+            .and_then(|record| {
+                self.login.handle(record.token(&self.slot.target).filter(|t| self.takes(t))?, record).ok()
+            })
             .filter(|token| token.lives(now_ms, Duration::ZERO))
             // One that is to be replaced may have been rejected, which this new handle would not know.
             .filter(|token| self.need.replace.as_ref().is_none_or(|replaced| !replaced.is_same(token)));
@@ -262,16 +265,23 @@ impl Transaction<'_> {
         let refresh_token = record.refresh_token.clone().filter(|_| record.is_live());
         let Some(refresh_token) = refresh_token else {
             let grant = self.grant_without_person(&record)?;
-            return match client.obtain(&*grant, &self.slot.target).await {
+            let binding = login.binding_to_begin(&record)?;
+            return match client.obtain(&*grant, &self.slot.target, &binding).await {
                 Ok(response) => {
                     forget_refresh_token(&mut record);
-                    self.keep(lease, record, stored, response, asked_at).await
+                    self.keep(lease, record, stored, response, asked_at, &binding).await
                 }
                 Err(error) => Err(self.failed(error, Sent::Nothing)),
             };
         };
-        match client.obtain(&self.refresh_with(refresh_token), &self.slot.target).await {
-            Ok(response) => self.keep(lease, record, stored, response, asked_at).await,
+        // A refresh token that is bound to a key is refused for good without it: better not to send it.
+        let binding = login.binding_to_refresh(&record)?;
+        if binding.keep_in(&mut record) {
+            // Durable before the server hears of it: an answer that gets lost must not leave the login bound to a lost key.
+            save_once(lease, &record).await?;
+        }
+        match client.obtain(&self.refresh_with(refresh_token), &self.slot.target, &binding).await {
+            Ok(response) => self.keep(lease, record, stored, response, asked_at, &binding).await,
             Err(error) if error.is_invalid_grant() => self.refused(lease, record, stored, error).await,
             Err(error) => Err(self.unanswered(lease, record, stored, error).await),
         }
@@ -319,9 +329,10 @@ impl Transaction<'_> {
         stored: Revision,
         response: TokenResponse,
         asked_at: SystemTime,
+        binding: &Binding,
     ) -> Result<AccessToken, Error> {
         let login = self.login;
-        apply(&mut record, response, self.slot, login, asked_at);
+        apply(&mut record, response, self.slot, login, asked_at, binding);
         // Whoever started this may not be the one whose token was rejected.
         let on_probation = self.present_is_rejected();
         let token = save_and_publish(login, self.slot, lease, record, stored, on_probation).await?;
@@ -366,8 +377,13 @@ impl Transaction<'_> {
             return self.ended(lease, newest, stored, &error).await;
         };
         let asked_at = self.login.client.clock.now();
-        match self.login.client.obtain(&self.refresh_with(refresh_token), &self.slot.target).await {
-            Ok(response) => self.keep(lease, newest, stored, response, asked_at).await,
+        let mut newest = newest;
+        let binding = self.login.binding_to_refresh(&newest)?;
+        if binding.keep_in(&mut newest) {
+            save_once(lease, &newest).await?;
+        }
+        match self.login.client.obtain(&self.refresh_with(refresh_token), &self.slot.target, &binding).await {
+            Ok(response) => self.keep(lease, newest, stored, response, asked_at, &binding).await,
             Err(again) if again.is_invalid_grant() => self.ended(lease, newest, stored, &again).await,
             Err(other) => Err(self.unanswered(lease, newest, stored, other).await),
         }
@@ -388,10 +404,11 @@ impl Transaction<'_> {
         tracing::info!(login = %login.key, reason, "the login ended");
         if let Some(grant) = client.grant_without_person() {
             let asked_at = client.clock.now();
-            match client.obtain(&*grant, &self.slot.target).await {
+            let binding = client.dpop.new_binding()?;
+            match client.obtain(&*grant, &self.slot.target, &binding).await {
                 Ok(response) => {
                     forget_refresh_token(&mut record);
-                    return self.keep(lease, record, stored, response, asked_at).await;
+                    return self.keep(lease, record, stored, response, asked_at, &binding).await;
                 }
                 Err(error) => {
                     // Noted all the same, so that the refused token is not sent again.
@@ -474,7 +491,7 @@ impl Transaction<'_> {
     /// The token of the record, if it meets the need.
     fn usable_in(&self, record: Option<&LoginRecord>) -> Option<AccessToken> {
         let record = record.filter(|record| record.is_live())?;
-        let stored = record.token(&self.slot.target)?;
+        let stored = record.token(&self.slot.target).filter(|stored| self.takes(stored))?;
         // The handle that this process has already knows whether a resource server rejected the token.
         let token = match self.slot.cached().filter(|cached| cached.is_stored_as(stored)) {
             Some(cached) => cached,
@@ -482,6 +499,11 @@ impl Transaction<'_> {
             None => self.login.handle(stored, record).ok()?,
         };
         self.need.is_met_by(&token, self.login.client.now_ms()).then_some(token)
+    }
+
+    /// Whether the client sends tokens of that type.
+    fn takes(&self, stored: &StoredToken) -> bool {
+        self.login.client.dpop.take(stored.token_type)
     }
 
     /// Whether anything can be done without a person.
@@ -581,7 +603,10 @@ pub(crate) fn apply(
     slot: &Slot,
     login: &Login,
     asked_at: SystemTime,
+    binding: &Binding,
 ) {
+    // Before the new token is there: those of another key go.
+    binding.keep_in(record);
     let now = login.client.clock.now();
     let made_at = earliest_birth(&response, login, asked_at, now);
     let mut token = response.into_token(made_at);

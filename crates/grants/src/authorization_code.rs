@@ -65,6 +65,9 @@ pub struct PendingLogin {
     /// How the answer is to come, if not by default: as a JWT (JARM).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     response_mode: Option<String>,
+    /// The key that the code is bound to, as it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "jeton_models::exposed_option")]
+    dpop_key: Option<Secret>,
 }
 
 impl PendingLogin {
@@ -115,6 +118,24 @@ impl PendingLogin {
     /// Whether the answer is to be one that the server signed (JARM), and no other.
     pub(crate) fn is_answered_by_jwt(&self) -> bool {
         self.response_mode.as_deref().is_some_and(|mode| mode == "jwt" || mode.ends_with(".jwt"))
+    }
+
+    /// The DPoP key that the code is bound to (`dpop_jkt`, RFC 9449 §10), as it is kept: the private key as a JWK, or the public
+    /// one with the member `external`. The login can be finished with that key only.
+    pub fn dpop_key(&self) -> Option<&Secret> {
+        self.dpop_key.as_ref()
+    }
+
+    /// Whether the key that the code is bound to is there.
+    fn check_binding(&self, cx: &GrantContext<'_>) -> Result<(), GrantError> {
+        let Some(kept) = &self.dpop_key else { return Ok(()) };
+        #[cfg(feature = "jose")]
+        return Ok(cx.dpop.ok_or(crate::DpopError::SwitchedOff)?.check_kept(kept)?);
+        #[cfg(not(feature = "jose"))]
+        {
+            let _ = (cx, kept);
+            Err(GrantError::PendingLoginForeign { what: "a client that uses DPoP".to_owned() })
+        }
     }
 
     /// Whether a redirected URL carries the `state` of this login.
@@ -174,6 +195,10 @@ async fn begin(
     }
     let response_mode = response_mode(cx)?.map(str::to_owned);
     request.extra.append("response_mode", response_mode.as_deref().unwrap_or_default())?;
+    #[cfg(feature = "jose")]
+    if let Some(dpop) = cx.dpop {
+        request.extra.append_required("dpop_jkt", dpop.thumbprint())?;
+    }
     request.extra.append_all(&cx.extra.authorization)?;
     let begun_at = cx.clock.now();
     let FrontChannel { url, open_before } = front_channel(cx, &request).await?;
@@ -188,6 +213,10 @@ async fn begin(
         expires_at_ms: millis(expires_at),
         scope: cx.login.scope.clone(),
         max_age: cx.login.max_age.map(|max_age| max_age.as_secs()),
+        #[cfg(feature = "jose")]
+        dpop_key: cx.dpop.map(crate::Dpop::to_kept),
+        #[cfg(not(feature = "jose"))]
+        dpop_key: None,
         open_before_ms: open_before
             .map(|open_before| millis(open_before.duration_since(UNIX_EPOCH).unwrap_or_default())),
         nonce,
@@ -216,7 +245,9 @@ fn millis(since_epoch: Duration) -> u64 {
 /// Finishes a login with the URL to which the browser was redirected.
 ///
 /// `state` and `iss` are checked before code or error is looked at. The code is sent once and never again: it is good for
-/// one try (RFC 6749 §4.1.2), so that [`GrantError::recovery`] never advises to repeat this.
+/// one try (RFC 6749 §4.1.2), so that [`GrantError::recovery`] never advises to repeat this. (With DPoP it is sent once more if
+/// the server wants its nonce first, RFC 9449 §8.) A login that was begun with a [DPoP key](PendingLogin::dpop_key) is
+/// finished with the same one in the context.
 ///
 /// # Errors
 /// [`GrantError::PendingLoginExpired`], [`GrantError::PendingLoginForeign`] if it was begun for another client or server,
@@ -234,6 +265,7 @@ pub async fn finish_authorization(
     if cx.clock.now() >= pending.expires_at() {
         return Err(GrantError::PendingLoginExpired);
     }
+    pending.check_binding(cx)?;
     let redirected = cx.dialect.map_or(Cow::Borrowed(redirected), |dialect| dialect.redirected(redirected));
     let response = crate::authorization_response::read(cx, &pending, &redirected).await?;
 

@@ -80,11 +80,10 @@ impl EndpointRequest {
     }
 
     /// The same as a token request, which proves the key to which the token is to be bound (RFC 9449 §5), if there is one.
-    pub(crate) fn proving_key(mut self) -> Self {
+    pub(crate) fn proving_key(self) -> Self {
         #[cfg(feature = "jose")]
-        {
-            self.proves_key = true;
-        }
+        return Self { proves_key: true, ..self };
+        #[cfg(not(feature = "jose"))]
         self
     }
 

@@ -8,6 +8,8 @@
 
 #[cfg(feature = "jose")]
 mod client_assertion;
+#[cfg(feature = "jose")]
+mod dpop;
 mod loopback;
 mod middleware_tower;
 mod requests_bodies;
