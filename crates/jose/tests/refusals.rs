@@ -5,8 +5,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jeton_jose::{
-    Claims, Jwk, JwkSet, JwsAlgorithm, JwtError, JwtHeader, KeyError, Signer, SigningKey, UnverifiedJwt,
-    VerifiedJwt, sign_jwt,
+    Claims, Jwk, JwkSet, JwsAlgorithm, JwtError, JwtHeader, KeyError, SignError, Signer, SigningKey,
+    UnverifiedJwt, VerifiedJwt, sign_jwt,
 };
 use jeton_models::Secret;
 use serde_json::json;
@@ -467,4 +467,27 @@ fn an_audience_is_a_text_or_a_list_of_texts() {
         assert!(!of(other.clone()).is_sole_audience("a"), "{other}");
     }
     assert!(of(json!(["a", 1])).audiences().is_empty() && Claims::new().audiences().is_empty());
+}
+
+/// A signer as many a hardware module is: its signatures are DER.
+struct Module(SigningKey);
+
+#[async_trait::async_trait]
+impl Signer for Module {
+    fn algorithm(&self) -> JwsAlgorithm {
+        self.0.algorithm()
+    }
+
+    async fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        Ok([&[0x30, 0x44], &*self.0.sign(message).await?].concat())
+    }
+}
+
+#[tokio::test]
+async fn a_signature_in_another_form_is_not_sent() {
+    for algorithm in ALGORITHMS {
+        let module = Module(SigningKey::generate(algorithm).unwrap());
+        let error = sign_jwt(&module, JwtHeader::default(), &Claims::new()).await.unwrap_err();
+        assert!(matches!(error, SignError::Form { .. }) && error.to_string().contains("not DER"), "{error}");
+    }
 }
