@@ -47,8 +47,6 @@ targets! {
     error_answer
     introspection_answer
     issuer
-    jwk_set
-    jwt
     login_record
     metadata
     retry_after

@@ -58,6 +58,9 @@ pub struct ClientBuilder {
     pub(crate) profile: Option<jeton_profiles::Profile>,
     #[cfg(feature = "profiles")]
     pub(crate) dialect: Option<Arc<jeton_grants::RequestDialect>>,
+    /// What the server registered the client as, if it is not known from elsewhere.
+    #[cfg(feature = "registration")]
+    registered: Option<jeton_models::ClientRegistration>,
     grant: Option<Arc<dyn Grant>>,
     pub(crate) scope: String,
     resources: Vec<String>,
@@ -97,6 +100,8 @@ impl ClientBuilder {
             profile: None,
             #[cfg(feature = "profiles")]
             dialect: None,
+            #[cfg(feature = "registration")]
+            registered: None,
             grant: None,
             scope: String::new(),
             resources: Vec::new(),
@@ -191,6 +196,49 @@ impl ClientBuilder {
         self.authentication = Some(Arc::new(authentication));
         self.client_secret = None;
         self
+    }
+
+    /// A client as a server registered it: its identifier, authentication and scope, at that server and no other. A method
+    /// that needs a key, such as `private_key_jwt`, needs [`authentication`](Self::authentication) besides.
+    #[cfg(feature = "registration")]
+    pub(crate) fn registered(mut self, registration: &jeton_models::ClientRegistration) -> Self {
+        self.issuer = Some(registration.issuer.clone());
+        if let Some(scope) = &registration.metadata.scope {
+            self.scope = scope.to_string();
+        }
+        self.authentication = crate::registrar::authentication_of(registration);
+        self.registered = Some(registration.clone());
+        self
+    }
+
+    /// What the server registered is what holds, not what was asked for (RFC 7591 §3.2.1).
+    #[cfg(feature = "registration")]
+    fn check_registration(&self) -> Result<(), Error> {
+        let Some(registered) = &self.registered else { return Ok(()) };
+        let issuer = if self.metadata_given { Some(&self.given.issuer) } else { self.issuer.as_ref() };
+        if issuer != Some(&registered.issuer) {
+            return Err(GrantError::RegistrationForeign {
+                registered_at: registered.issuer.clone(),
+                used_at: issuer.cloned().unwrap_or_default(),
+            }
+            .into());
+        }
+        let method = registered.authentication_method();
+        let own = self.authentication.as_ref().map(|authentication| authentication.method());
+        if own != Some(method) {
+            return Err(Error::configuration(format!(
+                "the server registered the client for `{method}`, and the client would use {}; set the `authentication` that was \
+                 registered",
+                own.map_or("nothing".to_owned(), |own| format!("`{own}`"))
+            )));
+        }
+        let now = self.clock.as_ref().map_or_else(|| SystemClock.now(), |clock| clock.now());
+        if registered.is_secret_expired_at(now) {
+            return Err(Error::configuration(
+                "the client secret of the registration has expired; have a `Registrar` renew it, or register anew",
+            ));
+        }
+        Ok(())
     }
 
     /// How a first token is obtained.
@@ -407,6 +455,8 @@ impl ClientBuilder {
         if let Some(client_secret) = self.client_secret.take() {
             self.authentication = Some(Arc::new(ClientSecretBasic::new(client_secret)));
         }
+        #[cfg(feature = "registration")]
+        self.check_registration()?;
         for (name, url) in [
             ("token endpoint", &self.given.token_endpoint),
             ("authorization endpoint", &self.given.authorization_endpoint),

@@ -86,6 +86,13 @@ impl Client {
         ClientBuilder::new(client_id.into())
     }
 
+    /// Begins the configuration of a client as its server registered it (RFC 7591): issuer, identifier, authentication and
+    /// scope. [`ClientBuilder::build`] refuses another server, another authentication, and a secret that has expired.
+    #[cfg(feature = "registration")]
+    pub fn of_registration(registration: &jeton_models::ClientRegistration) -> ClientBuilder {
+        ClientBuilder::new(registration.client_id.clone()).registered(registration)
+    }
+
     /// The login of the account `default`.
     pub fn session(&self) -> Session {
         self.account(jeton_storage::DEFAULT_ACCOUNT)

@@ -57,6 +57,8 @@ mod page;
 mod proven_request;
 #[cfg(feature = "profiles")]
 mod provider;
+#[cfg(feature = "registration")]
+mod registrar;
 mod request;
 mod session;
 mod session_source;
@@ -84,6 +86,8 @@ pub use http::{HttpOptions, HttpOptionsError};
 pub use loopback::LoopbackRedirect;
 #[cfg(feature = "tower")]
 pub use middleware::{Authentication, AuthenticationLayer, Clonable, MiddlewareError, NoReplay, Replay};
+#[cfg(feature = "registration")]
+pub use registrar::{Registrar, RegistrarBuilder};
 pub use request::AuthenticatedRequest;
 pub use session::{LoggedOut, Session};
 #[cfg(feature = "terminal")]

@@ -227,7 +227,10 @@ pub(crate) fn check(
 ) -> Result<(AuthorizationRequest, Option<String>), Problem> {
     let person = |description: &'static str| Problem::Person(Refusal::invalid_request(description));
     let client = parameters.get("client_id").and_then(|id| state.clients.get(id)).cloned();
-    let client = client.ok_or_else(|| person("client_id is missing or not registered here"))?;
+    let client = client.ok_or_else(|| {
+        let problem = parameters.get("client_id").and_then(|id| state.documents.problem(id));
+        person(problem.unwrap_or("client_id is missing or not registered here"))
+    })?;
     let redirect_uri =
         parameters.get("redirect_uri").ok_or_else(|| person("the parameter redirect_uri is missing"))?;
     if !client.has_redirect_uri(redirect_uri) {

@@ -11,6 +11,7 @@ use crate::clients::{CLIENT_CREDENTIALS, Client, PASSWORD, REFRESH_TOKEN};
 use crate::clock::TimeSource;
 use crate::protected_resource::{Announcement, ResourceMetadata};
 use crate::refresh::{RefreshEvent, RefreshListener};
+use crate::registration::RegistrationSettings;
 use crate::server::DevServer;
 use crate::tokens::Rotation;
 
@@ -33,6 +34,8 @@ pub struct Builder {
     pub(crate) device_auto_approve_after_polls: Option<u32>,
     pub(crate) device_interval: Option<u64>,
     pub(crate) device_code_lifetime: Duration,
+    pub(crate) registration: RegistrationSettings,
+    pub(crate) client_documents: bool,
     pub(crate) refresh_listener: Option<RefreshListener>,
     pub(crate) announcement: Announcement,
     pub(crate) require_dpop: bool,
@@ -67,6 +70,8 @@ impl Default for Builder {
             device_auto_approve_after_polls: None,
             device_interval: Some(5),
             device_code_lifetime: Duration::from_secs(600),
+            registration: RegistrationSettings::default(),
+            client_documents: false,
             refresh_listener: None,
             announcement: Announcement::default(),
             require_dpop: false,
@@ -309,6 +314,57 @@ impl Builder {
         self.require_par = true;
         self.advertise_iss = true;
         self.response_algorithm = "ES256".to_owned();
+        self
+    }
+
+    /// Whether clients may register themselves at `/register` (RFC 7591), and read, change and delete themselves there (RFC
+    /// 7592). Off until set.
+    pub fn registration(mut self, on: bool) -> Self {
+        self.registration.on = on;
+        self
+    }
+
+    /// Lets clients register themselves that show this initial access token, and no others (RFC 7591 §3).
+    pub fn initial_access_token(mut self, token: impl Into<String>) -> Self {
+        self.registration.initial_access_token = Some(token.into());
+        self.registration(true)
+    }
+
+    /// Lets clients register themselves that bring this software statement, and no others (RFC 7591 §2.3). What is in it is not
+    /// looked at.
+    pub fn software_statement(mut self, statement: impl Into<String>) -> Self {
+        self.registration.software_statement = Some(statement.into());
+        self.registration(true)
+    }
+
+    /// How long the secrets of clients live that register themselves; for ever until set.
+    pub fn client_secret_lifetime(mut self, lifetime: Duration) -> Self {
+        self.registration.secret_lifetime = Some(lifetime);
+        self
+    }
+
+    /// The `token_endpoint_auth_method` that every client gets that registers itself, whatever it asks for: a server may.
+    pub fn registers_as(mut self, method: impl Into<String>) -> Self {
+        self.registration.registers_as = Some(method.into());
+        self
+    }
+
+    /// Whether clients that registered themselves get a registration access token (RFC 7592). They do until set to false.
+    pub fn registrations_are_managed(mut self, managed: bool) -> Self {
+        self.registration.unmanaged = !managed;
+        self
+    }
+
+    /// Whether a client that updates its registration gets a new secret (RFC 7592 §2.2). It does until set to false.
+    pub fn updates_renew_secrets(mut self, renew: bool) -> Self {
+        self.registration.keeps_secrets = !renew;
+        self
+    }
+
+    /// Whether a client identifier may be the URL of the client's metadata document. It is fetched from `http://127.0.0.1` and
+    /// `http://[::1]` only: this server never leaves the machine. Off until set.
+    pub fn client_documents(mut self, on: bool) -> Self {
+        self.client_documents = on;
         self
     }
 

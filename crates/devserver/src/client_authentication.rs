@@ -47,8 +47,10 @@ pub(crate) fn authenticate(
     parameters: &Parameters,
 ) -> Result<Client, Refusal> {
     let shown = shown(request, parameters)?;
-    let client =
-        state.clients.get(&shown.id).ok_or_else(|| Refusal::invalid_client("no such client"))?.clone();
+    let no_such = |state: &State| {
+        Refusal::invalid_client(state.documents.problem(&shown.id).unwrap_or("no such client"))
+    };
+    let client = state.clients.get(&shown.id).cloned().ok_or_else(|| no_such(state))?;
     if !shown.proof.is_of(client.method) {
         return Err(Refusal::invalid_client(match client.method {
             Method::None => "A2: a public client has no secret to show; send client_id alone",
@@ -57,6 +59,9 @@ pub(crate) fn authenticate(
             Method::PrivateKeyJwt => "A2: this client is registered for private_key_jwt and must use that",
             Method::SecretJwt => "A2: this client is registered for client_secret_jwt and must use that",
         }));
+    }
+    if client.secret.is_some() && state.registrations.has_expired_secret(&client.id, now) {
+        return Err(Refusal::invalid_client("A11: this client secret has expired (RFC 7591 section 3.2.1)"));
     }
     match shown.proof {
         Proof::None => {}

@@ -22,6 +22,24 @@ pub(crate) enum Method {
     SecretJwt,
 }
 
+impl Method {
+    /// The method of that name, if clients may register for it (RFC 7591 §2).
+    pub(crate) fn of_registration(name: &str) -> Option<Self> {
+        match name {
+            "none" => Some(Self::None),
+            "client_secret_basic" => Some(Self::Basic),
+            "client_secret_post" => Some(Self::Post),
+            "client_secret_jwt" => Some(Self::SecretJwt),
+            "private_key_jwt" => Some(Self::PrivateKeyJwt),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn needs_secret(self) -> bool {
+        matches!(self, Self::Basic | Self::Post | Self::SecretJwt)
+    }
+}
+
 /// A client as the server knows it.
 ///
 /// ```

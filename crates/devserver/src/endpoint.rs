@@ -31,6 +31,8 @@ pub enum Endpoint {
     UserInfo,
     /// `/logout`: the end session endpoint (OpenID Connect RP-Initiated Logout).
     EndSession,
+    /// `/register` and `/register/CLIENT_ID` (RFC 7591, RFC 7592).
+    Registration,
     /// `/api/...` and `/api2/...`: the two protected resources (RFC 6750).
     Resource,
     /// The metadata of the protected resources (RFC 9728), wherever it is.
@@ -71,6 +73,8 @@ impl Endpoint {
             Some("/introspect") => Self::Introspection,
             Some("/userinfo") => Self::UserInfo,
             Some("/logout") => Self::EndSession,
+            Some("/register") => Self::Registration,
+            Some(path) if path.starts_with("/register/") => Self::Registration,
             _ => Self::Other,
         }
     }

@@ -84,6 +84,12 @@ fn document(settings: &Settings) -> Value {
     if settings.fapi2 {
         fapi::narrow_metadata(&mut document);
     }
+    if settings.registration.on {
+        document["registration_endpoint"] = endpoint("/register").into();
+    }
+    if settings.client_documents {
+        document["client_id_metadata_document_supported"] = true.into();
+    }
     if settings.advertise_iss {
         document["authorization_response_iss_parameter_supported"] = true.into();
     }

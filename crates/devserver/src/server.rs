@@ -12,6 +12,7 @@ use jsonwebtoken::Algorithm;
 
 use crate::answer::{Answer, Request};
 use crate::builder::Builder;
+use crate::client_documents::{self, ClientDocuments};
 use crate::clock::Clock;
 use crate::codes::Codes;
 use crate::device::{self, Devices};
@@ -26,6 +27,7 @@ use crate::par::PushedRequests;
 use crate::protected_resource::ResourceMetadata;
 use crate::record::{RecordedRequest, RequestLog};
 use crate::recorder::Recorder;
+use crate::registration::Registrations;
 use crate::serve::{self, Cut, Delivery, Reply, Respond, Running};
 use crate::state::{Settings, State};
 use crate::stats::{Counters, Stats};
@@ -144,6 +146,8 @@ impl DevServer {
             tokens: Tokens::default(),
             counters: Counters::default(),
             log: RequestLog::default(),
+            registrations: Registrations::default(),
+            documents: ClientDocuments::default(),
             faults: Faults::default(),
             id_token_faults: Default::default(),
             refresh_listener: builder.refresh_listener,
@@ -211,6 +215,30 @@ impl DevServer {
         self.endpoint_url("/introspect")
     }
 
+    /// The registration endpoint (RFC 7591).
+    pub fn registration_url(&self) -> String {
+        self.endpoint_url("/register")
+    }
+
+    /// How many clients are known that registered themselves (RFC 7591).
+    pub fn registered_clients(&self) -> usize {
+        self.shared.state().registrations.len()
+    }
+
+    /// Forgets a client, as servers do that clean up: it gets `invalid_client` from now on. False if there was none.
+    pub fn forget_client(&self, client_id: &str) -> bool {
+        let mut state = self.shared.state();
+        state.registrations.forget(client_id);
+        state.clients.remove(client_id).is_some()
+    }
+
+    /// Hosts a document, such as that of a client that describes itself; gives its URL. `path` begins with `/`, and is none of an
+    /// endpoint.
+    pub fn host_document(&self, path: &str, content_type: &str, body: &str) -> String {
+        self.shared.state().documents.host(path, content_type, body);
+        self.url(path)
+    }
+
     fn endpoint_url(&self, path: &str) -> String {
         format!("{}{path}", self.settings.base)
     }
@@ -261,6 +289,7 @@ impl DevServer {
             headers,
             body: Bytes::new(),
         };
+        self.shared.learn_client(&request);
         let mut state = self.shared.state();
         let endpoint = state.endpoint(&request);
         if endpoint != Endpoint::Authorization {
@@ -458,6 +487,8 @@ fn settings(builder: &Builder, origin: &str) -> Settings {
         device_auto_approve_after_polls: builder.device_auto_approve_after_polls,
         device_interval: builder.device_interval,
         device_code_lifetime: builder.device_code_lifetime,
+        registration: builder.registration.clone(),
+        client_documents: builder.client_documents,
         require_dpop: builder.require_dpop,
         require_par: builder.require_par,
         request_uri_lifetime: builder.request_uri_lifetime,
@@ -480,6 +511,15 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Fetches the document of a client that describes itself and is not known yet. Blocks this thread.
+    fn learn_client(&self, request: &Request) {
+        let wanted = client_documents::wanted(&self.state(), request);
+        if let Some(client_id) = wanted {
+            let fetched = client_documents::fetch(&client_id);
+            client_documents::learn(&mut self.state(), &client_id, fetched);
+        }
+    }
+
     /// The server does what the request asks for.
     fn commit(&self, request: &Request) -> Answer {
         let now = self.clock.now();
@@ -493,6 +533,11 @@ impl Respond for Shared {
     }
 
     async fn respond(self: Arc<Self>, request: Request) -> Result<Reply, Cut> {
+        if client_documents::wanted(&self.state(), &request).is_some() {
+            // The document may stand on this very server, whose thread must not wait for itself.
+            let (shared, request) = (Arc::clone(&self), request.clone());
+            drop(tokio::task::spawn_blocking(move || shared.learn_client(&request)).await);
+        }
         let (faults, _under_way) = {
             let mut state = self.state();
             let endpoint = state.endpoint(&request);

@@ -9,6 +9,7 @@ use jsonwebtoken::Algorithm;
 
 use crate::answer::{Answer, Request};
 use crate::authorization::{self, Transaction};
+use crate::client_documents::ClientDocuments;
 use crate::clients::Client;
 use crate::codes::Codes;
 use crate::device::{self, Devices};
@@ -23,6 +24,7 @@ use crate::par::{self, PushedRequests};
 use crate::protected_resource::{self, Announcement};
 use crate::record::{RecordedRequest, RequestLog};
 use crate::refresh::RefreshListener;
+use crate::registration::{self, RegistrationSettings, Registrations};
 use crate::stats::Counters;
 use crate::tokens::{Rotation, Tokens};
 use crate::{introspection, logout, metadata, pages, resource, revocation, token_endpoint, userinfo};
@@ -52,6 +54,8 @@ pub(crate) struct Settings {
     pub(crate) device_auto_approve_after_polls: Option<u32>,
     pub(crate) device_interval: Option<u64>,
     pub(crate) device_code_lifetime: Duration,
+    pub(crate) registration: RegistrationSettings,
+    pub(crate) client_documents: bool,
     pub(crate) require_dpop: bool,
     pub(crate) require_par: bool,
     pub(crate) request_uri_lifetime: Duration,
@@ -81,6 +85,8 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) counters: Counters,
     pub(crate) log: RequestLog,
+    pub(crate) registrations: Registrations,
+    pub(crate) documents: ClientDocuments,
     pub(crate) faults: Faults,
     pub(crate) id_token_faults: IdTokenFaults,
     pub(crate) refresh_listener: Option<RefreshListener>,
@@ -159,13 +165,19 @@ impl State {
                 let answer = resource::serve(self, now, request);
                 dpop::announce(self, Side::Resource, request, answer)
             }
-            Endpoint::Other => self.other(request),
+            Endpoint::Registration if self.settings.registration.on => {
+                registration::answer(self, now, request).unwrap_or_else(|no| no.into_answer())
+            }
+            Endpoint::Registration | Endpoint::Other => self.other(request),
         };
         tracing::debug!(?endpoint, status = answer.status.as_u16(), "answered");
         answer
     }
 
     fn other(&self, request: &Request) -> Answer {
+        if let Some(hosted) = self.documents.serve(request) {
+            return hosted;
+        }
         match request.path.strip_prefix(&self.settings.base_path) {
             Some("/jwks") => metadata::jwks(&self.keys, request),
             Some("" | "/") => pages::home(&self.settings),

@@ -19,6 +19,10 @@ pub struct Stats {
     pub refresh_reuses_detected: u64,
     /// Logins that ended: by reuse, by revocation, by [`revoke_all_logins`](crate::DevServer::revoke_all_logins).
     pub logins_revoked: u64,
+    /// Clients that registered themselves (RFC 7591).
+    pub clients_registered: u64,
+    /// Documents of clients that describe themselves, fetched and found to be good.
+    pub client_documents_fetched: u64,
     /// Access tokens issued.
     pub tokens_issued: u64,
     /// Requests to the protected resources.
