@@ -46,6 +46,7 @@ impl House {
             folder: self.folder.path().join("logins"),
             lease_timeout_ms: None,
             early_expiry_ms: None,
+            dpop: false,
         }
     }
 

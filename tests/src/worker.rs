@@ -38,6 +38,9 @@ pub struct Setup {
     /// How long before its expiry a token counts as expired, in milliseconds; the client's own choice unless set.
     #[serde(default)]
     pub early_expiry_ms: Option<u64>,
+    /// Whether its tokens are bound to a key (DPoP).
+    #[serde(default)]
+    pub dpop: bool,
 }
 
 /// What a worker is told.
@@ -54,6 +57,8 @@ pub enum Command {
     Token,
     /// Asks for a refresh and waits for it.
     Refresh,
+    /// Sends an authenticated GET request to that URL of the devserver's and waits for the answer.
+    Get(String),
     /// Asks for a token on the worker's runtime, and does not wait.
     Begin,
     /// Waits for what was begun.
@@ -126,6 +131,8 @@ pub fn run() {
     let mut builder = Client::builder(&setup.client_id)
         .issuer(&setup.issuer)
         .store(FileStore::new(&setup.folder))
+        .resource_server(&setup.issuer)
+        .dpop(setup.dpop)
         .clock(clock.clone());
     if let Some(ms) = setup.lease_timeout_ms {
         builder = builder.lease_timeout(Duration::from_millis(ms));
@@ -152,6 +159,11 @@ pub fn run() {
             },
             Command::Token => Reply::of(runtime.block_on(session.token())),
             Command::Refresh => Reply::of(runtime.block_on(session.refresh())),
+            Command::Get(url) => match runtime.block_on(session.get(&url).send()) {
+                Ok(answer) if answer.status() == 200 => Reply::Done,
+                Ok(answer) => Reply::Failed(answer.status().to_string()),
+                Err(error) => Reply::Failed(error.to_string()),
+            },
             Command::Begin => {
                 let session = session.clone();
                 begun = Some(runtime.spawn(async move { session.token().await }));

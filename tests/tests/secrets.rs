@@ -132,6 +132,7 @@ impl Secrets {
             );
             let credentials = request.header("authorization").and_then(|value| value.split_once(' '));
             secrets.extend(credentials.map(|(_, credentials)| credentials.to_owned()));
+            secrets.extend(request.header("dpop").map(str::to_owned));
         }
         Self(secrets)
     }
@@ -295,6 +296,10 @@ impl Run {
         let mut secrets = self.secrets.lock().unwrap();
         record.refresh_token.iter().for_each(|token| secrets.add(token));
         record.tokens.iter().for_each(|token| secrets.add(&token.access_token));
+        if let Some(key) = &record.dpop_key {
+            let key: serde_json::Value = serde_json::from_str(key.expose()).unwrap();
+            secrets.add(&Secret::from(key["d"].as_str().unwrap()));
+        }
         record
     }
 
@@ -327,6 +332,7 @@ async fn child(report: &Path) {
     device_code(&run).await;
     log_outs(&run).await;
     resources(&run).await;
+    dpop(&run).await;
     network(&run).await;
     storage(&run).await;
     types(&run).await;
@@ -653,6 +659,53 @@ async fn resources(run: &Run) {
     if let Err(error) = session.get(&looping).send().await {
         run.see(&error);
     }
+}
+
+/// A login that is bound to a key: neither the key nor a proof is seen.
+async fn dpop(run: &Run) {
+    let server = &run.world.server;
+    let bound = |account: &str| {
+        let builder = run.builder("basic").client_secret(CLIENT_SECRET).scope("read").dpop(true);
+        builder.build().unwrap().account(account)
+    };
+    let session = bound("dpop");
+    let (url, pending) = session.begin_log_in(REDIRECT_URI).await.unwrap();
+    run.shown.debug(&pending);
+    let kept: serde_json::Value = serde_json::from_str(pending.dpop_key().unwrap().expose()).unwrap();
+    run.secrets.lock().unwrap().add(&Secret::from(kept["d"].as_str().unwrap()));
+    let redirected = server.authorize(url.as_str()).unwrap().parse().unwrap();
+    let token = session.finish_log_in(pending, &redirected).await.unwrap();
+    let record = run.record(&session).await;
+    assert!(record.dpop_key.is_some());
+    run.shown.debug(&token);
+    run.shown.debug(&session);
+    run.shown.debug(&record);
+    let url = server.resource_url().parse().unwrap();
+    let proof = session.dpop_proof(&http::Method::GET, &url, &token).await.unwrap().unwrap();
+    run.secrets.lock().unwrap().add(&Secret::from(proof.to_str().unwrap()));
+    run.shown.debug(&proof);
+    session.get(url.as_str()).send().await.unwrap();
+
+    let refresh_token = record.refresh_token.unwrap().expose().to_owned();
+    let echoed = [refresh_token, CLIENT_SECRET.to_owned()];
+    for code in ["invalid_dpop_proof", "use_dpop_nonce"] {
+        let body = serde_json::json!({"error": code, "error_description": echoed.join(" ")}).to_string();
+        server.fault(Endpoint::Token, Fault::answer(400, "application/json", body));
+        run.see(&session.refresh().await.unwrap_err());
+    }
+    server.fault(Endpoint::Token, Fault::set("token_type", "Bearer"));
+    run.see(&session.refresh().await.unwrap_err());
+    // The login is there for others, and a client without the key is told so.
+    let plain = run.confidential("dpop");
+    run.see(&plain.token().await.unwrap_err());
+    // A key that cannot be read.
+    let mut record = run.record(&session).await;
+    let odd = record.dpop_key.take().unwrap().expose().replace("P-256", "P-999");
+    record.dpop_key = Some(Secret::new(odd));
+    run.store.lease(session.key(), Duration::ZERO).await.unwrap().save(&record).await.unwrap();
+    run.world.pass_an_expiry();
+    run.see(&bound("dpop").token().await.unwrap_err());
+    server.clear_faults();
 }
 
 async fn network(run: &Run) {

@@ -134,6 +134,7 @@ fn worker(session: &Session, server: &Server, folder: &tempfile::TempDir) -> Wor
         folder: file_store(folder).path().to_owned(),
         lease_timeout_ms: None,
         early_expiry_ms: None,
+        dpop: false,
     };
     Worker::start(env!("CARGO_BIN_EXE_worker"), &setup)
 }
