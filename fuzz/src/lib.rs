@@ -13,6 +13,8 @@ pub mod error_answer;
 mod exchange;
 pub mod introspection_answer;
 pub mod issuer;
+pub mod jwk_set;
+pub mod jwt;
 pub mod login_record;
 pub mod metadata;
 mod property;
@@ -33,6 +35,8 @@ pub const TARGETS: &[Target] = &[
     ("error_answer", error_answer::check),
     ("introspection_answer", introspection_answer::check),
     ("issuer", issuer::check),
+    ("jwk_set", jwk_set::check),
+    ("jwt", jwt::check),
     ("login_record", login_record::check),
     ("metadata", metadata::check),
     ("retry_after", retry_after::check),

@@ -47,6 +47,8 @@ targets! {
     error_answer
     introspection_answer
     issuer
+    jwk_set
+    jwt
     login_record
     metadata
     retry_after

@@ -12,6 +12,8 @@ mod client_assertion;
 mod dpop;
 mod loopback;
 mod middleware_tower;
+#[cfg(feature = "profiles")]
+mod providers;
 #[cfg(feature = "registration")]
 mod registration;
 mod requests_bodies;
