@@ -36,6 +36,9 @@ pub struct Builder {
     pub(crate) device_code_lifetime: Duration,
     pub(crate) registration: RegistrationSettings,
     pub(crate) client_documents: bool,
+    pub(crate) backchannel_auto_approve_after_polls: Option<u32>,
+    pub(crate) backchannel_user_codes: Vec<(String, String)>,
+    pub(crate) trusted_issuers: Vec<(String, serde_json::Value)>,
     pub(crate) refresh_listener: Option<RefreshListener>,
     pub(crate) announcement: Announcement,
     pub(crate) require_dpop: bool,
@@ -72,6 +75,9 @@ impl Default for Builder {
             device_code_lifetime: Duration::from_secs(600),
             registration: RegistrationSettings::default(),
             client_documents: false,
+            backchannel_auto_approve_after_polls: None,
+            backchannel_user_codes: Vec::new(),
+            trusted_issuers: Vec::new(),
             refresh_listener: None,
             announcement: Announcement::default(),
             require_dpop: false,
@@ -365,6 +371,27 @@ impl Builder {
     /// `http://[::1]` only: this server never leaves the machine. Off until set.
     pub fn client_documents(mut self, on: bool) -> Self {
         self.client_documents = on;
+        self
+    }
+
+    /// Approves a backchannel authentication (CIBA) by itself once so many polls were answered with `authorization_pending`.
+    /// `None`, the default, waits for [`DevServer::approve_backchannel`].
+    pub fn backchannel_auto_approve_after_polls(mut self, polls: Option<u32>) -> Self {
+        self.backchannel_auto_approve_after_polls = polls;
+        self
+    }
+
+    /// The secret without which a backchannel authentication may not bother that user (CIBA Core §7.1).
+    pub fn backchannel_user_code(mut self, user: impl Into<String>, user_code: impl Into<String>) -> Self {
+        self.backchannel_user_codes.push((user.into(), user_code.into()));
+        self
+    }
+
+    /// Takes what that issuer signs about people with those keys (a JWK set as JSON): assertions as grants (RFC 7523), identity
+    /// assertions, subject tokens. Nobody is trusted until then. Keys that cannot be read verify nothing.
+    pub fn trust(mut self, issuer: impl Into<String>, jwks: impl AsRef<str>) -> Self {
+        let keys = serde_json::from_str(jwks.as_ref()).unwrap_or_default();
+        self.trusted_issuers.push((issuer.into(), keys));
         self
     }
 

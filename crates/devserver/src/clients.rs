@@ -11,6 +11,9 @@ pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
 pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 pub(crate) const PASSWORD: &str = "password";
 pub(crate) const REFRESH_TOKEN: &str = "refresh_token";
+pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+pub(crate) const CIBA: &str = "urn:openid:params:grant-type:ciba";
 
 /// How a client proves who it is: exactly the one way it is registered with (RFC 6749 §2.3, RFC 7591 §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,8 @@ pub struct Client {
     pub(crate) post_logout_redirect_uris: Vec<String>,
     pub(crate) redirect_uris: Vec<String>,
     pub(crate) grant_types: Vec<String>,
+    /// What the client is called at other authorization servers, by their issuers.
+    pub(crate) known_as: Vec<(String, String)>,
 }
 
 impl Client {
@@ -123,7 +128,15 @@ impl Client {
             post_logout_redirect_uris: Vec::new(),
             redirect_uris: Vec::new(),
             grant_types,
+            known_as: Vec::new(),
         }
+    }
+
+    /// What the client is called at another authorization server, for which this one then issues identity assertions (ID-JAG)
+    /// to it.
+    pub fn known_as(mut self, issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
+        self.known_as.push((issuer.into(), client_id.into()));
+        self
     }
 
     /// The name that people see on the consent page; the client id until set.
@@ -178,7 +191,16 @@ impl Client {
     }
 }
 
-const ALL: &[&str] = &[AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN];
+const ALL: &[&str] = &[
+    AUTHORIZATION_CODE,
+    CLIENT_CREDENTIALS,
+    DEVICE_CODE,
+    PASSWORD,
+    REFRESH_TOKEN,
+    TOKEN_EXCHANGE,
+    JWT_BEARER,
+    CIBA,
+];
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,6 +23,8 @@ pub enum Endpoint {
     DeviceAuthorization,
     /// `/device` and `/device/decision`: the verification page (RFC 8628 §3.3).
     DeviceVerification,
+    /// `/bc-authorize`: backchannel authentication requests (CIBA Core §7).
+    BackchannelAuthentication,
     /// `/revoke` (RFC 7009).
     Revocation,
     /// `/introspect` (RFC 7662).
@@ -69,6 +71,7 @@ impl Endpoint {
             Some("/par") => Self::PushedAuthorization,
             Some("/device_authorization") => Self::DeviceAuthorization,
             Some("/device" | "/device/decision") => Self::DeviceVerification,
+            Some("/bc-authorize") => Self::BackchannelAuthentication,
             Some("/revoke") => Self::Revocation,
             Some("/introspect") => Self::Introspection,
             Some("/userinfo") => Self::UserInfo,

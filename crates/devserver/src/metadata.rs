@@ -4,7 +4,10 @@ use hyper::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Request};
-use crate::clients::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN};
+use crate::clients::{
+    AUTHORIZATION_CODE, CIBA, CLIENT_CREDENTIALS, DEVICE_CODE, JWT_BEARER, PASSWORD, REFRESH_TOKEN,
+    TOKEN_EXCHANGE,
+};
 use crate::dpop;
 use crate::fapi;
 use crate::jwt::{self, ServerKeys};
@@ -66,7 +69,11 @@ fn document(settings: &Settings) -> Value {
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "jwt", "query.jwt"],
         "grant_types_supported":
-            [AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN],
+            [AUTHORIZATION_CODE, CLIENT_CREDENTIALS, DEVICE_CODE, PASSWORD, REFRESH_TOKEN, TOKEN_EXCHANGE, JWT_BEARER, CIBA],
+        "backchannel_authentication_endpoint": endpoint("/bc-authorize"),
+        "backchannel_token_delivery_modes_supported": ["poll"],
+        "backchannel_user_code_parameter_supported": true,
+        "backchannel_authentication_request_signing_alg_values_supported": jwt::ASYMMETRIC,
         "code_challenge_methods_supported": ["S256"],
         "dpop_signing_alg_values_supported": dpop::ALGORITHMS.map(|(name, _)| name),
     });

@@ -24,6 +24,13 @@ impl Scope {
         }
     }
 
+    /// A scope that somebody else has granted, as far as this server knows it.
+    pub(crate) fn granted(text: &str, settings: &Settings) -> Result<Self, Refusal> {
+        let Self(mut tokens) = Self::parse(text)?;
+        tokens.retain(|token| settings.scopes.contains(token));
+        Ok(Self(tokens))
+    }
+
     fn parse(text: &str) -> Result<Self, Refusal> {
         let mut tokens: Vec<String> = Vec::new();
         for token in text.split(' ') {

@@ -12,7 +12,9 @@ use jsonwebtoken::Algorithm;
 
 use crate::answer::{Answer, Request};
 use crate::builder::Builder;
+use crate::ciba::{self, Authentications};
 use crate::client_documents::{self, ClientDocuments};
+use crate::clients::Client;
 use crate::clock::Clock;
 use crate::codes::Codes;
 use crate::device::{self, Devices};
@@ -142,6 +144,7 @@ impl DevServer {
             codes: Codes::default(),
             devices: Devices::default(),
             pushed: PushedRequests::default(),
+            backchannel: Authentications::new(builder.backchannel_user_codes.iter().cloned()),
             dpop: Dpop::new(builder.dpop_nonce_uses),
             tokens: Tokens::default(),
             counters: Counters::default(),
@@ -336,6 +339,27 @@ impl DevServer {
         device::decide(&mut self.shared.state(), self.shared.clock.now(), user_code, None)
     }
 
+    /// Registers a client while the server runs. One with the id of a known client takes its place.
+    pub fn register(&self, client: Client) {
+        self.shared.state().clients.insert(client.id.clone(), client);
+    }
+
+    /// Approves the newest backchannel authentication that waits for that user (CIBA), and gives what the user saw with it, the
+    /// binding message; `None` if none waits.
+    pub fn approve_backchannel(&self, user: &str) -> Option<Option<String>> {
+        ciba::decide(&mut self.shared.state(), self.shared.clock.now(), user, true)
+    }
+
+    /// Denies the newest backchannel authentication that waits for that user (CIBA); false if none waits.
+    pub fn deny_backchannel(&self, user: &str) -> bool {
+        ciba::decide(&mut self.shared.state(), self.shared.clock.now(), user, false).is_some()
+    }
+
+    /// The public keys by which the server's signatures can be checked, as JSON: what `/jwks` has.
+    pub fn jwks(&self) -> String {
+        self.shared.state().keys.jwks().to_string()
+    }
+
     /// The time on the server's clock.
     pub fn now(&self) -> SystemTime {
         self.shared.clock.now()
@@ -489,6 +513,8 @@ fn settings(builder: &Builder, origin: &str) -> Settings {
         device_code_lifetime: builder.device_code_lifetime,
         registration: builder.registration.clone(),
         client_documents: builder.client_documents,
+        backchannel_auto_approve_after_polls: builder.backchannel_auto_approve_after_polls,
+        trusted_issuers: builder.trusted_issuers.clone(),
         require_dpop: builder.require_dpop,
         require_par: builder.require_par,
         request_uri_lifetime: builder.request_uri_lifetime,

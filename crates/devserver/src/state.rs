@@ -6,9 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
 use jsonwebtoken::Algorithm;
+use serde_json::Value;
 
 use crate::answer::{Answer, Request};
 use crate::authorization::{self, Transaction};
+use crate::ciba::{self, Authentications};
 use crate::client_documents::ClientDocuments;
 use crate::clients::Client;
 use crate::codes::Codes;
@@ -56,6 +58,9 @@ pub(crate) struct Settings {
     pub(crate) device_code_lifetime: Duration,
     pub(crate) registration: RegistrationSettings,
     pub(crate) client_documents: bool,
+    pub(crate) backchannel_auto_approve_after_polls: Option<u32>,
+    /// Who is trusted to speak for people, and by which keys.
+    pub(crate) trusted_issuers: Vec<(String, Value)>,
     pub(crate) require_dpop: bool,
     pub(crate) require_par: bool,
     pub(crate) request_uri_lifetime: Duration,
@@ -81,6 +86,7 @@ pub(crate) struct State {
     pub(crate) codes: Codes,
     pub(crate) devices: Devices,
     pub(crate) pushed: PushedRequests,
+    pub(crate) backchannel: Authentications,
     pub(crate) dpop: Dpop,
     pub(crate) tokens: Tokens,
     pub(crate) counters: Counters,
@@ -149,6 +155,9 @@ impl State {
                 device::decide_on_page(self, now, request)
             }
             Endpoint::DeviceVerification => device::verification_page(self, now, request),
+            Endpoint::BackchannelAuthentication => {
+                ciba::authorize(self, now, request).unwrap_or_else(|no| no.into_answer())
+            }
             Endpoint::Revocation => {
                 revocation::revoke(self, now, request).unwrap_or_else(|no| no.into_answer())
             }

@@ -1,7 +1,7 @@
-//! The token endpoint (RFC 6749 §3.2): five grants, one file, because what differs between them is a page and
-//! what they share is the order of the checks.
+//! The token endpoint (RFC 6749 §3.2): its five grants in one file, because what differs between them is a page and
+//! what they share is the order of the checks. Extension grants have files of their own.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use hyper::StatusCode;
 use serde_json::json;
@@ -10,7 +10,8 @@ use crate::answer::{Answer, Request};
 use crate::authorization_details::{self, Details};
 use crate::client_authentication::authenticate;
 use crate::clients::{
-    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, Client, DEVICE_CODE, Method, PASSWORD, REFRESH_TOKEN,
+    AUTHORIZATION_CODE, CIBA, CLIENT_CREDENTIALS, Client, DEVICE_CODE, JWT_BEARER, Method, PASSWORD,
+    REFRESH_TOKEN, TOKEN_EXCHANGE,
 };
 use crate::device;
 use crate::dpop::{self, Proof};
@@ -23,16 +24,30 @@ use crate::refusal::Refusal;
 use crate::scope::{self, Scope};
 use crate::state::State;
 use crate::tokens::{LoginId, Order, Rotation};
+use crate::{ciba, jwt_bearer, token_exchange};
 
 /// What a grant has decided to hand out.
-struct Issue {
-    subject: String,
-    scope: Scope,
-    audience: Vec<String>,
-    login: Option<LoginId>,
-    refresh_token: Option<String>,
+pub(crate) struct Issue {
+    pub(crate) subject: String,
+    pub(crate) scope: Scope,
+    pub(crate) audience: Vec<String>,
+    pub(crate) login: Option<LoginId>,
+    pub(crate) refresh_token: Option<String>,
     /// The refresh token that was presented had been rotated before, within the grace period.
-    forgiven: bool,
+    pub(crate) forgiven: bool,
+    pub(crate) issued: Issued,
+}
+
+/// What kind of token goes out.
+pub(crate) enum Issued {
+    AccessToken,
+    /// An access token, and the answer says so (RFC 8693 §2.2.1).
+    Exchanged,
+    /// An identity assertion, which is no access token.
+    IdJag {
+        jwt: String,
+        lifetime: Duration,
+    },
 }
 
 pub(crate) fn token(state: &mut State, now: SystemTime, request: &Request) -> Result<Answer, Refusal> {
@@ -44,6 +59,9 @@ pub(crate) fn token(state: &mut State, now: SystemTime, request: &Request) -> Re
         DEVICE_CODE => device_code,
         PASSWORD => password,
         REFRESH_TOKEN => refresh,
+        TOKEN_EXCHANGE => token_exchange::exchange,
+        JWT_BEARER => jwt_bearer::take,
+        CIBA => ciba::poll,
         _ => return Err(Refusal::new("unsupported_grant_type", "this server does not know this grant type")),
     };
     let client = authenticate(state, now, request, &parameters)?;
@@ -115,6 +133,7 @@ fn authorization_code(
         login: Some(login),
         refresh_token: first_refresh_token(state, client, login),
         forgiven: false,
+        issued: Issued::AccessToken,
     })
 }
 
@@ -137,6 +156,7 @@ fn client_credentials(
         login: None,
         refresh_token: None,
         forgiven: false,
+        issued: Issued::AccessToken,
     })
 }
 
@@ -156,6 +176,7 @@ fn device_code(
         login: Some(login),
         refresh_token: first_refresh_token(state, client, login),
         forgiven: false,
+        issued: Issued::AccessToken,
     })
 }
 
@@ -180,6 +201,7 @@ fn password(
         login: Some(login),
         refresh_token: first_refresh_token(state, client, login),
         forgiven: false,
+        issued: Issued::AccessToken,
     })
 }
 
@@ -200,7 +222,15 @@ fn refresh(
     state.counters.refreshes += 1;
     let forgiven = !state.tokens.is_refresh_token_live(presented);
     let refresh_token = state.tokens.rotate_refresh_token(&mut state.mint, presented, now, rotation);
-    Ok(Issue { subject, scope, audience, login: Some(id), refresh_token, forgiven })
+    Ok(Issue {
+        subject,
+        scope,
+        audience,
+        login: Some(id),
+        refresh_token,
+        forgiven,
+        issued: Issued::AccessToken,
+    })
 }
 
 /// Tells the listener what became of a refresh request. `reuses_before` is the count from before it.
@@ -245,12 +275,25 @@ fn answer(
     proof: Proof,
     details: Details,
 ) -> Answer {
+    if let Issued::IdJag { jwt, lifetime } = issue.issued {
+        let body = json!({
+            "access_token": jwt,
+            "issued_token_type": token_exchange::ID_JAG,
+            "token_type": "N_A",
+            "scope": issue.scope.text(),
+            "expires_in": lifetime.as_secs(),
+        });
+        return Answer::json(StatusCode::OK, &body);
+    }
     let openid = issue.login.filter(|_| issue.scope.contains("openid"));
     let lifetime = state.settings.access_token_lifetime;
     let token_type = if proof.is_some() { "DPoP" } else { "Bearer" };
     let mut body = json!({ "token_type": token_type, "scope": issue.scope.text() });
     if let Some(lifetime) = lifetime {
         body["expires_in"] = lifetime.as_secs().into();
+    }
+    if matches!(issue.issued, Issued::Exchanged) {
+        body["issued_token_type"] = token_exchange::ACCESS_TOKEN.into();
     }
     if let Some(refresh_token) = issue.refresh_token {
         body["refresh_token"] = refresh_token.into();

@@ -23,6 +23,7 @@ mod introspection;
 #[cfg(feature = "jose")]
 mod jwks;
 mod jwt_bearer;
+mod more_grants_at_the_devserver;
 mod mutual_tls;
 mod own_transport;
 mod protected_resource;
