@@ -7,7 +7,7 @@ use std::time::Duration;
 use jeton_grants::{
     AuthorizationPolicy, ClientAuthentication, ClientSecretBasic, Clock, DEFAULT_LOGIN_TIMEOUT,
     ExtraParameters, Grant, GrantError, Interaction, Limits, LoginOptions, NoInteraction, PublicClient,
-    PushedRequests, Transport,
+    PushedRequests, SecurityProfile, SecurityProfileError, Transport,
 };
 use jeton_models::{
     AuthorizationDetail, AuthorizationServerMetadata, Issuer, ParseOptions, Scope, Secret,
@@ -328,6 +328,31 @@ impl ClientBuilder {
         self
     }
 
+    /// Signs authorization requests, so that nobody can change them in the browser (RFC 9101).
+    #[cfg(feature = "jose")]
+    pub fn request_object(mut self, request_object: jeton_grants::RequestObject) -> Self {
+        self.authorization.request_object = Some(request_object);
+        self
+    }
+
+    /// Asks for authorization responses that the server signs (JARM), and takes no others. The server has to list `jwt` among its
+    /// `response_modes_supported`, if it lists any.
+    #[cfg(feature = "jose")]
+    pub fn signed_authorization_responses(mut self, signed: bool) -> Self {
+        self.authorization.signed_response = signed;
+        self
+    }
+
+    /// Keeps the FAPI 2.0 Security Profile: requests are pushed, the client authenticates by `private_key_jwt` or a certificate, tokens
+    /// are bound by DPoP or a certificate, the server names itself in its answers, and signatures are PS256, ES256 or EdDSA. What is
+    /// missing of that is an error, here or before anything is sent ([`SecurityProfileError`](crate::SecurityProfileError)).
+    ///
+    /// Authentication and binding are set as ever; this is the switch that lets nothing less pass.
+    pub fn fapi2_security_profile(mut self) -> Self {
+        self.authorization.security_profile = Some(SecurityProfile::Fapi2);
+        self
+    }
+
     /// Extra parameters by the kind of request. What is set for one kind never leaks into another.
     pub fn extra_parameters(mut self, extra: ExtraParameters) -> Self {
         self.extra = extra;
@@ -457,6 +482,9 @@ impl ClientBuilder {
         }
         #[cfg(feature = "registration")]
         self.check_registration()?;
+        if let Some(profile) = self.authorization.security_profile {
+            self.check_profile(profile)?;
+        }
         for (name, url) in [
             ("token endpoint", &self.given.token_endpoint),
             ("authorization endpoint", &self.given.authorization_endpoint),
@@ -569,6 +597,27 @@ impl ClientBuilder {
             used_up: Mutex::default(),
             background: Background::shared()?,
         })))
+    }
+}
+
+impl ClientBuilder {
+    /// What of a security profile can be seen without the server.
+    fn check_profile(&self, profile: SecurityProfile) -> Result<(), Error> {
+        let authentication = self.authentication.as_deref().unwrap_or(&PublicClient);
+        let grant = self.grant.as_ref();
+        #[cfg(feature = "jose")]
+        let proves_key = self.dpop || self.dpop_signer.is_some();
+        #[cfg(not(feature = "jose"))]
+        let proves_key = false;
+        let is_bound = proves_key
+            || self.mutual_tls
+            || authentication.uses_mutual_tls()
+            || self.http.has_client_certificate();
+        profile
+            .check_authentication(authentication)
+            .and_then(|()| grant.map_or(Ok(()), |grant| profile.check_grant(&grant.grant_type())))
+            .and_then(|()| if is_bound { Ok(()) } else { Err(SecurityProfileError::Unbound) })
+            .map_err(|error| Error::configuration(error.to_string()))
     }
 }
 

@@ -101,11 +101,11 @@ pub use jeton_grants::{
     AssertionSource, AuthorizationCode, BackchannelPrompt, Ciba, ClientAuthentication, ClientCredentials,
     ClientSecretBasic, ClientSecretPost, Clock, DeviceCode, ExtraParameters, Grant, GrantError, Interaction,
     JwtBearer, Limits, LoginOptions, PastedRedirect, PendingLogin, PublicClient, PushedRequests, Recovery,
-    ResourceOwnerPasswordCredentials, SecurityToken, SecurityTokenSource, SelfSignedTlsClientAuth,
-    TlsClientAuth, TokenExchange, Transport,
+    ResourceOwnerPasswordCredentials, SecurityProfile, SecurityProfileError, SecurityToken,
+    SecurityTokenSource, SelfSignedTlsClientAuth, TlsClientAuth, TokenExchange, Transport,
 };
 #[cfg(feature = "jose")]
-pub use jeton_grants::{ClientSecretJwt, PrivateKeyJwt};
+pub use jeton_grants::{ClientSecretJwt, PrivateKeyJwt, RequestObject};
 #[cfg(feature = "jose")]
 pub use jeton_grants::{IdentityAssertion, SignedAssertion};
 #[cfg(feature = "jose")]

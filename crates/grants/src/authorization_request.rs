@@ -9,7 +9,8 @@ use jeton_models::{
 use url::Url;
 
 use crate::{
-    EndpointRequest, GrantContext, GrantError, Operation, PushedRequests, Recovery, SecurityProfileError,
+    EndpointRequest, GrantContext, GrantError, Operation, PkceDialect, PushedRequests, Recovery,
+    SecurityProfileError,
 };
 
 /// Why an authorization request cannot be made. Nothing was sent to the server.
@@ -126,7 +127,9 @@ pub(crate) async fn front_channel(
     if let Some(dialect) = cx.dialect {
         dialect.authorization(&mut parameters)?;
     }
-    if cx.authorization.security_profile.is_some() && !parameters.contains("code_challenge") {
+    if cx.authorization.security_profile.is_some()
+        && cx.dialect.is_some_and(|dialect| dialect.pkce != PkceDialect::Standard)
+    {
         return Err(SecurityProfileError::NoPkce.into());
     }
     let is_pushed = is_pushed(cx)?;

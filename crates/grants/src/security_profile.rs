@@ -75,9 +75,9 @@ pub enum SecurityProfileError {
         /// Which.
         grant_type: String,
     },
-    /// Something has taken PKCE out of the request.
+    /// A provider's dialect takes PKCE out of the request, or spells it in a way of its own.
     #[error(
-        "FAPI 2.0 asks for PKCE with S256, and the provider's dialect takes it out (FAPI 2.0 Security Profile §5.3.3.2)"
+        "FAPI 2.0 asks for PKCE with S256, and the provider's dialect has none, or another one (FAPI 2.0 Security Profile §5.3.3.2)"
     )]
     NoPkce,
 }

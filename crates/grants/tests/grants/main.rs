@@ -7,6 +7,7 @@
 mod support;
 
 mod authorization_code;
+mod authorization_request;
 mod ciba;
 #[cfg(feature = "jose")]
 mod client_assertion;
@@ -31,5 +32,11 @@ mod recovery;
 mod refresh_token;
 mod resource;
 mod revocation;
+#[cfg(feature = "jose")]
+mod security_profile;
+#[cfg(feature = "jose")]
+mod signed_request;
+#[cfg(feature = "jose")]
+mod signed_response;
 mod token_exchange;
 mod token_request;

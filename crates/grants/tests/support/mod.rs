@@ -131,6 +131,8 @@ pub(crate) struct Person {
     answerer: Answerer,
     pub(crate) shown: Notify,
     pub(crate) seen: Mutex<Vec<String>>,
+    /// Until when each authorization URL could be opened, as the person was told.
+    pub(crate) open_before: Mutex<Vec<Option<SystemTime>>>,
     /// What was shown while a device login was pending: the time left.
     pub(crate) countdown: Mutex<Vec<Duration>>,
     /// After so many countdowns the person gives up.
@@ -145,6 +147,7 @@ impl Person {
             answerer: Box::new(answerer),
             shown: Notify::new(),
             seen: Mutex::default(),
+            open_before: Mutex::default(),
             countdown: Mutex::default(),
             patience: usize::MAX,
         }
@@ -172,6 +175,7 @@ impl Interaction for Person {
         prompt: &AuthorizationPrompt<'_>,
     ) -> Result<AuthorizationReply, InteractionError> {
         self.seen.lock().unwrap().push("authorization URL".to_owned());
+        self.open_before.lock().unwrap().push(prompt.open_before);
         self.shown.notify_one();
         (self.answerer)(prompt.url)
     }
