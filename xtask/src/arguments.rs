@@ -21,6 +21,7 @@ cargo xtask COMMAND
                       cached reads, stores, ten thousand waiters, client credentials beside other clients
                       (bench --help: its options)
   bench ffi           what libjeton costs C and Go programs, beside libcurl, net/http and golang.org/x/oauth2
+  bench size          what each feature adds to a program
   interop [FILTER]    install and start a real authorization server, run jeton against it
                       (FILTER: only the tests whose name contains it); needs Node 20 or newer
   fuzz [TARGET] [--seconds N]

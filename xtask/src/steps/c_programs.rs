@@ -10,7 +10,7 @@ use crate::project::Project;
 
 use super::c_abi::{Library, STATIC_NEEDS, WARNINGS, installed};
 use super::c_sweep;
-use super::cpp::test_server;
+use super::test_server;
 
 /// Each is a program with lab.c beside it.
 const PROGRAMS: &[&str] = &["sweep", "handles", "callbacks", "store", "threads"];
@@ -49,7 +49,7 @@ impl<'a> Bench<'a> {
         let swept = project.scratch("c")?.join("swept.inc");
         std::fs::write(&swept, c_sweep::source(&project.read("include/jeton.h")?)?)
             .map_err(|error| Stop::failed(format!("cannot write {}: {error}", swept.display())))?;
-        Ok(Self { project, library: Library::build(project)?, server: test_server(project)?, swept })
+        Ok(Self { project, library: Library::build(project)?, server: test_server::build(project)?, swept })
     }
 
     /// Builds a program and gives its path.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use crate::command::{Cmd, is_installed};
+use crate::command::Cmd;
 use crate::outcome::Stop;
 use crate::project::Project;
 
 use super::c_abi::{Library, WARNINGS, declared_functions, installed, write};
+use super::test_server;
 
 const STANDARDS: &[&str] = &["c++17", "c++20", "c++2b"];
 /// Beyond what the C header is compiled with.
@@ -49,7 +50,7 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     header_compiles(project, &compilers)?;
     refusals(project, &compilers)?;
     let library = Library::build(project)?;
-    let server = test_server(project)?;
+    let server = test_server::build(project)?;
     // The library is not instrumented. GCC brings what sanitizers need with it, and clang is one more package.
     let sanitized = Build { name: "sanitized", compiler: compilers[0], standard: "c++17", flags: SANITIZERS };
     let plain =
@@ -218,21 +219,4 @@ fn each(commands: &[Cmd], run: impl Fn(&Cmd) -> Result<(), Stop> + Sync) -> Resu
 fn has_framework(project: &Project, compiler: &str) -> bool {
     let cmd = project.cmd(compiler).args(["-x", "c++", "-std=c++17", "-fsyntax-only", "-include"]);
     cmd.args(["doctest/doctest.h", "/dev/null"]).output().is_ok()
-}
-
-/// The server that programs in other languages are tried against.
-pub(super) fn test_server(project: &Project) -> Result<String, Stop> {
-    const NAME: &str = "jeton-test-server";
-    let cmd = project.cargo().args(["build", "-p", "jeton-tests", "--bin", NAME]);
-    cmd.run()?;
-    let program = project
-        .metadata
-        .target_directory
-        .join("debug")
-        .join(NAME)
-        .with_extension(std::env::consts::EXE_EXTENSION);
-    match is_installed(&program.display().to_string(), "--help") {
-        true => Ok(program.display().to_string()),
-        false => Err(cmd.failed(&format!("there is no {}", program.display()))),
-    }
 }

@@ -2,11 +2,7 @@
 //! than it should be.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
-
-use serde_json::Value;
 
 use crate::command::{Cmd, is_installed};
 use crate::dist;
@@ -14,7 +10,7 @@ use crate::outcome::Stop;
 use crate::project::Project;
 
 use super::c_abi::{WARNINGS, installed};
-use super::cpp::test_server;
+use super::test_server::{self, Server};
 
 /// The shared library, stripped.
 const MOST_BYTES: u64 = 6 << 20;
@@ -54,12 +50,13 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     symbols(project, &archive, &["-g", "--defined-only"])?;
 
     let consumers = Consumers { project, prefix: moved.clone(), folder: folder.clone(), compiler };
-    let server = Server::start(project)?;
+    let server = Server::start(project, &test_server::build(project)?, &[])?;
+    let arguments = server.members(&["issuer", "service_client", "service_secret", "api"])?;
     let mut programs = consumers.by_pkg_config()?;
     programs.extend(consumers.by_cmake()?);
     programs.extend(consumers.by_go()?);
     for (program, libraries) in &programs {
-        server.visited_by(&consumers, program, *libraries)?;
+        consumers.run(program, *libraries, &arguments)?;
     }
     sizes(&shared, &archive, &programs)?;
     remove(&folder);
@@ -126,60 +123,19 @@ impl Consumers<'_> {
         }
         Ok(programs)
     }
-}
 
-/// A server for the programs, until it is dropped.
-struct Server {
-    child: Child,
-    arguments: [String; 4],
-}
-
-impl Server {
-    fn start(project: &Project) -> Result<Self, Stop> {
-        let cmd = project.cmd(&test_server(project)?);
-        let child = cmd.command().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.map_err(|error| cmd.failed(&error.to_string()))?;
-        let mut line = String::new();
-        if let Some(output) = child.stdout.take() {
-            // An empty line fails below.
-            drop(BufReader::new(output).read_line(&mut line));
-        }
-        let told: Value = serde_json::from_str(&line).unwrap_or_default();
-        let arguments = ["issuer", "service_client", "service_secret", "api"]
-            .map(|name| told[name].as_str().unwrap_or_default().to_owned());
-        let server = Self { child, arguments };
-        match server.arguments.iter().any(String::is_empty) {
-            true => Err(cmd.failed(&format!("it says nothing that is understood: {line}"))),
-            false => Ok(server),
-        }
-    }
-
-    fn visited_by(
-        &self,
-        consumers: &Consumers<'_>,
-        program: &Path,
-        libraries: Libraries,
-    ) -> Result<(), Stop> {
-        let cmd = consumers.project.cmd(&text(program)).args(self.arguments.iter().cloned());
+    fn run(&self, program: &Path, libraries: Libraries, arguments: &[String]) -> Result<(), Stop> {
+        let cmd = self.project.cmd(&text(program)).args(arguments.iter().cloned());
         if libraries == Libraries::Own {
             return cmd.run();
         }
-        println!("in LD_LIBRARY_PATH: {}", consumers.prefix.join("lib").display());
-        let status = cmd.command().env("LD_LIBRARY_PATH", consumers.prefix.join("lib")).status();
+        println!("in LD_LIBRARY_PATH: {}", self.prefix.join("lib").display());
+        let status = cmd.command().env("LD_LIBRARY_PATH", self.prefix.join("lib")).status();
         match status {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => Err(cmd.failed(&status.to_string())),
             Err(error) => Err(cmd.failed(&error.to_string())),
         }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It ends when its standard input does; whoever hangs all the same is ended.
-        drop(self.child.stdin.take());
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 

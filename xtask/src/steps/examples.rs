@@ -1,19 +1,17 @@
 //! `ffi/examples` against a server: each program in C, C++ and Go, when all goes well and when it does not.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
-
-use serde_json::Value;
 
 use crate::command::{Cmd, is_installed};
 use crate::outcome::Stop;
 use crate::project::Project;
 
 use super::c_abi::{Library, WARNINGS, installed, write};
-use super::cpp::{SANITIZERS, test_server};
+use super::cpp::SANITIZERS;
 use super::go;
+use super::test_server::{self, Server};
 
 const NAMES: &[&str] = &["device", "browser", "service"];
 /// One has to see all of a program at once.
@@ -30,7 +28,7 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     let c = installed(&["gcc", "clang"])?;
     let cpp = installed(&["g++", "clang++"])?;
     let library = Library::build(project)?;
-    let server = test_server(project)?;
+    let server = test_server::build(project)?;
     // Nobody is logged in yet: a run that failed leaves its logins.
     drop(std::fs::remove_dir_all(project.scratch("examples")?));
     let folder = project.scratch("examples")?;
@@ -69,6 +67,10 @@ struct Lab<'a> {
 }
 
 impl Lab<'_> {
+    fn server(&self, option: &str) -> Result<Server, Stop> {
+        Server::start(self.project, self.server, &[option])
+    }
+
     /// jeton asks the desktop to open a browser. Here the desktop is a script, and the browser the test server's.
     fn pose_as_browser(&self) -> Result<(), Stop> {
         let script = format!("#!/bin/sh\nexec '{}' --visit \"$1\"\n", self.server);
@@ -141,8 +143,8 @@ impl Example<'_> {
 
     /// A login with a person: once, kept, denied, without a server. `prompt` is what the person is shown, if anything.
     fn person(&self, prompt: &str) -> Result<(), Stop> {
-        let mut server = Server::start(self.lab, "--approve")?;
-        let arguments = server.arguments("public_client")?;
+        let mut server = self.lab.server("--approve")?;
+        let arguments = server.members(&["issuer", "public_client", "api"])?;
         let run = |state: &str| self.command(state, &[])?.args(&arguments).ended();
         run("kept")?.worked()?.says(prompt)?.says("200 {")?.says("\"sub\":\"alice\"")?;
         let asked = server.logins()?;
@@ -154,24 +156,24 @@ impl Example<'_> {
         run("kept")?.failed()?.complains("onnect")?;
         run("never")?.failed()?.complains("discovery at ")?.complains("try again later")?;
 
-        let denying = Server::start(self.lab, "--deny")?;
-        let arguments = denying.arguments("public_client")?;
+        let denying = self.lab.server("--deny")?;
+        let arguments = denying.members(&["issuer", "public_client", "api"])?;
         let denied = self.command("denied", &[])?.args(&arguments).ended()?.failed()?;
         denied.says(prompt)?.complains("access_denied")?.complains("log in again")?;
         denying.stop()
     }
 
     fn without_browser(&self) -> Result<(), Stop> {
-        let server = Server::start(self.lab, "--approve")?;
-        let arguments = server.arguments("public_client")?;
+        let server = self.lab.server("--approve")?;
+        let arguments = server.members(&["issuer", "public_client", "api"])?;
         let ended = self.command("nobody", &[("DISPLAY", "")])?.args(&arguments).ended()?;
         ended.failed()?.complains("there is no browser here")?;
         server.stop()
     }
 
     fn service(&self) -> Result<(), Stop> {
-        let mut server = Server::start(self.lab, "--approve")?;
-        let arguments = server.arguments("service_client")?;
+        let mut server = self.lab.server("--approve")?;
+        let arguments = server.members(&["issuer", "service_client", "api"])?;
         let secret = server.member("service_secret")?;
         let run = |secret: &str| {
             self.command("with a secret", &[("CLIENT_SECRET", secret)])?.args(&arguments).ended()
@@ -285,70 +287,5 @@ impl Ended {
     fn wrong(&self, how: &str) -> Stop {
         let (code, stdout, stderr) = (self.code, &self.stdout, &self.stderr);
         self.cmd.failed(&format!("{how}\nexit code {code:?}\noutput: {stdout}\nerrors: {stderr}"))
-    }
-}
-
-/// The test server, which ends with its standard input.
-struct Server {
-    child: Child,
-    commands: ChildStdin,
-    answers: BufReader<ChildStdout>,
-    about: Value,
-}
-
-impl Server {
-    fn start(lab: &Lab<'_>, option: &str) -> Result<Self, Stop> {
-        let cmd = lab.project.cmd(lab.server).arg(option);
-        let mut command = cmd.command();
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.map_err(|error| cmd.failed(&error.to_string()))?;
-        let (Some(commands), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(cmd.failed("its pipes are not there"));
-        };
-        let mut server = Self { child, commands, answers: BufReader::new(answers), about: Value::Null };
-        server.about = server.line()?;
-        Ok(server)
-    }
-
-    fn line(&mut self) -> Result<Value, Stop> {
-        let mut line = String::new();
-        let read = self.answers.read_line(&mut line).map_err(|error| Stop::failed(error.to_string()));
-        read.and_then(|_| {
-            serde_json::from_str(&line).map_err(|_| Stop::failed(format!("the server said `{line}`")))
-        })
-    }
-
-    fn tell(&mut self, command: &str) -> Result<Value, Stop> {
-        writeln!(self.commands, "{command}").map_err(|error| Stop::failed(error.to_string()))?;
-        let answer = self.line()?;
-        match answer["ok"] == true {
-            true => Ok(answer),
-            false => Err(Stop::failed(format!("the server did not take `{command}`: {answer}"))),
-        }
-    }
-
-    fn member(&self, name: &str) -> Result<String, Stop> {
-        let member = self.about[name].as_str().map(str::to_owned);
-        member.ok_or_else(|| Stop::failed(format!("the server does not tell its {name}")))
-    }
-
-    /// What the examples take: issuer, client identifier, and the URL of an API.
-    fn arguments(&self, client: &str) -> Result<Vec<String>, Stop> {
-        ["issuer", client, "api"].iter().map(|name| self.member(name)).collect()
-    }
-
-    /// How often a login with a person began.
-    fn logins(&mut self) -> Result<u64, Stop> {
-        let endpoints = &self.tell("stats")?["endpoints"];
-        let asked = ["authorization", "device-authorization"].map(|name| endpoints[name].as_u64());
-        asked
-            .into_iter()
-            .sum::<Option<u64>>()
-            .ok_or_else(|| Stop::failed("the server's statistics are others"))
-    }
-
-    fn stop(mut self) -> Result<(), Stop> {
-        drop(self.commands);
-        self.child.wait().map(drop).map_err(|error| Stop::failed(error.to_string()))
     }
 }

@@ -7,7 +7,7 @@ use crate::outcome::Stop;
 use crate::project::Project;
 
 use super::c_abi::{Library, installed};
-use super::cpp::test_server;
+use super::test_server;
 
 /// As in ffi/go/go.mod, whose dependency asks for it.
 pub(super) const GO: &str = "Go 1.26 or newer";
@@ -23,7 +23,7 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     formatted(project, "ffi/go")?;
 
     let library = Library::build(project)?.folder();
-    let server = test_server(project)?;
+    let server = test_server::build(project)?;
     let go = |verb: &str| {
         command(project, "ffi/go", &library, verb).map(|cmd| cmd.env("JETON_TEST_SERVER", &server))
     };

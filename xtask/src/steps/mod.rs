@@ -15,6 +15,7 @@ mod go;
 mod keychain;
 mod loom;
 mod sources;
+mod test_server;
 
 pub(crate) use code::every_test;
 pub(crate) use cost::run as cost_of_c_abi;
