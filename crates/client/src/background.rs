@@ -52,6 +52,26 @@ impl Background {
         self.handle.spawn(future)
     }
 
+    /// Runs a future to its end and blocks this thread meanwhile.
+    ///
+    /// # Errors
+    /// As [`Client::block_on`](crate::Client::block_on).
+    pub(crate) fn block_on<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Error> {
+        if Self::is_current_thread() {
+            return Err(Error::configuration(
+                "a blocking call was made from a callback of jeton; hand the work to another thread",
+            ));
+        }
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        self.spawn(async move {
+            drop(sender.send(future.await));
+        });
+        receiver.recv().map_err(|_| Error::Panicked)
+    }
+
     /// Whether this very thread belongs to the runtime: blocking it would keep others from going on.
     pub(crate) fn is_current_thread() -> bool {
         ON_BACKGROUND.get()

@@ -379,6 +379,18 @@ impl ClientBuilder {
         self
     }
 
+    #[cfg(feature = "registration")]
+    pub(crate) fn shared_interaction(mut self, interaction: Arc<dyn Interaction>) -> Self {
+        self.interaction = Some(interaction);
+        self
+    }
+
+    #[cfg(feature = "registration")]
+    pub(crate) fn shared_authentication(mut self, authentication: Arc<dyn ClientAuthentication>) -> Self {
+        self.authentication = Some(authentication);
+        self
+    }
+
     /// How requests to the authorization server are sent. Unless set: by reqwest, with the [`http`](Self::http) options.
     pub fn transport(mut self, transport: impl Transport + 'static) -> Self {
         self.transport = Some(Arc::new(transport));

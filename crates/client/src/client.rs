@@ -179,16 +179,7 @@ impl Client {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Error> {
-        if Background::is_current_thread() {
-            return Err(Error::configuration(
-                "a blocking call was made from a callback of jeton; hand the work to another thread",
-            ));
-        }
-        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
-        self.0.background.spawn(async move {
-            drop(sender.send(future.await));
-        });
-        receiver.recv().map_err(|_| Error::Panicked)
+        self.0.background.block_on(future)
     }
 }
 

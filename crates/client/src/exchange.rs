@@ -353,7 +353,7 @@ fn token_errors(headers: &HeaderMap) -> Vec<String> {
 
 /// Refuses a request that says already who is asking. Replacing that silently would be a surprise, and so would be sending a
 /// request that the caller thinks has the session's token.
-fn check_unauthorized(target: &Url, headers: &HeaderMap) -> Result<(), Error> {
+pub(crate) fn check_unauthorized(target: &Url, headers: &HeaderMap) -> Result<(), Error> {
     let userinfo = !target.username().is_empty() || target.password().is_some();
     if !userinfo && !headers.contains_key(AUTHORIZATION) {
         return Ok(());

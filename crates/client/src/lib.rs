@@ -58,8 +58,12 @@ mod proven_request;
 #[cfg(feature = "profiles")]
 mod provider;
 #[cfg(feature = "registration")]
+mod reach;
+#[cfg(feature = "registration")]
 mod registrar;
 mod request;
+#[cfg(feature = "registration")]
+mod resource_client;
 mod session;
 mod session_source;
 mod slot;
@@ -89,6 +93,8 @@ pub use middleware::{Authentication, AuthenticationLayer, Clonable, MiddlewareEr
 #[cfg(feature = "registration")]
 pub use registrar::{Registrar, RegistrarBuilder};
 pub use request::AuthenticatedRequest;
+#[cfg(feature = "registration")]
+pub use resource_client::{ResourceClient, ResourceClientBuilder, ResourceRequest};
 pub use session::{LoggedOut, Session};
 #[cfg(feature = "terminal")]
 pub use terminal::TerminalInteraction;

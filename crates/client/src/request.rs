@@ -21,7 +21,7 @@ use crate::{Error, Session};
 const REDIRECTS: usize = 10;
 
 /// Without it reqwest does not refuse `https://` but speaks plain HTTP, to a proxy at least.
-const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
+pub(crate) const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
 
 /// A request that will carry the session's access token.
 ///
@@ -71,6 +71,14 @@ pub struct AuthenticatedRequest {
 impl AuthenticatedRequest {
     pub(crate) fn new(session: Session, method: Method, url: &str) -> Self {
         let request = session.client().new_request(method, url);
+        Self { session, request, query: Vec::new() }
+    }
+
+    /// A request that was made elsewhere.
+    #[cfg(feature = "registration")]
+    pub(crate) fn of(session: Session, request: reqwest::Request) -> Self {
+        let api = session.client().api().map(|api| api.for_url(request.url()).clone());
+        let request = api.map(|api| RequestBuilder::from_parts(api, request));
         Self { session, request, query: Vec::new() }
     }
 
@@ -224,7 +232,7 @@ impl ClientInner {
 }
 
 /// Follows redirects. reqwest takes the token off at the first step that leaves the origin.
-fn redirects() -> Policy {
+pub(crate) fn redirects() -> Policy {
     Policy::custom(|attempt| match next_step(attempt.previous(), attempt.url()) {
         Step::Follow => attempt.follow(),
         Step::FollowWithoutToken => {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jeton_grants::{
     AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError, LoginOutcome,
+    ManualRegistration, RegistrationPrompt, ServerPrompt, ServerReason,
 };
 use jeton_models::is_deceptive;
 use tokio::sync::oneshot;
@@ -104,6 +105,16 @@ impl TerminalInteraction {
         false
     }
 
+    /// One line; `None` for an empty one and at the end of the input.
+    async fn typed(&self, question: &str) -> Result<Option<String>, InteractionError> {
+        self.screen().ask(question)?;
+        let line = self.lines.next().await.map_err(|error| {
+            InteractionError::failed(format!("the terminal could not be read ({error}); try again"))
+        })?;
+        self.screen().asking = false;
+        Ok(line.map(|line| line.trim().to_owned()).filter(|line| !line.is_empty()))
+    }
+
     /// Asks until the line is the redirected URL.
     async fn pasted(&self, prompt: &AuthorizationPrompt<'_>) -> Result<AuthorizationReply, InteractionError> {
         for _ in 0..PASTE_TRIES {
@@ -186,6 +197,47 @@ impl Interaction for TerminalInteraction {
         remaining: Duration,
     ) -> Result<(), InteractionError> {
         self.screen().count_down(remaining)
+    }
+
+    async fn approve_authorization_server(
+        &self,
+        prompt: &ServerPrompt<'_>,
+    ) -> Result<bool, InteractionError> {
+        let (resource, issuer) = (shown(prompt.resource), shown(prompt.issuer));
+        let question = match prompt.reason {
+            ServerReason::Moved { from } => format!(
+                "{resource} has moved its sign-in from {} to\n\n  {issuer}\n\nDo you trust that server? Type yes or no.\n",
+                shown(from)
+            ),
+            _ => format!(
+                "{resource} wants you to sign in at\n\n  {issuer}\n\nDo you trust that server? Type yes or no.\n"
+            ),
+        };
+        let answer = self.typed(&question).await?.unwrap_or_default().to_ascii_lowercase();
+        Ok(matches!(answer.as_str(), "y" | "yes"))
+    }
+
+    async fn register_client(
+        &self,
+        prompt: &RegistrationPrompt<'_>,
+    ) -> Result<Option<ManualRegistration>, InteractionError> {
+        let documentation =
+            prompt.documentation.map(|page| format!(" (see {})", shown(page))).unwrap_or_default();
+        let client_id = self
+            .typed(&format!(
+                "This program is no client of {} yet, and cannot register itself. Register one there{documentation} and \
+                 type its\nclient identifier, or nothing to give up.\n",
+                shown(prompt.issuer)
+            ))
+            .await?;
+        let Some(client_id) = client_id else { return Ok(None) };
+        let secret =
+            self.typed("Its client secret, if it has one (it will be seen here), or nothing.\n").await?;
+        let registration = ManualRegistration::new(client_id);
+        Ok(Some(match secret {
+            Some(secret) => registration.with_secret(secret),
+            None => registration,
+        }))
     }
 
     async fn login_ended(&self, outcome: LoginOutcome<'_>) {

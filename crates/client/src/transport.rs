@@ -59,8 +59,24 @@ impl ReqwestTransport {
     /// # Errors
     /// [`HttpOptionsError`], which names the option that cannot be used.
     pub fn new(options: &HttpOptions) -> Result<Self, HttpOptionsError> {
+        Self::configured(options, |builder| builder)
+    }
+
+    /// One whose names are resolved by that resolver.
+    #[cfg(feature = "registration")]
+    pub(crate) fn with_resolver(
+        options: &HttpOptions,
+        resolver: Arc<dyn reqwest::dns::Resolve>,
+    ) -> Result<Self, HttpOptionsError> {
+        Self::configured(options, |builder| builder.dns_resolver(resolver.clone()))
+    }
+
+    fn configured(
+        options: &HttpOptions,
+        configure: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Result<Self, HttpOptionsError> {
         let clients = HttpClients::new(options, |builder| {
-            builder
+            configure(builder)
                 // RFC 9700 §4.12.
                 .redirect(reqwest::redirect::Policy::none())
                 // reqwest repeats what an HTTP/2 server says it has not processed. A proxy in between may say so, too,

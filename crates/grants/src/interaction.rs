@@ -60,7 +60,7 @@ pub trait Interaction: Send + Sync {
     /// Asks whether an authorization server may be trusted that the program never named, but a resource did (RFC 9728 §7.3):
     /// the person will be sent there to sign in. No, unless an implementation asks.
     ///
-    /// Show both hosts. Nothing was sent to the server so far but requests for its public metadata.
+    /// Show both hosts. Nothing was sent to the server so far.
     ///
     /// # Errors
     /// [`InteractionError`], which ends the attempt like a no.

@@ -33,6 +33,12 @@ use jeton_grants::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode}
 use jeton_models::AuthorizationServerMetadata;
 use jeton_storage::StoreDescription;
 
+#[cfg(feature = "registration")]
+mod resource_client;
+
+#[cfg(feature = "registration")]
+pub use resource_client::{ResourceClient, ResourceRequest};
+
 use crate::{
     AccessToken, CachedToken, Error, Introspection, LoggedOut, LoginKey, LoginOptions, PendingLogin, Scope,
     Token,
@@ -363,13 +369,33 @@ impl AuthenticatedRequest {
     pub fn send(self) -> Result<Response, Error> {
         let Self { client, request } = self;
         let response = client.block_on(request.send())??;
-        Ok(Response { client, response })
+        Ok(Response { client: Runner::Client(client), response })
+    }
+}
+
+/// Whose runtime an answer's body is read on.
+enum Runner {
+    Client(crate::Client),
+    #[cfg(feature = "registration")]
+    Resources(crate::ResourceClient),
+}
+
+impl Runner {
+    fn block_on<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Error> {
+        match self {
+            Self::Client(client) => client.block_on(future),
+            #[cfg(feature = "registration")]
+            Self::Resources(client) => client.block_on(future),
+        }
     }
 }
 
 /// The answer to an authenticated request. Its body is read when asked for.
 pub struct Response {
-    client: crate::Client,
+    client: Runner,
     response: reqwest::Response,
 }
 

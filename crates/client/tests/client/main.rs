@@ -20,6 +20,7 @@ mod requests_bodies;
 mod requests_origin;
 mod requests_rejection;
 mod requests_support;
+mod resource_client;
 mod session_ahead;
 mod session_executors;
 mod session_failures;

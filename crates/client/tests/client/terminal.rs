@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use jeton_client::{HttpOptions, ReqwestTransport, SystemClock, TerminalInteraction};
 use jeton_devserver::{DevServer, Endpoint, Fault};
 use jeton_grants::{
-    AuthorizationCode, Clock, DeviceCode, Grant, GrantContext, GrantError, ManualClock, PastedRedirect,
-    PublicClient,
+    AuthorizationCode, Clock, DeviceCode, Grant, GrantContext, GrantError, Interaction, ManualClock,
+    PastedRedirect, PublicClient, RegistrationPrompt, ServerPrompt, ServerReason,
 };
 use jeton_models::{AuthorizationServerMetadata, TokenResponse};
 
@@ -302,4 +302,53 @@ async fn a_login_that_is_dropped_leaves_the_terminal_usable() {
     assert!(futures_util::poll!(&mut second).is_pending());
     typed.send(format!("{}\n", asked.lock().unwrap().take().unwrap())).unwrap();
     second.await.unwrap();
+}
+
+async fn asked(typed: &str, prompt: &ServerPrompt<'_>) -> (bool, String) {
+    let paper = Paper::new(|_| {});
+    let terminal =
+        TerminalInteraction::with_io(Box::new(Cursor::new(typed.to_owned())), Box::new(paper.clone()));
+    (terminal.approve_authorization_server(prompt).await.unwrap(), paper.read())
+}
+
+#[tokio::test]
+async fn a_server_is_trusted_when_somebody_types_yes_and_not_otherwise() {
+    let prompt = ServerPrompt::new("https://api.example", "https://as.example", ServerReason::Named);
+    for (typed, trusted) in
+        [("yes\n", true), (" Y \n", true), ("no\n", false), ("\n", false), ("", false), ("yes, no\n", false)]
+    {
+        let (approved, shown) = asked(typed, &prompt).await;
+        assert_eq!(approved, trusted, "{typed:?}");
+        assert!(shown.contains("https://api.example") && shown.contains("https://as.example"), "{shown}");
+    }
+    let moved = ServerReason::Moved { from: "https://old.example" };
+    let prompt = ServerPrompt::new("https://api.example/\u{1b}[2J", "https://as.example", moved);
+    let (_, shown) = asked("no\n", &prompt).await;
+    assert!(shown.contains("https://old.example") && !shown.contains('\u{1b}'), "{shown}");
+}
+
+#[tokio::test]
+async fn a_client_that_was_registered_by_hand_is_typed() {
+    let prompt =
+        RegistrationPrompt::new("https://api.example", "https://as.example", Some("https://as.example/docs"));
+    for (typed, expected) in [
+        ("my-app\n\n", Some(("my-app", None))),
+        ("my-app\ns3cr3t\n", Some(("my-app", Some("s3cr3t")))),
+        ("\n", None),
+        ("", None),
+    ] {
+        let paper = Paper::new(|_| {});
+        let input = Box::new(Cursor::new(typed.to_owned()));
+        let terminal = TerminalInteraction::with_io(input, Box::new(paper.clone()));
+        let registration = terminal.register_client(&prompt).await.unwrap();
+        assert!(!format!("{registration:?}").contains("s3cr3t"));
+        let read = registration.as_ref().map(|registration| {
+            let secret = registration.client_secret.as_ref().map(|secret| secret.expose());
+            (registration.client_id.as_str(), secret)
+        });
+        assert_eq!(read, expected, "{typed:?}");
+        assert!(paper.read().contains("https://as.example/docs"));
+    }
+    // What is no link for a person is not shown as one.
+    assert_eq!(RegistrationPrompt::new("r", "i", Some("javascript:alert(1)")).documentation, None);
 }
