@@ -63,6 +63,8 @@ pub struct ClientBuilder {
     registered: Option<jeton_models::ClientRegistration>,
     grant: Option<Arc<dyn Grant>>,
     pub(crate) scope: String,
+    #[cfg(feature = "openid")]
+    id_tokens: Option<jeton_grants::IdTokenPolicy>,
     resources: Vec<String>,
     resource_servers: Vec<String>,
     extra: ExtraParameters,
@@ -104,6 +106,8 @@ impl ClientBuilder {
             registered: None,
             grant: None,
             scope: String::new(),
+            #[cfg(feature = "openid")]
+            id_tokens: None,
             resources: Vec::new(),
             resource_servers: Vec::new(),
             extra: ExtraParameters::default(),
@@ -265,6 +269,16 @@ impl ClientBuilder {
     /// other origin ever gets it.
     pub fn resource_server(mut self, origin: impl Into<String>) -> Self {
         self.resource_servers.push(origin.into());
+        self
+    }
+
+    /// Does OpenID Connect: `openid` goes into the scope, and ID tokens are taken as the policy says. Without this, a client whose
+    /// scope has `openid` takes them by [`IdTokenPolicy::new`](crate::IdTokenPolicy::new).
+    ///
+    /// A login then comes with an ID token that was checked, or fails; see [`Session::id_token`](crate::Session::id_token).
+    #[cfg(feature = "openid")]
+    pub fn openid(mut self, policy: jeton_grants::IdTokenPolicy) -> Self {
+        self.id_tokens = Some(policy);
         self
     }
 
@@ -536,6 +550,8 @@ impl ClientBuilder {
         }
         let scope: Scope =
             self.scope.parse().map_err(|error| Error::configuration(format!("the scope: {error}")))?;
+        #[cfg(feature = "openid")]
+        let (scope, id_tokens) = openid(scope, self.id_tokens, issuer_known)?;
         let mut resource_servers = Vec::new();
         for text in &self.resource_servers {
             resource_servers.push(origin(text)?);
@@ -580,6 +596,10 @@ impl ClientBuilder {
             authentication: self.authentication.unwrap_or_else(|| Arc::new(PublicClient)),
             grant: self.grant,
             scope: Some(scope).filter(|scope| !scope.is_empty()),
+            #[cfg(feature = "openid")]
+            id_tokens,
+            #[cfg(feature = "jose")]
+            server_keys: jeton_grants::JwksCache::new(),
             resources: self.resources,
             extra: self.extra,
             #[cfg(feature = "profiles")]
@@ -639,6 +659,29 @@ impl fmt::Debug for ClientBuilder {
             .field("client_id", &self.client_id)
             .field("issuer", &self.issuer)
             .finish_non_exhaustive()
+    }
+}
+
+/// The scope with `openid` in it, and which ID tokens are taken, if that is asked for in one way or the other. Where the server's
+/// name is not known, ID tokens cannot be checked and are left alone, unless somebody counts on it.
+#[cfg(feature = "openid")]
+fn openid(
+    scope: Scope,
+    policy: Option<jeton_grants::IdTokenPolicy>,
+    issuer_known: bool,
+) -> Result<(Scope, Option<jeton_grants::IdTokenPolicy>), Error> {
+    let is_in_scope = scope.contains("openid");
+    match policy {
+        Some(_) if !issuer_known => Err(Error::configuration(
+            "OpenID Connect needs the name of the server that signs ID tokens; set the `issuer`",
+        )),
+        Some(policy) if is_in_scope => Ok((scope, Some(policy))),
+        Some(policy) => {
+            let scope = format!("openid {scope}");
+            let scope = scope.parse().map_err(|error| Error::configuration(format!("the scope: {error}")))?;
+            Ok((scope, Some(policy)))
+        }
+        None => Ok((scope, (is_in_scope && issuer_known).then(jeton_grants::IdTokenPolicy::new))),
     }
 }
 

@@ -57,6 +57,11 @@ pub(crate) struct ClientInner {
     /// What every authorization asks for unless it says otherwise.
     pub(crate) login_options: LoginOptions,
     pub(crate) dpop: DpopKeys,
+    /// Which ID tokens are taken, if the client does OpenID Connect.
+    #[cfg(feature = "openid")]
+    pub(crate) id_tokens: Option<jeton_grants::IdTokenPolicy>,
+    #[cfg(feature = "jose")]
+    pub(crate) server_keys: jeton_grants::JwksCache,
     pub(crate) store: Arc<dyn TokenStore>,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) interaction: Arc<dyn Interaction>,
@@ -317,7 +322,20 @@ impl ClientInner {
         }
         cx.authorization = &self.authorization;
         cx.login = &self.login_options;
+        #[cfg(feature = "jose")]
+        {
+            cx.server_keys = Some(&self.server_keys);
+        }
         Ok(cx)
+    }
+
+    #[cfg(not(feature = "openid"))]
+    fn run<'a>(
+        &self,
+        grant: &'a dyn Grant,
+        cx: &'a GrantContext<'_>,
+    ) -> impl Future<Output = Result<TokenResponse, GrantError>> + Send + 'a {
+        grant.obtain(cx)
     }
 
     /// What one login asks for, with what all of them do where it says nothing.
@@ -351,7 +369,7 @@ impl ClientInner {
         target: &TokenTarget,
         binding: &Binding,
     ) -> Result<TokenResponse, GrantError> {
-        usable(grant.obtain(&self.bound_context(target, binding).await?).await?)
+        usable(self.run(grant, &self.bound_context(target, binding).await?).await?)
     }
 
     /// A login through the client's grant.
@@ -365,7 +383,7 @@ impl ClientInner {
         let options = self.options_of(options);
         let mut cx = self.bound_context(target, binding).await?;
         cx.login = &options;
-        usable(grant.obtain(&cx).await?)
+        usable(self.run(grant, &cx).await?)
     }
 
     pub(crate) async fn begin_authorization(
@@ -378,6 +396,12 @@ impl ClientInner {
         let options = self.options_of(options);
         let mut cx = self.bound_context(target, binding).await?;
         cx.login = &options;
+        #[cfg(feature = "openid")]
+        let check = self.id_token_check(options.scope.as_ref().or(cx.scope), true);
+        #[cfg(feature = "openid")]
+        {
+            cx.id_tokens = check.as_ref();
+        }
         begin_authorization(&cx, redirect_uri, self.login_timeout).await
     }
 
@@ -388,7 +412,15 @@ impl ClientInner {
         target: &TokenTarget,
         binding: &Binding,
     ) -> Result<TokenResponse, GrantError> {
-        finish_authorization(&self.bound_context(target, binding).await?, pending, redirected).await
+        #[cfg_attr(not(feature = "openid"), expect(unused_mut, reason = "there is nothing to add"))]
+        let mut cx = self.bound_context(target, binding).await?;
+        #[cfg(feature = "openid")]
+        let check = self.id_token_check(pending.scope().or(cx.scope), true);
+        #[cfg(feature = "openid")]
+        {
+            cx.id_tokens = check.as_ref();
+        }
+        finish_authorization(&cx, pending, redirected).await
     }
 
     /// Notes that a pending login is being finished; `false` if it was before.

@@ -51,6 +51,8 @@ mod login;
 mod loopback;
 #[cfg(feature = "tower")]
 mod middleware;
+#[cfg(feature = "openid")]
+mod openid;
 #[cfg(feature = "loopback")]
 mod page;
 #[cfg(feature = "jose")]
@@ -112,6 +114,8 @@ pub use jeton_grants::{
 };
 #[cfg(feature = "jose")]
 pub use jeton_grants::{ClientSecretJwt, PrivateKeyJwt, RequestObject};
+#[cfg(feature = "openid")]
+pub use jeton_grants::{IdToken, IdTokenPolicy};
 #[cfg(feature = "jose")]
 pub use jeton_grants::{IdentityAssertion, SignedAssertion};
 #[cfg(feature = "jose")]

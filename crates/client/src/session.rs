@@ -86,7 +86,7 @@ impl Session {
         Self { handle: Arc::new(Handle::new(login)), slot }
     }
 
-    fn login(&self) -> &Arc<Login> {
+    pub(crate) fn login(&self) -> &Arc<Login> {
         &self.handle.login
     }
 
@@ -757,7 +757,7 @@ impl Session {
     }
 
     /// Runs a future on jeton's own runtime, to its end even if the caller goes away.
-    async fn detached<T: Send + 'static>(
+    pub(crate) async fn detached<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {

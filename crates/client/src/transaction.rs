@@ -280,7 +280,7 @@ impl Transaction<'_> {
             // Durable before the server hears of it: an answer that gets lost must not leave the login bound to a lost key.
             save_once(lease, &record).await?;
         }
-        match client.obtain(&self.refresh_with(refresh_token), &self.slot.target, &binding).await {
+        match client.obtain(&self.refresh_with(refresh_token, &record), &self.slot.target, &binding).await {
             Ok(response) => self.keep(lease, record, stored, response, asked_at, &binding).await,
             Err(error) if error.is_invalid_grant() => self.refused(lease, record, stored, error).await,
             Err(error) => Err(self.unanswered(lease, record, stored, error).await),
@@ -298,6 +298,8 @@ impl Transaction<'_> {
     ) -> Error {
         let rotated = match &mut error {
             GrantError::Unusable { answer, .. } => answer.refresh_token.take(),
+            #[cfg(feature = "jose")]
+            GrantError::RejectedJwt(rejected) => rejected.refresh_token.take(),
             _ => None,
         };
         let Some(refresh_token) = rotated else {
@@ -313,8 +315,11 @@ impl Transaction<'_> {
         self.failed(error, Sent::Nothing)
     }
 
-    fn refresh_with(&self, refresh_token: Secret) -> RefreshToken {
+    #[cfg_attr(not(feature = "openid"), expect(unused_variables, reason = "for the ID token in it"))]
+    fn refresh_with(&self, refresh_token: Secret, record: &LoginRecord) -> RefreshToken {
         let refresh = RefreshToken::new(refresh_token);
+        #[cfg(feature = "openid")]
+        let refresh = refresh.id_token(record.id_token.as_ref().and_then(jeton_grants::IdToken::from_kept));
         match &self.slot.target.scope {
             Some(scope) => refresh.scope(scope.clone()),
             None => refresh,
@@ -382,7 +387,12 @@ impl Transaction<'_> {
         if binding.keep_in(&mut newest) {
             save_once(lease, &newest).await?;
         }
-        match self.login.client.obtain(&self.refresh_with(refresh_token), &self.slot.target, &binding).await {
+        match self
+            .login
+            .client
+            .obtain(&self.refresh_with(refresh_token, &newest), &self.slot.target, &binding)
+            .await
+        {
             Ok(response) => self.keep(lease, newest, stored, response, asked_at, &binding).await,
             Err(again) if again.is_invalid_grant() => self.ended(lease, newest, stored, &again).await,
             Err(other) => Err(self.unanswered(lease, newest, stored, other).await),
@@ -608,6 +618,11 @@ pub(crate) fn apply(
     // Before the new token is there: those of another key go.
     binding.keep_in(record);
     let now = login.client.clock.now();
+    // Whatever is there was checked; an answer without one leaves the one before it.
+    #[cfg(feature = "openid")]
+    if let Some(id_token) = response.extra.get_str("id_token").filter(|_| login.client.id_tokens.is_some()) {
+        record.id_token = Some(Secret::from(id_token));
+    }
     let made_at = earliest_birth(&response, login, asked_at, now);
     let mut token = response.into_token(made_at);
     // (3) No refresh token in the answer: the old one stays.

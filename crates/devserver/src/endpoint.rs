@@ -29,6 +29,8 @@ pub enum Endpoint {
     Revocation,
     /// `/introspect` (RFC 7662).
     Introspection,
+    /// `/jwks`: the keys that the server signs with (RFC 7517).
+    Jwks,
     /// `/userinfo` (OpenID Connect Core §5.3).
     UserInfo,
     /// `/logout`: the end session endpoint (OpenID Connect RP-Initiated Logout).
@@ -39,7 +41,7 @@ pub enum Endpoint {
     Resource,
     /// The metadata of the protected resources (RFC 9728), wherever it is.
     ResourceMetadata,
-    /// Everything else: the home page, `/jwks`, and what answers 404.
+    /// Everything else: the home page, and what answers 404.
     Other,
 }
 
@@ -74,6 +76,7 @@ impl Endpoint {
             Some("/bc-authorize") => Self::BackchannelAuthentication,
             Some("/revoke") => Self::Revocation,
             Some("/introspect") => Self::Introspection,
+            Some("/jwks") => Self::Jwks,
             Some("/userinfo") => Self::UserInfo,
             Some("/logout") => Self::EndSession,
             Some("/register") => Self::Registration,

@@ -165,6 +165,7 @@ impl State {
                 introspection::introspect(self, now, request).unwrap_or_else(|no| no.into_answer())
             }
             Endpoint::ResourceMetadata => protected_resource::metadata(self, request),
+            Endpoint::Jwks => metadata::jwks(&self.keys, request),
             Endpoint::UserInfo => {
                 let answer = userinfo::userinfo(self, now, request);
                 dpop::announce(self, Side::Resource, request, answer)
@@ -188,7 +189,6 @@ impl State {
             return hosted;
         }
         match request.path.strip_prefix(&self.settings.base_path) {
-            Some("/jwks") => metadata::jwks(&self.keys, request),
             Some("" | "/") => pages::home(&self.settings),
             _ => pages::problem(StatusCode::NOT_FOUND, "There is nothing here."),
         }

@@ -275,6 +275,7 @@ pub async fn finish_authorization(
         code: Some(&response.code),
         max_age: pending.max_age,
         acr_values: &pending.acr_values,
+        previous: None,
     });
     #[cfg(feature = "jose")]
     let cx = &expecting;

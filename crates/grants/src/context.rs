@@ -76,6 +76,9 @@ pub struct GrantContext<'a> {
     pub authorization: &'a AuthorizationPolicy,
     /// What this one authorization asks for beyond that.
     pub login: &'a LoginOptions,
+    /// Whether introspection answers are asked for as JWTs (RFC 9701), and believed only so.
+    #[cfg(feature = "jose")]
+    pub signed_introspection: bool,
     /// How ID tokens are checked (OpenID Connect). Without it they are left alone, among the answer's further members.
     #[cfg(feature = "jose")]
     pub id_tokens: Option<&'a crate::IdTokenCheck<'a>>,
@@ -129,6 +132,8 @@ impl<'a> GrantContext<'a> {
             dpop: None,
             authorization: &PLAIN,
             login: &NO_OPTIONS,
+            #[cfg(feature = "jose")]
+            signed_introspection: false,
             #[cfg(feature = "jose")]
             id_tokens: None,
             #[cfg(feature = "jose")]

@@ -226,7 +226,7 @@ impl EndpointRequest {
         let headers = request.headers_mut();
         *headers = std::mem::take(&mut self.headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         if let Some(dialect) = cx.dialect {
             dialect.set_headers(headers);
         }

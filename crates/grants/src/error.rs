@@ -6,6 +6,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "jose")]
+use jeton_models::AnswerError;
 use jeton_models::{
     AuthorizationResponseError, ClientMetadataError, ErrorResponse, GrantType, MetadataError, OAuth2Error,
     ParameterError, UnusableAnswer, UnusableReason,
@@ -249,6 +251,16 @@ pub enum GrantError {
         /// What is wrong with the assertion.
         what: String,
     },
+    /// The userinfo answer is about somebody else than the ID token (OpenID Connect Core §5.3.2).
+    #[error(
+        "the server's userinfo answer is about another person than the one who logged in; it is not used"
+    )]
+    UserInfoSubject,
+    /// The browser did not come back from the log-out that was begun (OpenID Connect RP-Initiated Logout §3).
+    #[error(
+        "this URL is not the answer to the log-out that was begun: it is another place, or its `state` is another one"
+    )]
+    LogoutResponse,
     /// Two methods of client authentication met in one request (RFC 6749 §2.3).
     #[error(
         "the request would carry two methods of client authentication, which RFC 6749 §2.3 forbids; remove the \
@@ -322,6 +334,19 @@ impl GrantError {
         error: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         Self::Source { what, recovery, source: Arc::from(error.into()) }
+    }
+
+    /// What is wrong with an answer that was not sent for by an [`EndpointRequest`](crate::EndpointRequest).
+    #[cfg(feature = "jose")]
+    pub(crate) fn of_answer(error: AnswerError, operation: &Operation, url: &url::Url) -> Self {
+        let (operation, url, retry_after) = (operation.clone(), crate::endpoint::shown(url), None);
+        match error {
+            AnswerError::OAuth(error) => Self::OAuth { operation, url, error: Box::new(error), retry_after },
+            AnswerError::Unusable(answer) => {
+                Self::Unusable { operation, url, answer: Box::new(answer), retry_after }
+            }
+            other => Self::other(other.to_string()),
+        }
     }
 
     /// The OAuth error that an endpoint answered, with its HTTP status, if that is what it is (RFC 6749 §5.2).
@@ -466,6 +491,8 @@ impl GrantError {
                 Recovery::LogIn
             }
             Self::NoS256 { .. }
+            | Self::UserInfoSubject
+            | Self::LogoutResponse
             | Self::VerificationUri { .. }
             | Self::Interaction(InteractionError::Other(_))
             | Self::Other(_) => Recovery::GiveUp,

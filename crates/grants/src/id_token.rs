@@ -103,7 +103,6 @@ impl IdTokenPolicy {
 pub struct IdTokenCheck<'a> {
     policy: &'a IdTokenPolicy,
     is_required: bool,
-    previous: Option<IdToken>,
     checked: Mutex<Option<IdToken>>,
 }
 
@@ -111,21 +110,13 @@ impl<'a> IdTokenCheck<'a> {
     /// For a login with the scope `openid`: a token answer without an ID token is refused. An answer to a refresh may come
     /// without.
     pub fn new(policy: &'a IdTokenPolicy) -> Self {
-        Self { policy, is_required: true, previous: None, checked: Mutex::default() }
+        Self { policy, is_required: true, checked: Mutex::default() }
     }
 
     /// Takes an answer without an ID token, too: for grants in which no person logs in.
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.is_required = false;
-        self
-    }
-
-    /// The ID token of the login that is refreshed: a new one must be of the same issuer, about the same person and for the
-    /// same audience (OpenID Connect Core §12.2).
-    #[must_use]
-    pub fn previous(mut self, previous: Option<IdToken>) -> Self {
-        self.previous = previous;
         self
     }
 
@@ -189,7 +180,7 @@ impl<'a> IdTokenCheck<'a> {
         check_hash(claims, "at_hash", algorithm, Some(access_token))?;
         check_hash(claims, "c_hash", algorithm, cx.expected_id_token.code)?;
         self.check_login(cx, claims)?;
-        if let Some(previous) = &self.previous {
+        if let Some(previous) = cx.expected_id_token.previous {
             check_same_login(previous, claims)?;
         }
         Ok(IdToken { text: text.clone(), claims: verified.into_claims() })
@@ -285,7 +276,6 @@ impl fmt::Debug for IdTokenCheck<'_> {
         f.debug_struct("IdTokenCheck")
             .field("policy", self.policy)
             .field("is_required", &self.is_required)
-            .field("previous", &self.previous)
             .finish_non_exhaustive()
     }
 }
@@ -295,6 +285,7 @@ impl fmt::Debug for IdTokenCheck<'_> {
 pub(crate) struct Expected<'a> {
     pub(crate) nonce: Option<&'a Secret>,
     pub(crate) code: Option<&'a Secret>,
+    pub(crate) previous: Option<&'a IdToken>,
     /// In seconds.
     pub(crate) max_age: Option<u64>,
     /// One of them, if there are any.

@@ -54,6 +54,8 @@ mod discovery;
 mod document;
 #[cfg(feature = "jose")]
 mod dpop;
+#[cfg(feature = "jose")]
+mod end_session;
 mod endpoint;
 mod error;
 mod grant;
@@ -63,6 +65,7 @@ mod id_token;
 mod identity_assertion;
 mod interaction;
 mod introspection;
+mod introspection_cache;
 #[cfg(feature = "jose")]
 mod jwks;
 mod jwt_bearer;
@@ -84,6 +87,8 @@ mod security_token;
 mod signed_assertion;
 mod token_exchange;
 mod transport;
+#[cfg(feature = "jose")]
+mod user_info;
 
 // What implementations of the traits need, in the versions that the signatures have.
 pub use async_trait::async_trait;
@@ -110,6 +115,8 @@ pub use dialect::{OmittedParameters, PkceDialect, RequestDialect, redirected_by_
 pub use discovery::{discover, metadata_urls};
 #[cfg(feature = "jose")]
 pub use dpop::{Dpop, DpopError, DpopNonces, DpopSide};
+#[cfg(feature = "jose")]
+pub use end_session::{EndSession, PendingLogout, begin_end_session};
 pub use endpoint::{EndpointAnswer, EndpointRequest};
 pub use error::{GrantError, Operation, Recovery};
 pub use grant::Grant;
@@ -123,6 +130,7 @@ pub use interaction::{
     RegistrationPrompt, ServerPrompt, ServerReason,
 };
 pub use introspection::introspect;
+pub use introspection_cache::IntrospectionCache;
 #[cfg(feature = "jose")]
 pub use jwks::JwksCache;
 pub use jwt_bearer::{AssertionSource, JwtBearer};
@@ -147,6 +155,8 @@ pub use security_token::{SecurityToken, SecurityTokenSource};
 pub use signed_assertion::SignedAssertion;
 pub use token_exchange::TokenExchange;
 pub use transport::{Limits, Transport, TransportError, TransportErrorKind};
+#[cfg(feature = "jose")]
+pub use user_info::{read_user_info, user_info_request};
 
 /// The README's example is compiled and run like the others.
 #[cfg(doctest)]

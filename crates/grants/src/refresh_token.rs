@@ -16,12 +16,28 @@ use crate::{Grant, GrantContext, GrantError};
 pub struct RefreshToken {
     refresh_token: Secret,
     scope: Option<Scope>,
+    #[cfg(feature = "jose")]
+    id_token: Option<crate::IdToken>,
 }
 
 impl RefreshToken {
     /// With that refresh token.
     pub fn new(refresh_token: impl Into<Secret>) -> Self {
-        Self { refresh_token: refresh_token.into(), scope: None }
+        Self {
+            refresh_token: refresh_token.into(),
+            scope: None,
+            #[cfg(feature = "jose")]
+            id_token: None,
+        }
+    }
+
+    /// The ID token of the login that is refreshed: a new one must be of the same issuer, about the same person and for the same
+    /// audience (OpenID Connect Core §12.2). Looked at where the context checks ID tokens.
+    #[cfg(feature = "jose")]
+    #[must_use]
+    pub fn id_token(mut self, id_token: Option<crate::IdToken>) -> Self {
+        self.id_token = id_token;
+        self
     }
 
     /// Asks for a subset of the scope that was granted.
@@ -45,6 +61,11 @@ impl Grant for RefreshToken {
     async fn obtain(&self, cx: &GrantContext<'_>) -> Result<TokenResponse, GrantError> {
         let mut request = RefreshTokenAccessTokenRequest::new(self.refresh_token.clone());
         request.scope = self.scope.clone();
+        #[cfg(feature = "jose")]
+        let expecting = cx
+            .expecting(crate::id_token::Expected { previous: self.id_token.as_ref(), ..Default::default() });
+        #[cfg(feature = "jose")]
+        let cx = if self.id_token.is_some() { &expecting } else { cx };
         cx.token_request(&GrantType::RefreshToken, request.to_parameters()?).await
     }
 }

@@ -144,6 +144,15 @@ impl<'a> Answer<'a> {
         }
     }
 
+    /// The body of an answer that is a JWT of that media type, by what its content type says.
+    pub fn jwt(&self, media_type: &str) -> Option<&'a str> {
+        let media = self.content_type.and_then(|text| text.split(';').next()).unwrap_or_default();
+        if !media.trim().eq_ignore_ascii_case(media_type) {
+            return None;
+        }
+        std::str::from_utf8(self.body).ok().map(str::trim)
+    }
+
     /// Whether the content type, without its parameters, is one of JSON's.
     fn is_json(&self) -> bool {
         let media = self.content_type.and_then(|text| text.split(';').next()).unwrap_or_default();

@@ -12,6 +12,8 @@ mod client_assertion;
 mod dpop;
 mod loopback;
 mod middleware_tower;
+#[cfg(feature = "openid")]
+mod openid;
 #[cfg(feature = "profiles")]
 mod providers;
 #[cfg(feature = "registration")]

@@ -78,12 +78,14 @@ impl Trial<'_> {
         let mut server = as_example();
         server.id_token_signing_alg_values_supported = self.listed.clone();
         let mut cx = GrantContext::new(&server, "me", &PublicClient, &transport, &clock);
-        let check = IdTokenCheck::new(&self.policy).previous(self.previous.clone());
+        let check = IdTokenCheck::new(&self.policy);
         cx.server_keys = Some(&self.keys);
         cx.id_tokens = Some(&check);
         cx.issuer = self.issuer;
         match self.refresh {
-            true => RefreshToken::new(Secret::from("0ld")).obtain(&cx).await?,
+            true => {
+                RefreshToken::new(Secret::from("0ld")).id_token(self.previous.clone()).obtain(&cx).await?
+            }
             false => ClientCredentials.obtain(&cx).await?,
         };
         Ok(check.id_token())
