@@ -105,6 +105,8 @@ pub use transport::ReqwestTransport;
 // What the builder takes, so that most programs need this crate alone; for an `Interaction`, a `Transport` or a store of your
 // own, the crates that define them.
 pub use jeton_grants as grants;
+#[cfg(feature = "jose")]
+pub use jeton_grants::SignedClientSecret;
 pub use jeton_grants::{
     AssertionSource, AuthorizationCode, BackchannelPrompt, Ciba, ClientAuthentication, ClientCredentials,
     ClientSecretBasic, ClientSecretPost, Clock, DeviceCode, ExtraParameters, Grant, GrantError, Interaction,

@@ -85,6 +85,8 @@ mod security_profile;
 mod security_token;
 #[cfg(feature = "jose")]
 mod signed_assertion;
+#[cfg(feature = "jose")]
+mod signed_client_secret;
 mod token_exchange;
 mod transport;
 #[cfg(feature = "jose")]
@@ -153,6 +155,8 @@ pub use security_profile::{SecurityProfile, SecurityProfileError};
 pub use security_token::{SecurityToken, SecurityTokenSource};
 #[cfg(feature = "jose")]
 pub use signed_assertion::SignedAssertion;
+#[cfg(feature = "jose")]
+pub use signed_client_secret::SignedClientSecret;
 pub use token_exchange::TokenExchange;
 pub use transport::{Limits, Transport, TransportError, TransportErrorKind};
 #[cfg(feature = "jose")]

@@ -220,6 +220,11 @@ impl Profile {
         self.data.signed_secret_audience.as_deref()
     }
 
+    /// Whether it says where the provider is: a token endpoint, or an issuer from which that is discovered.
+    pub fn has_server(&self) -> bool {
+        self.data.issuer.is_some() || self.data.endpoints.contains_key("token_endpoint")
+    }
+
     /// What the profile leaves open.
     pub fn placeholders(&self) -> &[Placeholder] {
         &self.data.placeholders
@@ -234,7 +239,6 @@ impl Profile {
                 Warning::ExpiresInNotPositive => answers.zero_is_never,
                 Warning::ExpiresInAlias => speaks_otherwise("expires"),
                 Warning::VerificationUrl => speaks_otherwise("verification_url"),
-                Warning::TokenTypeAbsent => answers.members.iter().any(|(_, ours)| ours == "token_type"),
                 _ => false,
             }
     }

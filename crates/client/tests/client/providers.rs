@@ -1060,3 +1060,67 @@ async fn googles_device_waits_under_428_and_names_its_page_in_its_own_way() {
     let requests = stage.seen.lock().unwrap();
     assert_eq!(requests.iter().filter(|seen| seen.url.ends_with("/token")).count(), 3);
 }
+
+// ----- A secret that the client signs --------------------------------------------------------------------------------------
+
+#[cfg(feature = "jose")]
+#[tokio::test]
+async fn apples_client_secret_is_signed_for_each_request() {
+    use jeton_grants::SignedClientSecret;
+    use jeton_jose::{JwkSet, JwsAlgorithm, Signer, SigningKey, UnverifiedJwt};
+
+    let key = SigningKey::generate(JwsAlgorithm::Es256).unwrap().with_key_id("ABC123DEFG");
+    let keys: JwkSet = key.public_jwk().cloned().into_iter().collect();
+    let apple = Profile::named("apple").unwrap();
+    let audience = apple.signed_secret_audience().unwrap().to_owned();
+    let stage = Stage::new();
+    let client = Client::builder("com.example.app")
+        .provider(apple)
+        .authentication(SignedClientSecret::new("TEAM123456", audience, key))
+        .transport(stage.clone())
+        .clock(clock())
+        .strict(true)
+        .scope("name email")
+        .build()
+        .unwrap();
+    let session = client.session();
+    let (url, pending) = session.begin_log_in(REDIRECT).await.unwrap();
+    assert_eq!(
+        front_channel(&url, true, false),
+        "https://appleid.apple.com/auth/authorize client_id=com.example.app code_challenge_method=S256 redirect_uri \
+         response_mode=form_post response_type=code scope=name+email"
+    );
+    // The browser brings the answer by POST, with the person's name once.
+    let form =
+        format!(r#"state={}&code=c0de&user={{"name":{{"firstName":"Ada"}}}}"#, pending.state().expose());
+    let redirected = redirected_by_form_post(REDIRECT, form.as_bytes()).unwrap();
+    stage.will_answer((
+        200,
+        JSON,
+        r#"{"access_token":"t1","token_type":"Bearer","expires_in":3600,"refresh_token":"r1"}"#,
+    ));
+    let token = soon(session.finish_log_in(pending, &redirected)).await.unwrap();
+    assert_eq!(token.extra().get_str("user"), Some(r#"{"name":{"firstName":"Ada"}}"#));
+
+    let secret_of = |seen: &Seen| {
+        let pairs: Vec<_> = url::form_urlencoded::parse(seen.body.as_bytes()).into_owned().collect();
+        let of = |name: &str| pairs.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+        assert_eq!(of("client_id").as_deref(), Some("com.example.app"));
+        of("client_secret").unwrap()
+    };
+    let first = stage.seen();
+    assert_eq!(first.url, "https://appleid.apple.com/auth/token");
+    let first = secret_of(&first);
+    let jwt = UnverifiedJwt::parse(&first).unwrap().verify(&keys, &[JwsAlgorithm::Es256]).unwrap();
+    let claims = jwt.claims();
+    assert_eq!((claims.issuer(), claims.subject()), (Some("TEAM123456"), Some("com.example.app")));
+    assert!(claims.is_sole_audience("https://appleid.apple.com"));
+    assert_eq!(claims.expires_at().unwrap() - claims.issued_at().unwrap(), 300);
+
+    stage.will_answer((400, JSON, r#"{"error":"invalid_client","error_description":"CLIENT"}"#));
+    let error = soon(session.refresh()).await.unwrap_err();
+    assert_eq!(error.recovery(), Recovery::FixConfiguration);
+    let second = secret_of(&stage.seen());
+    assert_ne!(first, second, "each request has a secret of its own");
+    assert!(!format!("{error} {error:?}").contains(&second));
+}
