@@ -8,6 +8,7 @@ mod answer;
 pub mod authorization_response;
 pub mod device_answer;
 mod disguise;
+pub mod dpop;
 pub mod endpoint_answer;
 pub mod error_answer;
 mod exchange;
@@ -31,6 +32,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("authorization_response", authorization_response::check),
     ("device_answer", device_answer::check),
+    ("dpop", dpop::check),
     ("endpoint_answer", endpoint_answer::check),
     ("error_answer", error_answer::check),
     ("introspection_answer", introspection_answer::check),

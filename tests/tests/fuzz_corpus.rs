@@ -43,6 +43,7 @@ macro_rules! targets {
 targets! {
     authorization_response
     device_answer
+    dpop
     endpoint_answer
     error_answer
     introspection_answer

@@ -294,6 +294,29 @@ impl Session {
         self.session.judge(token, status, headers)
     }
 
+    /// The proof that goes beside a token which is bound to a key (DPoP, RFC 9449), for programs with an HTTP client of their own;
+    /// `None` for a Bearer token. See [`jeton::Session::dpop_proof`](crate::Session::dpop_proof).
+    ///
+    /// # Errors
+    /// As there.
+    #[cfg(feature = "jose")]
+    pub fn dpop_proof(
+        &self,
+        method: &Method,
+        url: &url::Url,
+        token: &AccessToken,
+    ) -> Result<Option<HeaderValue>, Error> {
+        let (method, url, token) = (method.clone(), url.clone(), token.clone());
+        self.run(|session| async move { session.dpop_proof(&method, &url, &token).await })
+    }
+
+    /// Notes the nonce that a resource server wants to see in the next proof; gives back whether to send the request once more.
+    /// See [`jeton::Session::dpop_nonce`](crate::Session::dpop_nonce).
+    #[cfg(feature = "jose")]
+    pub fn dpop_nonce(&self, url: &url::Url, status: StatusCode, headers: &HeaderMap) -> bool {
+        self.session.dpop_nonce(url, status, headers)
+    }
+
     /// A GET request with the access token.
     pub fn get(&self, url: &str) -> AuthenticatedRequest {
         self.request(Method::GET, url)
