@@ -6,6 +6,7 @@
 
 mod answer;
 pub mod authorization_response;
+pub mod client_registration;
 pub mod device_answer;
 mod disguise;
 pub mod dpop;
@@ -31,6 +32,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target.
 pub const TARGETS: &[Target] = &[
     ("authorization_response", authorization_response::check),
+    ("client_registration", client_registration::check),
     ("device_answer", device_answer::check),
     ("dpop", dpop::check),
     ("endpoint_answer", endpoint_answer::check),

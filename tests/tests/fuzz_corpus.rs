@@ -42,6 +42,7 @@ macro_rules! targets {
 
 targets! {
     authorization_response
+    client_registration
     device_answer
     dpop
     endpoint_answer

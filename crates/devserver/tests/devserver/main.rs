@@ -18,5 +18,6 @@ mod metadata;
 mod pages;
 mod pushed;
 mod refresh;
+mod registration;
 mod resource;
 mod token;
