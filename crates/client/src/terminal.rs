@@ -170,8 +170,11 @@ impl Interaction for TerminalInteraction {
             ))?;
             return Ok(AuthorizationReply::Opened);
         }
+        // A pushed request is kept for a minute or so, and for one use (RFC 9126 §4).
+        let soon =
+            if prompt.open_before.is_some() { " (soon, and once: it works for a short time)" } else { "" };
         self.screen().ask(&format!(
-            "To sign in, open this address in a browser:\n\n  {}\n\nThen copy the address at which the browser ends up \
+            "To sign in, open this address in a browser{soon}:\n\n  {}\n\nThen copy the address at which the browser ends up \
              (it begins with {redirect_uri}; never mind if the page cannot be loaded),\npaste it here and press Enter.\n",
             prompt.url
         ))?;

@@ -356,6 +356,33 @@ mod tests {
     }
 
     #[test]
+    fn a30_a_listener_sees_whose_a_signed_answer_is_and_nobody_else_takes_it() {
+        let jwt = |claims: &str| format!("eyJhbGciOiJub25lIn0.{}.AA", URL_SAFE_NO_PAD.encode(claims));
+        let has = |query: &str| {
+            let url = Url::parse(&format!("http://127.0.0.1:1/callback?{query}")).unwrap();
+            AuthorizationResponse::has_state(&url, &Secret::from("right"))
+        };
+        let right = format!("response={}", jwt(r#"{"state":"right","code":"c"}"#));
+        assert!(has(&right));
+        assert!(has("state=right") && !has("state=wrong"));
+        // A state beside the JWT is what a listener looks at first, and it must be right, too.
+        assert!(!has(&format!("{right}&state=wrong")));
+        for other in [
+            jwt(r#"{"state":"wrong"}"#),
+            jwt(r#"{"state":["right"]}"#),
+            jwt(r#"{"code":"right"}"#),
+            jwt("not json"),
+            "right".to_owned(),
+            "..".to_owned(),
+            format!("a.{}.b", "A".repeat(100_000)),
+        ] {
+            assert!(!has(&format!("response={other}")), "{other:.80}");
+        }
+        // Whoever reads it as a plain answer finds no state in it.
+        assert_eq!(read(&right, None, false), Err(AuthorizationResponseError::StateAbsent));
+    }
+
+    #[test]
     fn a_refusal_says_what_the_server_says() {
         let error = read("error=access_denied&error_description=No&state=right", None, false).unwrap_err();
         assert_eq!(error.to_string(), "the authorization server refused the login: access_denied: No");

@@ -6,6 +6,7 @@
 // A test that fails does so by a panic.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod authorization_requests;
 #[cfg(feature = "jose")]
 mod client_assertion;
 #[cfg(feature = "jose")]
