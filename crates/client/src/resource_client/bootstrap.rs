@@ -10,8 +10,8 @@ use jeton_grants::{
     ServerPrompt, ServerReason, Transport, discover, protected_resource_metadata,
 };
 use jeton_models::{
-    AuthorizationServerMetadata, ClientRegistration, Issuer, ProtectedResourceMetadata, ResourceChallenge,
-    Scope,
+    AuthorizationServerMetadata, ClientRegistration, Issuer, MetadataError, ProtectedResourceMetadata,
+    ResourceChallenge, Scope,
 };
 use tokio::task::JoinHandle;
 use url::Url;
@@ -159,6 +159,7 @@ impl Inner {
         }
         let server = discover(&transport, &*self.clock, &issuer, &limits).await?;
         check_pkce(&server)?;
+        check_browser(&server, zone)?;
         let mut remembered = match same {
             Some(same) => Remembered { zone, ..same },
             None => {
@@ -396,6 +397,19 @@ fn check_pkce(server: &AuthorizationServerMetadata) -> Result<(), GrantError> {
     }
 }
 
+/// The person's browser is led to no address either to which the resource must not lead: what is there may take its word for theirs.
+fn check_browser(server: &AuthorizationServerMetadata, zone: Zone) -> Result<(), GrantError> {
+    let name = "authorization_endpoint";
+    let url = server.endpoint(name)?;
+    match Zone::of_host(&url) {
+        Some(place) if !zone.may_lead_to(place) => {
+            let what = "is on a private address, to which the resource must not lead,";
+            Err(MetadataError::EndpointInvalid { issuer: server.issuer.clone(), name, what }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What to ask for: what the challenge says, or else what the resource lists, or else nothing; and whatever was asked for before.
 /// `offline_access` only where the server has it, and never alone: then its own default scope would be lost.
 fn scope(
@@ -425,4 +439,238 @@ fn listed(names: &[String]) -> Option<Scope> {
         fits
     });
     Scope::from_names(fitting.map(String::as_str)).ok().filter(|scope| !scope.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    //! Where a public resource may lead; everything else is tested with a server (tests/client/resource_client.rs), which is on
+    //! this very machine.
+
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use jeton_grants::{
+        AuthorizationPrompt, AuthorizationReply, Interaction, InteractionError, PastedRedirect, PublicClient,
+        TransportError,
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::ResourceClient;
+
+    const RESOURCE: &str = "https://api.example/v1";
+    const PUBLIC: &str = "https://as.example";
+
+    /// Servers that say what a test wants, by URL; everybody else has nothing.
+    #[derive(Clone, Default)]
+    struct Internet(Arc<Mutex<(Vec<(String, Value)>, Vec<String>)>>);
+
+    impl Internet {
+        fn has(&self, url: &str, document: Value) {
+            self.0.lock().unwrap().0.push((url.to_owned(), document));
+        }
+
+        fn has_server(&self, issuer: &str, change: impl FnOnce(&mut Value)) {
+            let mut document = json!({
+                "issuer": issuer,
+                "authorization_endpoint": format!("{issuer}/authorize"),
+                "token_endpoint": format!("{issuer}/token"),
+                "code_challenge_methods_supported": ["S256"],
+            });
+            change(&mut document);
+            self.has(&format!("{issuer}/.well-known/oauth-authorization-server"), document);
+        }
+
+        fn asked(&self) -> Vec<String> {
+            self.0.lock().unwrap().1.clone()
+        }
+    }
+
+    #[async_trait]
+    impl Transport for Internet {
+        async fn send(
+            &self,
+            request: ::http::Request<Bytes>,
+            _: &Limits,
+        ) -> Result<::http::Response<Bytes>, TransportError> {
+            let url = request.uri().to_string();
+            let mut internet = self.0.lock().unwrap();
+            internet.1.push(url.clone());
+            let found =
+                internet.0.iter().find(|(own, _)| *own == url).map(|(_, document)| document.to_string());
+            let status = if found.is_some() { 200 } else { 404 };
+            let response =
+                ::http::Response::builder().status(status).header("content-type", "application/json");
+            Ok(response.body(found.unwrap_or_default().into()).unwrap())
+        }
+    }
+
+    struct Obliging;
+
+    #[async_trait]
+    impl Interaction for Obliging {
+        async fn approve_authorization_server(&self, _: &ServerPrompt<'_>) -> Result<bool, InteractionError> {
+            Ok(true)
+        }
+
+        async fn open_authorization_url(
+            &self,
+            prompt: &AuthorizationPrompt<'_>,
+        ) -> Result<AuthorizationReply, InteractionError> {
+            let state = prompt.url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+            let url = format!("{}?code=c0de&state={state}", prompt.redirect_uri);
+            Ok(AuthorizationReply::Redirected(url.parse().unwrap()))
+        }
+    }
+
+    /// What becomes of a challenge that came from that zone.
+    async fn led(internet: &Internet, zone: Zone, announced: Option<&str>) -> Result<bool, Error> {
+        let mut builder = ResourceClient::builder()
+            .transport(internet.clone())
+            .interaction(Obliging)
+            .redirect(PastedRedirect::new("http://127.0.0.1:7777/callback"));
+        for issuer in [PUBLIC, "https://10.0.0.5"] {
+            builder = builder.preregistered(issuer, "app", PublicClient);
+        }
+        let client = builder.build().unwrap();
+        let mut challenge = ResourceChallenge::default();
+        challenge.resource_metadata = announced.map(|url| url.parse().unwrap());
+        let wanted = LoginWanted { challenge, is_for_oauth: true, zone, failed: None };
+        client.0.bootstrap(&RESOURCE.parse().unwrap(), None, wanted).await
+    }
+
+    fn names(servers: &[&str]) -> Value {
+        json!({ "resource": RESOURCE, "authorization_servers": servers })
+    }
+
+    const AT_PATH: &str = "https://api.example/.well-known/oauth-protected-resource/v1";
+
+    /// Nothing was sent to a host that does not end so.
+    fn asked_only(internet: &Internet, hosts: &[&str]) {
+        for url in internet.asked() {
+            let url: Url = url.parse().unwrap();
+            assert!(hosts.contains(&url.host_str().unwrap()), "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_public_resource_leads_to_no_metadata_on_a_private_address() {
+        for place in [
+            "http://127.0.0.1:8080/m",
+            "http://localhost/m",
+            "https://[::1]/m",
+            "https://10.0.0.5/m",
+            "https://169.254.169.254/latest/meta-data",
+            "https://[::ffff:192.168.0.1]/m",
+            "https://[64:ff9b::a00:1]/m",
+            "https://100.64.0.1/m",
+            "https://2130706433/m",
+        ] {
+            let internet = Internet::default();
+            let error = led(&internet, Zone::Public, Some(place)).await.unwrap_err();
+            assert!(error.to_string().contains("private address"), "{place}: {error}");
+            assert!(internet.asked().is_empty(), "{place}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_public_resource_leads_to_no_server_on_a_private_address() {
+        for issuer in
+            ["http://127.0.0.1:8080", "https://169.254.169.254", "https://10.0.0.5", "https://[fd00::1]"]
+        {
+            let internet = Internet::default();
+            internet.has(AT_PATH, names(&[issuer]));
+            internet.has_server(issuer, |_| {});
+            let error = led(&internet, Zone::Public, None).await.unwrap_err();
+            assert!(error.to_string().contains("private address"), "{issuer}: {error}");
+            asked_only(&internet, &["api.example"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_public_server_leads_to_no_endpoint_on_a_private_address() {
+        for endpoint in
+            ["http://127.0.0.1:8080/token", "https://169.254.169.254/token", "https://192.168.1.1/token"]
+        {
+            let internet = Internet::default();
+            internet.has(AT_PATH, names(&[PUBLIC]));
+            internet.has_server(PUBLIC, |document| document["token_endpoint"] = endpoint.into());
+            let error = led(&internet, Zone::Public, None).await.unwrap_err();
+            assert!(error.to_string().contains("private address"), "{endpoint}: {error}");
+            asked_only(&internet, &["api.example", "as.example"]);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_public_server_leads_no_browser_to_a_private_address() {
+        let internet = Internet::default();
+        internet.has(AT_PATH, names(&[PUBLIC]));
+        internet.has_server(PUBLIC, |document| {
+            document["authorization_endpoint"] = "http://127.0.0.1:8080/authorize".into();
+        });
+        let error = led(&internet, Zone::Public, None).await.unwrap_err();
+        assert!(error.to_string().contains("private address"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_resource_at_home_may_lead_to_a_server_at_home() {
+        let internet = Internet::default();
+        internet.has(AT_PATH, names(&["https://10.0.0.5"]));
+        internet.has_server("https://10.0.0.5", |document| {
+            document["token_endpoint"] = "https://10.0.0.5/token".into();
+        });
+        internet.has("https://10.0.0.5/token", json!({ "access_token": "t0k3n", "token_type": "Bearer" }));
+        assert!(led(&internet, Zone::Private, None).await.unwrap());
+        // But not to this machine, nor to where a cloud keeps its credentials.
+        for issuer in ["http://127.0.0.1:8080", "https://169.254.169.254"] {
+            let internet = Internet::default();
+            internet.has(AT_PATH, names(&[issuer]));
+            let error = led(&internet, Zone::Private, None).await.unwrap_err();
+            assert!(error.to_string().contains("private address"), "{issuer}: {error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_number_of_documents_that_are_read_is_bounded() {
+        let internet = Internet::default();
+        let servers: Vec<String> = (0..1000).map(|number| format!("https://as{number}.example")).collect();
+        let servers: Vec<&str> = servers.iter().map(String::as_str).collect();
+        internet.has("https://api.example/.well-known/oauth-protected-resource", {
+            let mut document = names(&servers);
+            document["resource"] = "https://api.example".into();
+            document
+        });
+        led(&internet, Zone::Public, None).await.unwrap_err();
+        // Two for the resource, two for the first of its servers.
+        assert_eq!(internet.asked().len(), 4);
+    }
+
+    #[test]
+    fn which_scope_is_asked_for() {
+        let of = |challenge: Option<&str>, listed: Option<&[&str]>, server: &[&str], asked: Option<&str>| {
+            let scope_of = |text: &str| text.parse::<Scope>().unwrap();
+            let mut wanted = ResourceChallenge::default();
+            wanted.scope = challenge.map(scope_of);
+            let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+            let mut metadata = ProtectedResourceMetadata::default();
+            metadata.scopes_supported = listed.map(names);
+            let mut metadata_of_server = AuthorizationServerMetadata::new(PUBLIC);
+            metadata_of_server.scopes_supported = Some(names(server));
+            let scope = scope(asked.map(scope_of), &wanted, &metadata, &metadata_of_server);
+            scope.map(|scope| scope.to_string())
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(of(Some("a"), Some(&["b"]), &[], None), text("a"));
+        assert_eq!(of(None, Some(&["b", "c"]), &[], None), text("b c"));
+        assert_eq!(of(None, None, &["a", "offline_access"], None), None);
+        assert_eq!(of(None, Some(&[]), &[], None), None);
+        assert_eq!(of(Some("a"), None, &["offline_access"], None), text("a offline_access"));
+        assert_eq!(of(Some("a offline_access"), None, &["a"], None), text("a"));
+        assert_eq!(of(Some("offline_access"), None, &["a"], None), None);
+        assert_eq!(of(Some("a"), None, &[], Some("b")), text("b a"));
+        let long = "x".repeat(3000);
+        assert_eq!(of(None, Some(&[&long, &long.replace('x', "y"), "z"]), &[], None), Some(long));
+        assert_eq!(of(None, Some(&["\u{1b}[2J", "good"]), &[], None), text("good"));
+    }
 }

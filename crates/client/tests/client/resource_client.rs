@@ -17,7 +17,7 @@ use jeton_grants::{
     ServerReason, async_trait,
 };
 use jeton_models::{AuthorizationResponseError, ResourceMetadataError};
-use jeton_storage::MemoryStore;
+use jeton_storage::{FileStore, MemoryStore};
 
 use crate::support::{REDIRECT, soon};
 
@@ -720,8 +720,16 @@ async fn requests_at_once_make_one_login() {
 
 #[tokio::test]
 async fn two_clients_that_start_at_once_on_one_store_register_one_client() {
-    let world = World::new();
-    let (one, two) = (world.client(), world.client());
+    start_at_once(&World::new(), None).await;
+    // As two processes do: each opens the folder by itself.
+    let folder = tempfile::tempdir().unwrap();
+    let open = || -> Arc<dyn TokenStore> { Arc::new(FileStore::new(folder.path())) };
+    start_at_once(&World { store: open(), ..World::new() }, Some(open())).await;
+}
+
+async fn start_at_once(world: &World, other_store: Option<Arc<dyn TokenStore>>) {
+    let other_store = other_store.unwrap_or_else(|| world.store.clone());
+    let (one, two) = (world.client(), world.builder().shared_store(other_store).build().unwrap());
     let url = world.url();
     assert_eq!(tokio::join!(status(&one, &url), status(&two, &url)), (200, 200));
     assert_eq!(world.requests(Endpoint::Registration).len(), 1);

@@ -16,6 +16,7 @@ mod lifecycle;
 mod login;
 mod metadata;
 mod pages;
+mod protected_resource;
 mod pushed;
 mod refresh;
 mod registration;
