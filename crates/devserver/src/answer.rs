@@ -5,6 +5,8 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 use serde_json::Value;
 
+use crate::mutual_tls::Presented;
+
 /// One request, read to its end.
 #[derive(Clone)]
 pub(crate) struct Request {
@@ -14,6 +16,8 @@ pub(crate) struct Request {
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The certificate that the client has shown, on the port that asks for one.
+    pub(crate) certificate: Option<Presented>,
 }
 
 impl Request {

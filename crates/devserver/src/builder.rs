@@ -39,6 +39,7 @@ pub struct Builder {
     pub(crate) backchannel_auto_approve_after_polls: Option<u32>,
     pub(crate) backchannel_user_codes: Vec<(String, String)>,
     pub(crate) trusted_issuers: Vec<(String, serde_json::Value)>,
+    pub(crate) mutual_tls: bool,
     pub(crate) refresh_listener: Option<RefreshListener>,
     pub(crate) announcement: Announcement,
     pub(crate) require_dpop: bool,
@@ -78,6 +79,7 @@ impl Default for Builder {
             backchannel_auto_approve_after_polls: None,
             backchannel_user_codes: Vec::new(),
             trusted_issuers: Vec::new(),
+            mutual_tls: false,
             refresh_listener: None,
             announcement: Announcement::default(),
             require_dpop: false,
@@ -384,6 +386,13 @@ impl Builder {
     /// The secret without which a backchannel authentication may not bother that user (CIBA Core §7.1).
     pub fn backchannel_user_code(mut self, user: impl Into<String>, user_code: impl Into<String>) -> Self {
         self.backchannel_user_codes.push((user.into(), user_code.into()));
+        self
+    }
+
+    /// Whether there is a second port, on TLS, that asks for client certificates (RFC 8705): the metadata names its endpoints as
+    /// `mtls_endpoint_aliases`, and the resources are there, too. Off until set.
+    pub fn mutual_tls(mut self, yes: bool) -> Self {
+        self.mutual_tls = yes;
         self
     }
 

@@ -28,7 +28,7 @@ impl Proof {
     /// Whether it is of that method.
     fn is_of(&self, method: Method) -> bool {
         match self {
-            Self::None => method == Method::None,
+            Self::None => matches!(method, Method::None | Method::Tls | Method::SelfSignedTls),
             Self::Secret(own, _) => method == *own,
             Self::Assertion(_) => matches!(method, Method::PrivateKeyJwt | Method::SecretJwt),
         }
@@ -58,13 +58,18 @@ pub(crate) fn authenticate(
             Method::Post => "A2: this client is registered for client_secret_post and must use that",
             Method::PrivateKeyJwt => "A2: this client is registered for private_key_jwt and must use that",
             Method::SecretJwt => "A2: this client is registered for client_secret_jwt and must use that",
+            Method::Tls => "A2: this client is registered for tls_client_auth and must use that",
+            Method::SelfSignedTls => {
+                "A2: this client is registered for self_signed_tls_client_auth and must use that"
+            }
         }));
     }
     if client.secret.is_some() && state.registrations.has_expired_secret(&client.id, now) {
         return Err(Refusal::invalid_client("A11: this client secret has expired (RFC 7591 section 3.2.1)"));
     }
     match shown.proof {
-        Proof::None => {}
+        Proof::None if client.method == Method::None => {}
+        Proof::None => crate::mutual_tls::authenticate(&client, request)?,
         Proof::Secret(_, secret) if client.secret.as_deref() == Some(secret.as_str()) => {}
         Proof::Secret(..) => return Err(Refusal::invalid_client("wrong client secret")),
         Proof::Assertion(assertion) => check_assertion(state, now, &client, &assertion)?,

@@ -5,6 +5,8 @@ use std::fmt;
 use serde_json::Value;
 use url::Url;
 
+use crate::mutual_tls::first_certificate;
+
 /// The grant types of a client, by their identifiers in token requests.
 pub(crate) const AUTHORIZATION_CODE: &str = "authorization_code";
 pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
@@ -23,6 +25,8 @@ pub(crate) enum Method {
     Post,
     PrivateKeyJwt,
     SecretJwt,
+    Tls,
+    SelfSignedTls,
 }
 
 impl Method {
@@ -58,6 +62,10 @@ pub struct Client {
     pub(crate) name: String,
     pub(crate) method: Method,
     pub(crate) secret: Option<String>,
+    /// The certificate of a client that authenticates with one, as DER; of a certificate that an authority issued only its
+    /// subject counts.
+    pub(crate) certificate: Option<Vec<u8>>,
+    pub(crate) certificate_bound: bool,
     /// The public keys of a client that signs (RFC 7517 §5).
     pub(crate) keys: Option<Value>,
     /// Its assertions name the token endpoint's URL as their audience, as it was before RFC 7523 was updated.
@@ -101,6 +109,27 @@ impl Client {
         Self::new(id.into(), Method::SecretJwt, Some(secret.into()), ALL)
     }
 
+    /// A confidential client that authenticates with `tls_client_auth` and nothing else (RFC 8705 §2.1): with a certificate of the
+    /// server's authority ([`DevServer::client_certificate`](crate::DevServer::client_certificate)) whose subject is that of
+    /// `certificate_pem`. It may use all grants; its tokens are bound to the certificate.
+    pub fn tls(id: impl Into<String>, certificate_pem: impl AsRef<str>) -> Self {
+        let certificate = first_certificate(certificate_pem.as_ref());
+        Self { certificate, ..Self::new(id.into(), Method::Tls, None, ALL) }
+    }
+
+    /// A confidential client that authenticates with `self_signed_tls_client_auth` and nothing else (RFC 8705 §2.2): with that very
+    /// certificate. It may use all grants; its tokens are bound to the certificate.
+    pub fn self_signed_tls(id: impl Into<String>, certificate_pem: impl AsRef<str>) -> Self {
+        let certificate = first_certificate(certificate_pem.as_ref());
+        Self { certificate, ..Self::new(id.into(), Method::SelfSignedTls, None, ALL) }
+    }
+
+    /// The client's tokens are bound to the certificate with which it connects, however it authenticates (RFC 8705 §3.4).
+    pub fn certificate_bound(mut self) -> Self {
+        self.certificate_bound = true;
+        self
+    }
+
     /// The public keys, as JSON, of a client that signs other things than client assertions, such as request objects.
     pub fn keys(mut self, jwks: impl AsRef<str>) -> Self {
         self.keys = serde_json::from_str(jwks.as_ref()).ok();
@@ -121,6 +150,8 @@ impl Client {
             id,
             method,
             secret,
+            certificate: None,
+            certificate_bound: false,
             keys: None,
             old_assertion_audience: false,
             id_token_algorithm: "ES256".to_owned(),

@@ -63,6 +63,9 @@ fn describe(state: &State, now: SystemTime, token: &str) -> Value {
         if let Some(jkt) = &token.jkt {
             body["cnf"] = json!({ "jkt": jkt });
         }
+        if let Some(x5t) = &token.x5t {
+            body["cnf"]["x5t#S256"] = x5t.as_str().into();
+        }
         if !token.details.is_empty() {
             body["authorization_details"] = token.details.clone().into();
         }

@@ -49,6 +49,7 @@ mod jwt_bearer;
 mod logout;
 mod metadata;
 mod mint;
+mod mutual_tls;
 mod pages;
 mod par;
 mod pkce;

@@ -97,6 +97,28 @@ fn document(settings: &Settings) -> Value {
     if settings.client_documents {
         document["client_id_metadata_document_supported"] = true.into();
     }
+    if let Some(tls_origin) = &settings.tls_origin {
+        let alias = |path: &str| format!("{tls_origin}{}{path}", settings.base_path);
+        document["mtls_endpoint_aliases"] = json!({
+            "token_endpoint": alias("/token"),
+            "device_authorization_endpoint": alias("/device_authorization"),
+            "revocation_endpoint": alias("/revoke"),
+            "introspection_endpoint": alias("/introspect"),
+            "pushed_authorization_request_endpoint": alias("/par"),
+            "backchannel_authentication_endpoint": alias("/bc-authorize"),
+            "userinfo_endpoint": alias("/userinfo"),
+        });
+        document["tls_client_certificate_bound_access_tokens"] = true.into();
+        for name in [
+            "token_endpoint_auth_methods_supported",
+            "revocation_endpoint_auth_methods_supported",
+            "introspection_endpoint_auth_methods_supported",
+        ] {
+            if let Some(methods) = document[name].as_array_mut() {
+                methods.extend(["tls_client_auth".into(), "self_signed_tls_client_auth".into()]);
+            }
+        }
+    }
     if settings.advertise_iss {
         document["authorization_response_iss_parameter_supported"] = true.into();
     }

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::answer::{Answer, Request};
 use crate::dpop::{self, Proof};
 use crate::form;
+use crate::mutual_tls::Presented;
 use crate::protected_resource;
 use crate::state::State;
 use crate::tokens::{AccessToken, Tokens};
@@ -105,7 +106,7 @@ pub(crate) fn admitted<T>(
 ) -> Result<T, Answer> {
     let admitted = || {
         let (dpop, token, proof) = checked(state, now, request)?;
-        let token = live(&state.tokens, now, &token, dpop, &proof)?;
+        let token = live(&state.tokens, now, request, &token, dpop, &proof)?;
         match token.scope.contains(scope) {
             true => Ok(read(token)),
             false => Err(Challenge { dpop, ..Challenge::insufficient_scope(scope) }),
@@ -140,6 +141,7 @@ fn checked(
 fn live<'a>(
     tokens: &'a Tokens,
     now: SystemTime,
+    request: &Request,
     token: &str,
     dpop: bool,
     proof: &Proof,
@@ -147,6 +149,12 @@ fn live<'a>(
     let in_scheme = |challenge: Challenge| Challenge { dpop, ..challenge };
     let token =
         tokens.live_access_token(token, now).map_err(|why| in_scheme(Challenge::invalid_token(why)))?;
+    let certificate = request.certificate.as_ref().map(Presented::thumbprint);
+    if token.x5t.is_some() && token.x5t != certificate {
+        return Err(in_scheme(Challenge::invalid_token(
+            "A18: the access token is bound to a certificate that did not come with the connection (RFC 8705 section 3)",
+        )));
+    }
     if token.jkt.as_deref() != proof.as_ref().map(|proven| proven.jkt.as_str()) {
         return Err(in_scheme(Challenge::invalid_token(match dpop {
             true => "A25: the access token is not bound to the key of the proof (RFC 9449 section 7.1)",
@@ -167,7 +175,7 @@ fn protected(state: &mut State, now: SystemTime, request: &Request) -> Result<An
     let entrusted_to = state.announcement.entrusted_to.clone();
     let other = entrusted_to.as_ref().map(|shared| shared.state());
     let tokens = other.as_ref().map_or(&state.tokens, |other| &other.tokens);
-    let token = live(tokens, now, &token, dpop, &proof)?;
+    let token = live(tokens, now, request, &token, dpop, &proof)?;
     if !token.audience.iter().any(|audience| audiences.contains(audience)) {
         let why = "A19: the access token is for another resource (RFC 8707)";
         return Err(in_scheme(Challenge::invalid_token(why)));

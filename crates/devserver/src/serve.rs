@@ -18,11 +18,13 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::service::service_fn;
 use hyper::{Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::answer::{Answer, Request};
+use crate::mutual_tls::{MutualTls, Presented};
 
 /// How long stopping waits for the server's thread. Nothing on it blocks, but for what a test hands in (a clock, a
 /// rewrite).
@@ -71,6 +73,7 @@ pub(crate) struct Bound {
     runtime: Runtime,
     listener: TcpListener,
     pub(crate) address: SocketAddr,
+    tls: Option<(TcpListener, Arc<MutualTls>)>,
 }
 
 pub(crate) fn bind() -> io::Result<Bound> {
@@ -80,7 +83,7 @@ pub(crate) fn bind() -> io::Result<Bound> {
         listen()
     };
     match bound {
-        Ok((listener, address)) => Ok(Bound { runtime, listener, address }),
+        Ok((listener, address)) => Ok(Bound { runtime, listener, address, tls: None }),
         Err(error) => {
             // A runtime may not be dropped where the caller's own one runs.
             runtime.shutdown_background();
@@ -98,16 +101,25 @@ fn listen() -> io::Result<(TcpListener, SocketAddr)> {
 }
 
 impl Bound {
+    /// A second port, on TLS; its address.
+    pub(crate) fn bind_tls(&mut self, tls: Arc<MutualTls>) -> io::Result<SocketAddr> {
+        let _entered = self.runtime.enter();
+        let (listener, address) = listen()?;
+        self.tls = Some((listener, tls));
+        Ok(address)
+    }
+
     /// Serves on a thread of its own until the result is dropped.
     pub(crate) fn serve<R: Respond>(self, responder: Arc<R>) -> io::Result<Running> {
-        let Self { runtime, listener, address: _ } = self;
+        let Self { runtime, listener, address: _, tls } = self;
         let (stop, stopped) = oneshot::channel();
         let (finished, finish) = mpsc::channel();
         // The runtime goes to the thread by way of a channel, so that it is not dropped here if there is no thread.
-        let (hand_over, take_over) = mpsc::channel::<(Runtime, TcpListener)>();
+        let (hand_over, take_over) =
+            mpsc::channel::<(Runtime, TcpListener, Option<(TcpListener, Arc<MutualTls>)>)>();
         let spawned = thread::Builder::new().name("jeton-devserver".to_owned()).spawn(move || {
-            if let Ok((runtime, listener)) = take_over.recv() {
-                runtime.block_on(accept(listener, responder, stopped));
+            if let Ok((runtime, listener, tls)) = take_over.recv() {
+                runtime.block_on(accept(listener, tls, responder, stopped));
                 // Dropping the runtime drops every connection.
                 drop(runtime);
             }
@@ -116,11 +128,11 @@ impl Bound {
         match spawned {
             Ok(thread) => {
                 // The thread waits for exactly this.
-                let _ = hand_over.send((runtime, listener));
+                let _ = hand_over.send((runtime, listener, tls));
                 Ok(Running { stop: Some(stop), finish: Mutex::new(finish), thread: Some(thread) })
             }
             Err(error) => {
-                drop(listener);
+                drop((listener, tls));
                 runtime.shutdown_background();
                 Err(error)
             }
@@ -157,7 +169,16 @@ impl Drop for Running {
     }
 }
 
-async fn accept<R: Respond>(listener: TcpListener, responder: Arc<R>, mut stopped: oneshot::Receiver<()>) {
+async fn accept<R: Respond>(
+    listener: TcpListener,
+    tls: Option<(TcpListener, Arc<MutualTls>)>,
+    responder: Arc<R>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    if let Some((listener, tls)) = tls {
+        // Ends with the runtime.
+        tokio::spawn(accept_tls(listener, tls, Arc::clone(&responder)));
+    }
     loop {
         let accepted = tokio::select! {
             biased;
@@ -167,22 +188,53 @@ async fn accept<R: Respond>(listener: TcpListener, responder: Arc<R>, mut stoppe
         match accepted {
             Ok((stream, _)) => {
                 responder.connected();
-                tokio::spawn(connection(stream, Arc::clone(&responder)));
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(connection(stream, None, Arc::clone(&responder)));
             }
-            Err(error) => {
-                // Out of file descriptors, most likely; some connection will end.
-                tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            Err(error) => not_accepted(error).await,
         }
     }
 }
 
-async fn connection<R: Respond>(stream: TcpStream, responder: Arc<R>) {
+async fn accept_tls<R: Respond>(listener: TcpListener, tls: Arc<MutualTls>, responder: Arc<R>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                responder.connected();
+                tokio::spawn(tls_connection(stream, Arc::clone(&tls), Arc::clone(&responder)));
+            }
+            Err(error) => not_accepted(error).await,
+        }
+    }
+}
+
+/// Out of file descriptors, most likely; some connection will end.
+async fn not_accepted(error: io::Error) {
+    tracing::warn!(%error, "could not accept a connection");
+    tokio::time::sleep(Duration::from_millis(5)).await;
+}
+
+async fn tls_connection<R: Respond>(stream: TcpStream, tls: Arc<MutualTls>, responder: Arc<R>) {
     let _ = stream.set_nodelay(true);
+    let stream = match tls.acceptor().accept(stream).await {
+        Ok(stream) => stream,
+        Err(error) => return tracing::debug!(%error, "no TLS came about"),
+    };
+    let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let certificate = tls.presented(certificates);
+    connection(stream, certificate, responder).await;
+}
+
+async fn connection<S, R>(stream: S, certificate: Option<Presented>, responder: Arc<R>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    R: Respond,
+{
     let flushes = Arc::new(Flushes::default());
     let io = FlushCounting { inner: TokioIo::new(stream), flushes: Arc::clone(&flushes) };
-    let service = service_fn(|request| handle(request, Arc::clone(&responder), Arc::clone(&flushes)));
+    let service = service_fn(|request| {
+        handle(request, Arc::clone(&responder), Arc::clone(&flushes), certificate.clone())
+    });
     let served = hyper::server::conn::http1::Builder::new()
         .header_read_timeout(None)
         .serve_connection(io, service)
@@ -196,6 +248,7 @@ async fn handle<R: Respond>(
     request: hyper::Request<Incoming>,
     responder: Arc<R>,
     flushes: Arc<Flushes>,
+    certificate: Option<Presented>,
 ) -> Result<Response<ReplyBody>, Cut> {
     let (parts, body) = request.into_parts();
     let too_large = || {
@@ -217,6 +270,7 @@ async fn handle<R: Respond>(
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers,
         body,
+        certificate,
     };
     let reply = responder.respond(request).await?;
     Ok(response(reply, flushes))
@@ -341,12 +395,12 @@ impl Flushes {
 }
 
 /// A stream that counts its flushes. hyper flushes the stream only when its own buffer is empty.
-struct FlushCounting {
-    inner: TokioIo<TcpStream>,
+struct FlushCounting<S> {
+    inner: TokioIo<S>,
     flushes: Arc<Flushes>,
 }
 
-impl Read for FlushCounting {
+impl<S: AsyncRead + Unpin> Read for FlushCounting<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -356,7 +410,7 @@ impl Read for FlushCounting {
     }
 }
 
-impl Write for FlushCounting {
+impl<S: AsyncWrite + Unpin> Write for FlushCounting<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

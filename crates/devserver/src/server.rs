@@ -25,6 +25,7 @@ use crate::gate::Gate;
 use crate::id_token::IdTokenFault;
 use crate::jarm;
 use crate::mint::Mint;
+use crate::mutual_tls::{self, MutualTls};
 use crate::par::PushedRequests;
 use crate::protected_resource::ResourceMetadata;
 use crate::record::{RecordedRequest, RequestLog};
@@ -64,6 +65,7 @@ use crate::tokens::Tokens;
 pub struct DevServer {
     shared: Arc<Shared>,
     settings: Settings,
+    tls: Option<Arc<MutualTls>>,
     _running: Running,
 }
 
@@ -129,8 +131,13 @@ impl DevServer {
 
     pub(crate) fn start_with(builder: Builder) -> io::Result<Self> {
         let mint = Mint::new()?;
-        let bound = serve::bind()?;
-        let settings = settings(&builder, &format!("http://{}", bound.address));
+        let mut bound = serve::bind()?;
+        let mut settings = settings(&builder, &format!("http://{}", bound.address));
+        let tls = if builder.mutual_tls { Some(Arc::new(MutualTls::new()?)) } else { None };
+        if let Some(tls) = &tls {
+            let port = bound.bind_tls(Arc::clone(tls))?.port();
+            settings.tls_origin = Some(format!("https://localhost:{port}"));
+        }
         let state = State {
             settings: settings.clone(),
             clients: builder.clients.into_iter().map(|client| (client.id.clone(), client)).collect(),
@@ -165,7 +172,7 @@ impl DevServer {
             gate: Gate::new(),
         });
         let running = bound.serve(Arc::clone(&shared))?;
-        Ok(Self { shared, settings, _running: running })
+        Ok(Self { shared, settings, tls, _running: running })
     }
 
     /// The issuer identifier (RFC 8414 §2): `http://127.0.0.1:PORT` and the issuer's path.
@@ -176,6 +183,40 @@ impl DevServer {
     /// The URL of a path (which begins with `/`) on this server.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.settings.origin)
+    }
+
+    /// The URL of a path (which begins with `/`) on the port that asks for client certificates (RFC 8705). Its certificate is of
+    /// [`certificate_authority`](Self::certificate_authority).
+    ///
+    /// # Errors
+    /// Without [`Builder::mutual_tls`].
+    pub fn tls_url(&self, path: &str) -> io::Result<String> {
+        let origin = self.settings.tls_origin.as_ref().ok_or_else(without_tls)?;
+        Ok(format!("{origin}{path}"))
+    }
+
+    /// The authority of the server's certificate and of those that it issues, in PEM.
+    ///
+    /// # Errors
+    /// Without [`Builder::mutual_tls`].
+    pub fn certificate_authority(&self) -> io::Result<String> {
+        Ok(self.tls.as_ref().ok_or_else(without_tls)?.authority_pem())
+    }
+
+    /// A certificate of the server's authority whose subject is that common name, and its private key, in PEM.
+    ///
+    /// # Errors
+    /// Without [`Builder::mutual_tls`], and when no randomness is to be had.
+    pub fn client_certificate(&self, common_name: &str) -> io::Result<(String, String)> {
+        self.tls.as_ref().ok_or_else(without_tls)?.issue(common_name)
+    }
+
+    /// A certificate that is signed by its own key, and that private key, in PEM.
+    ///
+    /// # Errors
+    /// When no randomness is to be had.
+    pub fn self_signed_certificate(common_name: &str) -> io::Result<(String, String)> {
+        mutual_tls::self_signed(common_name)
     }
 
     /// Where RFC 8414 §3.1 puts the metadata.
@@ -291,6 +332,7 @@ impl DevServer {
             query: url.query().unwrap_or_default().to_owned(),
             headers,
             body: Bytes::new(),
+            certificate: None,
         };
         self.shared.learn_client(&request);
         let mut state = self.shared.state();
@@ -483,6 +525,10 @@ impl fmt::Debug for DevServer {
     }
 }
 
+fn without_tls() -> io::Error {
+    io::Error::other("the server has no port on TLS; switch it on with Builder::mutual_tls")
+}
+
 fn settings(builder: &Builder, origin: &str) -> Settings {
     let trimmed = builder.issuer_path.trim_matches('/');
     let base_path = if trimmed.is_empty() { String::new() } else { format!("/{trimmed}") };
@@ -515,6 +561,7 @@ fn settings(builder: &Builder, origin: &str) -> Settings {
         client_documents: builder.client_documents,
         backchannel_auto_approve_after_polls: builder.backchannel_auto_approve_after_polls,
         trusted_issuers: builder.trusted_issuers.clone(),
+        tls_origin: None,
         require_dpop: builder.require_dpop,
         require_par: builder.require_par,
         request_uri_lifetime: builder.request_uri_lifetime,

@@ -61,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) backchannel_auto_approve_after_polls: Option<u32>,
     /// Who is trusted to speak for people, and by which keys.
     pub(crate) trusted_issuers: Vec<(String, Value)>,
+    /// Where the port on TLS is, if there is one: `https://localhost:PORT`.
+    pub(crate) tls_origin: Option<String>,
     pub(crate) require_dpop: bool,
     pub(crate) require_par: bool,
     pub(crate) request_uri_lifetime: Duration,
@@ -197,12 +199,11 @@ impl State {
     /// A page of another site that had its name point to 127.0.0.1 (DNS rebinding) gets nothing.
     fn is_our_host(&self, request: &Request) -> bool {
         let host = request.headers.get("host").and_then(|host| host.to_str().ok());
-        let authority = self.settings.origin.strip_prefix("http://");
-        let port = authority.and_then(|authority| authority.rsplit_once(':')).map(|(_, port)| port);
-        host.is_some_and(|host| {
-            Some(host) == authority
-                || host.strip_prefix("localhost:").is_some_and(|theirs| Some(theirs) == port)
-        })
+        let origins = [Some(&self.settings.origin), self.settings.tls_origin.as_ref()];
+        let mut ports = origins.into_iter().flatten().filter_map(|origin| origin.rsplit(':').next());
+        let theirs =
+            host.and_then(|host| host.strip_prefix("localhost:").or_else(|| host.strip_prefix("127.0.0.1:")));
+        theirs.is_some_and(|theirs| ports.any(|port| port == theirs))
     }
 
     /// What the fault `SlowDown` does besides its answer.

@@ -24,7 +24,7 @@ use crate::refusal::Refusal;
 use crate::scope::{self, Scope};
 use crate::state::State;
 use crate::tokens::{LoginId, Order, Rotation};
-use crate::{ciba, jwt_bearer, token_exchange};
+use crate::{ciba, jwt_bearer, mutual_tls, token_exchange};
 
 /// What a grant has decided to hand out.
 pub(crate) struct Issue {
@@ -69,8 +69,18 @@ pub(crate) fn token(state: &mut State, now: SystemTime, request: &Request) -> Re
         return Err(Refusal::new("unauthorized_client", "this client may not use this grant"));
     }
     // Before anything is used up: a client whose nonce is too old comes again with the same refresh token.
+    let certificate = mutual_tls::binding(&client, request)?;
+    if let Some(presented) = parameters.get("refresh_token")
+        && let Some(bound_to) =
+            state.tokens.refresh_token_login(presented).and_then(|login| login.x5t.clone())
+        && certificate.as_ref() != Some(&bound_to)
+    {
+        return Err(Refusal::invalid_grant(
+            "A18: the refresh token is bound to another certificate (RFC 8705 section 4)",
+        ));
+    }
     let proof = dpop::at_token_endpoint(state, now, request, &client, &parameters)?;
-    fapi::check_token_request(state, grant_type, &client, proof.is_some())?;
+    fapi::check_token_request(state, grant_type, &client, proof.is_some() || certificate.is_some())?;
     let before = state.counters.refresh_reuses_detected;
     let issue = grant(state, now, &client, &parameters);
     if grant_type == REFRESH_TOKEN {
@@ -81,12 +91,15 @@ pub(crate) fn token(state: &mut State, now: SystemTime, request: &Request) -> Re
     if let (Some(proven), Some(login), Method::None) = (&proof, issue.login, client.method) {
         state.tokens.bind_login(login, &proven.jkt);
     }
+    if let (Some(x5t), Some(login), Method::None) = (&certificate, issue.login, client.method) {
+        state.tokens.bind_login_to_certificate(login, x5t);
+    }
     let login = issue.login.and_then(|id| state.tokens.login(id));
     let details = match login {
         Some(login) => authorization_details::narrowed(&parameters, &state.settings, &login.details)?,
         None => authorization_details::requested(&parameters, &state.settings)?,
     };
-    Ok(answer(state, now, client, issue, proof, details))
+    Ok(answer(state, now, client, issue, (proof, certificate), details))
 }
 
 fn authorization_code(
@@ -272,7 +285,7 @@ fn answer(
     now: SystemTime,
     client: Client,
     issue: Issue,
-    proof: Proof,
+    (proof, certificate): (Proof, Option<String>),
     details: Details,
 ) -> Answer {
     if let Issued::IdJag { jwt, lifetime } = issue.issued {
@@ -310,6 +323,7 @@ fn answer(
         lifetime,
         size: state.settings.access_token_size,
         jkt: proof.map(|proven| proven.jkt),
+        x5t: certificate,
         details,
     };
     state.counters.tokens_issued += 1;

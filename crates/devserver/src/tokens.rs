@@ -32,6 +32,8 @@ pub(crate) struct Login {
     pub(crate) resources: Vec<String>,
     /// The key that the refresh tokens of a public client are bound to (RFC 9449 §5).
     pub(crate) jkt: Option<String>,
+    /// The certificate that the refresh tokens of a public client are bound to (RFC 8705 §4).
+    pub(crate) x5t: Option<String>,
     /// How the person authenticated, if they were asked to in a certain way (RFC 9470), and when.
     pub(crate) acr: Option<String>,
     pub(crate) authenticated_at: Option<SystemTime>,
@@ -52,6 +54,8 @@ pub(crate) struct AccessToken {
     pub(crate) expires_at: Option<SystemTime>,
     /// The key that it is bound to (RFC 9449 §6).
     pub(crate) jkt: Option<String>,
+    /// The certificate that it is bound to (RFC 8705 §3.1).
+    pub(crate) x5t: Option<String>,
     pub(crate) details: Details,
     login: Option<LoginId>,
     revoked: bool,
@@ -72,6 +76,7 @@ pub(crate) struct Order {
     pub(crate) lifetime: Option<Duration>,
     pub(crate) size: usize,
     pub(crate) jkt: Option<String>,
+    pub(crate) x5t: Option<String>,
     pub(crate) details: Details,
 }
 
@@ -102,6 +107,7 @@ impl Tokens {
             scope: scope.clone(),
             resources: resources.to_vec(),
             jkt: None,
+            x5t: None,
             acr: None,
             authenticated_at: None,
             nonce: None,
@@ -111,6 +117,13 @@ impl Tokens {
         };
         self.logins.insert(id, login);
         id
+    }
+
+    /// Binds a login's refresh tokens to a certificate, once.
+    pub(crate) fn bind_login_to_certificate(&mut self, id: LoginId, x5t: &str) {
+        if let Some(login) = self.logins.get_mut(&id) {
+            login.x5t.get_or_insert_with(|| x5t.to_owned());
+        }
     }
 
     /// Notes what was granted in detail.
@@ -179,6 +192,7 @@ impl Tokens {
             issued_at: now,
             expires_at: order.lifetime.and_then(|lifetime| now.checked_add(lifetime)),
             jkt: order.jkt,
+            x5t: order.x5t,
             details: order.details,
             login: order.login,
             revoked: false,

@@ -13,6 +13,7 @@ mod client_assertion;
 mod dpop;
 mod loopback;
 mod middleware_tower;
+mod mutual_tls;
 #[cfg(feature = "openid")]
 mod openid;
 #[cfg(feature = "profiles")]
