@@ -20,7 +20,8 @@ use jeton_client::reqwest::Url;
 use jeton_client::{
     AuthorizationCode, Client, ClientCredentials, ClientSecretBasic, ClientSecretPost, DeviceCode, Error,
     ExtraParameters, FileStore, HttpOptions, Limits, LoopbackRedirect, MemoryStore, PastedRedirect,
-    PendingLogin, PublicClient, ReqwestTransport, ResourceOwnerPasswordCredentials, Session, TokenStore,
+    PendingLogin, PublicClient, Registrar, ReqwestTransport, ResourceOwnerPasswordCredentials, Session,
+    TokenStore,
 };
 use jeton_devserver::{Client as Registered, DevServer, Endpoint, Fault};
 use jeton_grants::{
@@ -29,7 +30,7 @@ use jeton_grants::{
 };
 use jeton_models::{
     AccessTokenRequest, Answer, AuthorizationCodeAccessTokenRequest, AuthorizationRequest,
-    AuthorizationResponse, AuthorizationServerMetadata, ClientCredentialsAccessTokenRequest,
+    AuthorizationResponse, AuthorizationServerMetadata, ClientCredentialsAccessTokenRequest, ClientMetadata,
     DeviceAccessTokenRequest, DeviceAuthorizationResponse, ErrorResponse, ExtraMembers, GrantType,
     OAuth2Error, Parameters, ParseOptions, Pkce, RefreshTokenAccessTokenRequest,
     ResourceOwnerPasswordCredentialsAccessTokenRequest, Secret, Token, TokenResponse,
@@ -47,6 +48,8 @@ const PROXY_PASSWORD: &str = "m4rk3r-pr0xy-p4ssw0rd";
 const QUERY_KEY: &str = "m4rk3r-qu3ry-k3y-0f-4n-4p1";
 const DEVICE_CODE: &str = "m4rk3r-d3v1c3-c0d3-0f-4-d3v1c3";
 const ID_TOKEN: &str = "m4rk3r-1d-t0k3n.0f-4.p3rs0n";
+const INITIAL: &str = "m4rk3r-1n1t14l-4cc3ss-t0k3n";
+const STATEMENT: &str = "m4rk3r.s0ftw4r3.st4t3m3nt";
 const EXTRA: &str = "m4rk3r-3xtr4-p4r4m3t3r";
 
 const CHILD: &str = "JETON_TEST_SECRETS_CHILD";
@@ -112,8 +115,18 @@ struct Secrets(BTreeSet<String>);
 impl Secrets {
     /// With everything secret that ever reached the server, and what its answers have put into the store.
     fn collect(world: &World) -> Self {
-        let planted =
-            [CLIENT_SECRET, POST_SECRET, PASSWORD, PROXY_PASSWORD, QUERY_KEY, DEVICE_CODE, ID_TOKEN, EXTRA];
+        let planted = [
+            CLIENT_SECRET,
+            POST_SECRET,
+            PASSWORD,
+            PROXY_PASSWORD,
+            QUERY_KEY,
+            DEVICE_CODE,
+            ID_TOKEN,
+            EXTRA,
+            INITIAL,
+            STATEMENT,
+        ];
         let mut secrets: BTreeSet<String> = planted.into_iter().map(str::to_owned).collect();
         let names = [
             "code",
@@ -316,8 +329,11 @@ async fn child(report: &Path) {
             .redirect_uri("http://127.0.0.1/callback"),
         Registered::post("post", POST_SECRET).redirect_uri(REDIRECT_URI),
     ];
-    let world =
-        World::with(|server| clients.into_iter().fold(server.user("carol", PASSWORD), |s, c| s.client(c)));
+    let world = World::with(|server| {
+        let server =
+            server.user("carol", PASSWORD).initial_access_token(INITIAL).software_statement(STATEMENT);
+        clients.into_iter().fold(server, |s, c| s.client(c))
+    });
     let folder = std::env::current_dir().unwrap().join("logins");
     let run = Run {
         world,
@@ -333,6 +349,7 @@ async fn child(report: &Path) {
     log_outs(&run).await;
     resources(&run).await;
     dpop(&run).await;
+    registration(&run).await;
     network(&run).await;
     storage(&run).await;
     types(&run).await;
@@ -662,6 +679,57 @@ async fn resources(run: &Run) {
 }
 
 /// A login that is bound to a key: neither the key nor a proof is seen.
+async fn registration(run: &Run) {
+    let server = &run.world.server;
+    let metadata = run.builder("basic").build().unwrap().metadata().await.unwrap();
+    let builder = || {
+        let builder = Registrar::builder().shared_store(run.store.clone()).clock(run.world.clock.clone());
+        builder.initial_access_token(INITIAL).software_statement(STATEMENT)
+    };
+    let registrar = builder().build().unwrap();
+    let mut service = ClientMetadata::new();
+    service.grant_types = Some(vec!["client_credentials".to_owned()]);
+    service.response_types = Some(vec![]);
+    let client = registrar.registered(&metadata, &service).await.unwrap();
+    let of_client =
+        [client.client_secret.clone().unwrap(), client.registration_access_token.clone().unwrap()];
+    of_client.iter().for_each(|secret| run.secrets.lock().unwrap().add(secret));
+    run.shown.debug(&(&registrar, &builder(), &client));
+    let key = LoginKey::registration(&server.issuer().parse().unwrap(), "default");
+    run.shown.debug(&run.store.load(&key).await.unwrap());
+    let session = registrar.client(server.issuer(), &service).await.unwrap().grant(ClientCredentials);
+    run.shown.debug(&session.build().unwrap().session().token().await.unwrap());
+
+    // The server repeats what it was sent, and what it had sent.
+    let [secret, token] = of_client.each_ref().map(|secret| secret.expose().to_owned());
+    let all = [INITIAL, STATEMENT, &secret, &token].join(" ");
+    // Registering anew sends less.
+    let fewer = [INITIAL, STATEMENT].join(" ");
+    let mut other = service.clone();
+    other.client_name = Some("Other".to_owned());
+    for code in ["invalid_client_metadata", "odd"] {
+        for echoed in [&all, &fewer] {
+            let body = serde_json::json!({"error": code, "error_description": echoed}).to_string();
+            server.fault(Endpoint::Registration, Fault::answer(400, "application/json", body));
+        }
+        run.see(&registrar.registered(&metadata, &other).await.unwrap_err());
+    }
+    for echoed in [&all, &fewer] {
+        server.fault(Endpoint::Registration, Fault::answer(400, "text/html", format!("<html>{echoed}")));
+    }
+    run.see(&registrar.registered(&metadata, &other).await.unwrap_err());
+    let body = serde_json::json!({ "message": all }).to_string();
+    server.fault(Endpoint::Registration, Fault::answer(403, "application/json", body));
+    run.see(&registrar.delete(&metadata).await.unwrap_err());
+    // What stands in the store and cannot be read.
+    let mut record = run.store.load(&key).await.unwrap().unwrap();
+    let odd = record.registration.take().unwrap().expose().replace("\"client\"", "\"klient\"");
+    record.registration = Some(Secret::new(odd));
+    run.store.lease(&key, Duration::ZERO).await.unwrap().save(&record).await.unwrap();
+    run.see(&registrar.registered(&metadata, &service).await.unwrap_err());
+    server.clear_faults();
+}
+
 async fn dpop(run: &Run) {
     let server = &run.world.server;
     let bound = |account: &str| {

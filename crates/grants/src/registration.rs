@@ -172,7 +172,9 @@ fn managed<'a>(
     }
     let mut request = Request::new(operation, method, url);
     request.token = Some(token);
-    request.secrets.extend(registration.client_secret.clone());
+    // What it was registered with is known to the server, too.
+    let known = [registration.client_secret.as_ref(), cx.initial_access_token, cx.software_statement];
+    request.secrets.extend(known.into_iter().flatten().cloned());
     Ok(request)
 }
 
