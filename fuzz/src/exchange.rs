@@ -59,7 +59,7 @@ pub(crate) fn refresh(
 }
 
 /// The result of a future that never waits.
-fn ready<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn ready<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(result) => result,
         Poll::Pending => panic!("there is nothing to wait for"),

@@ -5,6 +5,7 @@
 //! the workspace (`tests/tests/fuzz_corpus.rs`), which takes this file in as a module.
 
 mod answer;
+pub mod authorization_details;
 pub mod authorization_response;
 pub mod client_registration;
 pub mod device_answer;
@@ -20,9 +21,11 @@ pub mod jwt;
 pub mod login_record;
 pub mod metadata;
 mod property;
+pub mod pushed_answer;
 pub mod retry_after;
 pub mod scope;
 pub mod sealed_record;
+pub mod signed_response;
 pub mod token_answer;
 pub mod www_authenticate;
 
@@ -31,6 +34,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    ("authorization_details", authorization_details::check),
     ("authorization_response", authorization_response::check),
     ("client_registration", client_registration::check),
     ("device_answer", device_answer::check),
@@ -43,9 +47,11 @@ pub const TARGETS: &[Target] = &[
     ("jwt", jwt::check),
     ("login_record", login_record::check),
     ("metadata", metadata::check),
+    ("pushed_answer", pushed_answer::check),
     ("retry_after", retry_after::check),
     ("scope", scope::check),
     ("sealed_record", sealed_record::check),
+    ("signed_response", signed_response::check),
     ("token_answer", token_answer::check),
     ("www_authenticate", www_authenticate::check),
 ];

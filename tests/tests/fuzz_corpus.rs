@@ -41,6 +41,7 @@ macro_rules! targets {
 }
 
 targets! {
+    authorization_details
     authorization_response
     client_registration
     device_answer
@@ -53,9 +54,11 @@ targets! {
     jwt
     login_record
     metadata
+    pushed_answer
     retry_after
     scope
     sealed_record
+    signed_response
     token_answer
     www_authenticate
 }
