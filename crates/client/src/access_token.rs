@@ -258,7 +258,7 @@ mod tests {
         token.expires_in = Some(lifetime_s);
         let received_at = UNIX_EPOCH + Duration::from_secs(1_000_000);
         let stored = StoredToken::new(&token, TokenTarget::default(), received_at);
-        AccessToken::new(stored, None, Margins { early_expiry, refresh_ahead }, Binding::default()).unwrap()
+        AccessToken::new(stored, None, Margins { early_expiry, refresh_ahead }, Binding::NONE).unwrap()
     }
 
     #[test]
@@ -290,7 +290,7 @@ mod tests {
         eternal.expires_in = None;
         let stored = StoredToken::new(&eternal, TokenTarget::default(), UNIX_EPOCH);
         let margins = Margins { early_expiry: Duration::ZERO, refresh_ahead: true };
-        let eternal = AccessToken::new(stored, None, margins, Binding::default()).unwrap();
+        let eternal = AccessToken::new(stored, None, margins, Binding::NONE).unwrap();
         for token in [eternal, token(3_600, Duration::ZERO, false)] {
             assert!(!token.is_due_ahead(u64::MAX - 1));
         }

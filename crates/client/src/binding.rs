@@ -46,7 +46,7 @@ impl DpopKeys {
     /// A binding for tokens that belong to no login yet.
     pub(crate) fn new_binding(&self) -> Result<Binding, Error> {
         match self {
-            Self::Off => Ok(Binding::default()),
+            Self::Off => Ok(Binding::NONE),
             #[cfg(feature = "jose")]
             Self::PerLogin(nonces) => {
                 Ok(Binding(Some(Dpop::generate().map_err(dpop_error)?.with_nonces(nonces.clone()))))
@@ -85,7 +85,7 @@ impl DpopKeys {
             _ if token_type == TokenType::DPoP => Err(Error::configuration(
                 "the token is bound to a DPoP key that is not known here; give the client its signer with `dpop_signer`",
             )),
-            _ => Ok(Binding::default()),
+            _ => Ok(Binding::NONE),
         }
     }
 }
@@ -110,16 +110,18 @@ fn dpop_error(error: DpopError) -> Error {
 
 /// What tokens are bound to: a key, or nothing.
 #[cfg(feature = "jose")]
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Binding(Option<Dpop>);
 
 /// What tokens are bound to: nothing.
 #[cfg(not(feature = "jose"))]
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Binding;
 
 #[cfg(feature = "jose")]
 impl Binding {
+    pub(crate) const NONE: Self = Self(None);
+
     pub(crate) fn dpop(&self) -> Option<&Dpop> {
         self.0.as_ref()
     }
@@ -142,6 +144,8 @@ impl Binding {
 
 #[cfg(not(feature = "jose"))]
 impl Binding {
+    pub(crate) const NONE: Self = Self;
+
     /// Tokens that come now are bound to nothing, and those of a key go: nobody could send them. Gives back whether the record
     /// has changed.
     pub(crate) fn keep_in(&self, record: &mut LoginRecord) -> bool {

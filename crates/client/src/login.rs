@@ -224,7 +224,7 @@ impl Login {
                     "the access token is bound to a DPoP key that was not kept with it; log in again",
                 )
             })?,
-            _ => Binding::default(),
+            _ => Binding::NONE,
         };
         AccessToken::new(stored.clone(), requested, self.client.margins, binding)
     }

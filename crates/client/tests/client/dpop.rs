@@ -172,7 +172,7 @@ async fn a25_each_request_and_each_redirect_has_a_proof_of_its_own() {
     }
     // A proof for another origin is not to be had.
     let token = session.token().await.unwrap();
-    let foreign = Url::parse(&elsewhere.url()).unwrap();
+    let foreign = Url::parse(elsewhere.url()).unwrap();
     let error = session.dpop_proof(&Method::GET, &foreign, &token).await.unwrap_err();
     assert!(matches!(error, Error::ForeignOrigin { .. }), "{error}");
     assert!(matches!(session.get(foreign.as_str()).send().await, Err(Error::ForeignOrigin { .. })));
@@ -589,8 +589,7 @@ async fn a25_a_body_that_is_a_stream_is_sent_once() {
     world.log_in(&session).await;
     let url = world.server.resource_url();
     let post = || {
-        let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>("hello")]);
-        let body = jeton_client::reqwest::Body::wrap_stream(chunks);
+        let body = jeton_client::reqwest::Body::wrap(http_body_util::Full::new(bytes::Bytes::from("hello")));
         session.post(&url).body(body).send()
     };
     assert_eq!(soon(post()).await.unwrap().status(), 401);
