@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jeton_grants::{
     AuthorizationPolicy, ClientAuthentication, ClientSecretBasic, Clock, DEFAULT_LOGIN_TIMEOUT,
-    ExtraParameters, Grant, GrantError, Interaction, Limits, LoginOptions, NoInteraction, PublicClient,
-    PushedRequests, SecurityProfile, SecurityProfileError, Transport,
+    ExtraParameters, Grant, GrantError, Interaction, IntrospectionCache, Limits, LoginOptions, NoInteraction,
+    PublicClient, PushedRequests, SecurityProfile, SecurityProfileError, Transport,
 };
 use jeton_models::{
     AuthorizationDetail, AuthorizationServerMetadata, Issuer, ParseOptions, Scope, Secret,
@@ -63,6 +63,11 @@ pub struct ClientBuilder {
     registered: Option<jeton_models::ClientRegistration>,
     grant: Option<Arc<dyn Grant>>,
     pub(crate) scope: String,
+    introspections: Option<IntrospectionCache>,
+    #[cfg(feature = "jose")]
+    signed_introspection: bool,
+    #[cfg(feature = "openid")]
+    signed_user_info: bool,
     #[cfg(feature = "openid")]
     id_tokens: Option<jeton_grants::IdTokenPolicy>,
     resources: Vec<String>,
@@ -106,6 +111,11 @@ impl ClientBuilder {
             registered: None,
             grant: None,
             scope: String::new(),
+            introspections: None,
+            #[cfg(feature = "jose")]
+            signed_introspection: false,
+            #[cfg(feature = "openid")]
+            signed_user_info: false,
             #[cfg(feature = "openid")]
             id_tokens: None,
             resources: Vec::new(),
@@ -269,6 +279,28 @@ impl ClientBuilder {
     /// other origin ever gets it.
     pub fn resource_server(mut self, origin: impl Into<String>) -> Self {
         self.resource_servers.push(origin.into());
+        self
+    }
+
+    /// Takes userinfo answers only as JWTs that the server has signed, as the client is registered with
+    /// `userinfo_signed_response_alg` (OpenID Connect Core §5.3.2). Unless set, plain ones are taken, too.
+    #[cfg(feature = "openid")]
+    pub fn signed_user_info(mut self) -> Self {
+        self.signed_user_info = true;
+        self
+    }
+
+    /// Asks for introspection answers as JWTs that the server has signed for this client, and takes no others (RFC 9701).
+    #[cfg(feature = "jose")]
+    pub fn signed_introspection(mut self) -> Self {
+        self.signed_introspection = true;
+        self
+    }
+
+    /// Keeps what the server says about tokens for a short time, for resource servers that see the same token again and again
+    /// ([`Client::introspect`](crate::Client::introspect)). Unless set, it is asked each time.
+    pub fn introspection_cache(mut self, cache: IntrospectionCache) -> Self {
+        self.introspections = Some(cache);
         self
     }
 
@@ -596,6 +628,11 @@ impl ClientBuilder {
             authentication: self.authentication.unwrap_or_else(|| Arc::new(PublicClient)),
             grant: self.grant,
             scope: Some(scope).filter(|scope| !scope.is_empty()),
+            introspections: self.introspections,
+            #[cfg(feature = "jose")]
+            signed_introspection: self.signed_introspection,
+            #[cfg(feature = "openid")]
+            signed_user_info: self.signed_user_info,
             #[cfg(feature = "openid")]
             id_tokens,
             #[cfg(feature = "jose")]

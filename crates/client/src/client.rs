@@ -7,14 +7,14 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use jeton_grants::{
     AuthorizationPolicy, ClientAuthentication, Clock, ExtraParameters, Grant, GrantContext, GrantError,
-    Interaction, Limits, LoginOptions, PendingLogin, Transport, begin_authorization, discover,
-    finish_authorization, introspect, revoke,
+    Interaction, IntrospectionCache, Limits, LoginOptions, PendingLogin, Transport, begin_authorization,
+    discover, finish_authorization, introspect,
 };
 use jeton_models::{
     AuthorizationServerMetadata, Introspection, Issuer, ParseOptions, Scope, Secret, TokenResponse,
     TokenType, create_code_challenge,
 };
-use jeton_storage::{LoginKey, LoginRecord, StoreDescription, TokenStore, TokenTarget, unix_ms};
+use jeton_storage::{LoginKey, StoreDescription, TokenStore, TokenTarget, unix_ms};
 use tokio::sync::{OnceCell, broadcast};
 use url::{Origin, Url};
 
@@ -57,6 +57,12 @@ pub(crate) struct ClientInner {
     /// What every authorization asks for unless it says otherwise.
     pub(crate) login_options: LoginOptions,
     pub(crate) dpop: DpopKeys,
+    /// What the server said about tokens, if that is kept.
+    pub(crate) introspections: Option<IntrospectionCache>,
+    #[cfg(feature = "jose")]
+    pub(crate) signed_introspection: bool,
+    #[cfg(feature = "openid")]
+    pub(crate) signed_user_info: bool,
     /// Which ID tokens are taken, if the client does OpenID Connect.
     #[cfg(feature = "openid")]
     pub(crate) id_tokens: Option<jeton_grants::IdTokenPolicy>,
@@ -149,6 +155,24 @@ impl Client {
         }
         accounts.sort_unstable();
         Ok(accounts)
+    }
+
+    /// Asks the authorization server about somebody's access token (RFC 7662), for resource servers: the token that came with a
+    /// request, whichever client it was issued to. With
+    /// [`introspection_cache`](crate::ClientBuilder::introspection_cache) not each time.
+    ///
+    /// That the token is not active is an answer, not an error. Whether it is meant for this resource server
+    /// ([`Introspection::aud`]) and good for what is asked ([`Introspection::scope`]) is the caller's to look at.
+    ///
+    /// # Errors
+    /// [`Error::Grant`] if the server names no introspection endpoint, refuses, does not answer, or not in a way that can be used.
+    pub async fn introspect(&self, token: &Secret) -> Result<Introspection, Error> {
+        let (client, token) = (self.0.clone(), token.clone());
+        let handle = self.0.background.spawn(async move { client.introspect(&token).await });
+        match handle.await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(Error::Panicked),
+        }
     }
 
     /// The server's metadata, discovered at first use.
@@ -302,7 +326,10 @@ impl ClientInner {
             .await
     }
 
-    async fn context<'a>(&'a self, target: &'a TokenTarget) -> Result<GrantContext<'a>, GrantError> {
+    pub(crate) async fn context<'a>(
+        &'a self,
+        target: &'a TokenTarget,
+    ) -> Result<GrantContext<'a>, GrantError> {
         let server = self.server().await?;
         let mut cx =
             GrantContext::new(server, &self.client_id, &*self.authentication, &*self.transport, &*self.clock);
@@ -325,6 +352,7 @@ impl ClientInner {
         #[cfg(feature = "jose")]
         {
             cx.server_keys = Some(&self.server_keys);
+            cx.signed_introspection = self.signed_introspection;
         }
         Ok(cx)
     }
@@ -434,31 +462,14 @@ impl ClientInner {
         used_up.insert(create_code_challenge(pending.state()), expires_at_ms).is_none()
     }
 
-    /// Revokes the tokens of a login (RFC 7009): the refresh token, with which the server should end the access tokens too, or
-    /// else each access token.
-    pub(crate) async fn revoke(&self, record: &LoginRecord) -> Result<(), Error> {
-        let target = TokenTarget::default();
-        let cx = self.context(&target).await?;
-        let tokens: Vec<(&Secret, &str)> = match &record.refresh_token {
-            Some(refresh_token) => vec![(refresh_token, "refresh_token")],
-            None => record.tokens.iter().map(|token| (&token.access_token, "access_token")).collect(),
-        };
-        for (token, hint) in tokens {
-            revoke(&cx, token, Some(hint)).await?;
-        }
-        Ok(())
-    }
-
-    /// Revokes one access token (RFC 7009).
-    pub(crate) async fn revoke_access_token(&self, token: &Secret) -> Result<(), GrantError> {
-        let target = TokenTarget::default();
-        revoke(&self.context(&target).await?, token, Some("access_token")).await
-    }
-
     /// Asks the server about an access token (RFC 7662).
     pub(crate) async fn introspect(&self, token: &Secret) -> Result<Introspection, GrantError> {
         let target = TokenTarget::default();
-        introspect(&self.context(&target).await?, token, Some("access_token")).await
+        let cx = self.context(&target).await?;
+        match &self.introspections {
+            Some(cache) => cache.introspect(&cx, token, Some("access_token")).await,
+            None => introspect(&cx, token, Some("access_token")).await,
+        }
     }
 }
 

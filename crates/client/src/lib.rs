@@ -46,6 +46,7 @@ mod error;
 mod event;
 mod exchange;
 mod http;
+mod log_out;
 mod login;
 #[cfg(feature = "loopback")]
 mod loopback;
@@ -88,6 +89,7 @@ pub use event::{Event, EventKind, Events};
 #[cfg(feature = "tower")]
 pub use exchange::{HttpRequest, HttpResponse};
 pub use http::{HttpOptions, HttpOptionsError};
+pub use log_out::{LoggedOut, NotRevoked, TokenKind};
 #[cfg(feature = "loopback")]
 pub use loopback::LoopbackRedirect;
 #[cfg(feature = "tower")]
@@ -97,7 +99,7 @@ pub use registrar::{Registrar, RegistrarBuilder};
 pub use request::AuthenticatedRequest;
 #[cfg(feature = "registration")]
 pub use resource_client::{ResourceClient, ResourceClientBuilder, ResourceRequest};
-pub use session::{LoggedOut, Session};
+pub use session::Session;
 #[cfg(feature = "terminal")]
 pub use terminal::TerminalInteraction;
 pub use transport::ReqwestTransport;
@@ -110,14 +112,14 @@ pub use jeton_grants::SignedClientSecret;
 pub use jeton_grants::{
     AssertionSource, AuthorizationCode, BackchannelPrompt, Ciba, ClientAuthentication, ClientCredentials,
     ClientSecretBasic, ClientSecretPost, Clock, DeviceCode, ExtraParameters, Grant, GrantError, Interaction,
-    JwtBearer, Limits, LoginOptions, PastedRedirect, PendingLogin, PublicClient, PushedRequests, Recovery,
-    ResourceOwnerPasswordCredentials, SecurityProfile, SecurityProfileError, SecurityToken,
-    SecurityTokenSource, SelfSignedTlsClientAuth, TlsClientAuth, TokenExchange, Transport,
+    IntrospectionCache, JwtBearer, Limits, LoginOptions, PastedRedirect, PendingLogin, PublicClient,
+    PushedRequests, Recovery, ResourceOwnerPasswordCredentials, SecurityProfile, SecurityProfileError,
+    SecurityToken, SecurityTokenSource, SelfSignedTlsClientAuth, TlsClientAuth, TokenExchange, Transport,
 };
 #[cfg(feature = "jose")]
 pub use jeton_grants::{ClientSecretJwt, PrivateKeyJwt, RequestObject};
 #[cfg(feature = "openid")]
-pub use jeton_grants::{IdToken, IdTokenPolicy};
+pub use jeton_grants::{EndSession, IdToken, IdTokenPolicy, PendingLogout};
 #[cfg(feature = "jose")]
 pub use jeton_grants::{IdentityAssertion, SignedAssertion};
 #[cfg(feature = "jose")]
@@ -125,7 +127,7 @@ pub use jeton_jose as jose;
 #[cfg(feature = "jose")]
 pub use jeton_jose::{JwsAlgorithm, Signer, SigningKey};
 pub use jeton_models as models;
-pub use jeton_models::{AuthorizationDetail, Introspection, Scope, Secret, Token, Warning};
+pub use jeton_models::{AuthorizationDetail, Introspection, Scope, Secret, Token, UserInfo, Warning};
 #[cfg(feature = "profiles")]
 pub use jeton_profiles as profiles;
 #[cfg(feature = "profiles")]

@@ -1,9 +1,16 @@
 //! OpenID Connect at a session: its ID tokens are checked wherever one comes, and the newest is kept with the login.
 
-use jeton_grants::{Grant, GrantContext, GrantError, IdToken, IdTokenCheck};
-use jeton_models::{Scope, TokenResponse};
+use bytes::Bytes;
+use jeton_grants::{
+    EndSession, Grant, GrantContext, GrantError, IdToken, IdTokenCheck, Operation, TransportError,
+    TransportErrorKind, begin_end_session, http, read_user_info, user_info_request,
+};
+use jeton_models::{Scope, TokenResponse, UserInfo};
+use jeton_storage::TokenTarget;
+use url::Url;
 
 use crate::client::ClientInner;
+use crate::exchange::{Copies, send_with_token_to};
 use crate::{Error, Session};
 
 impl ClientInner {
@@ -75,4 +82,95 @@ impl Session {
         })
         .await
     }
+
+    /// What the server says about the person who logged in (OpenID Connect Core §5.3): asked with the access token, which goes to
+    /// the server's userinfo endpoint and nowhere else. It is about the person whom the ID token names, or refused.
+    ///
+    /// What comes depends on the scope: `profile` for the name, `email` for the mail address.
+    ///
+    /// ```
+    /// # use jeton_client::{Error, Session};
+    /// async fn greet(session: &Session) -> Result<String, Error> {
+    ///     let person = session.user_info().await?;
+    ///     Ok(format!("Hello {}", person.name.as_deref().unwrap_or("you")))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`token`](Self::token) if there is no access token; [`Error::Grant`] with
+    /// [`GrantError::UserInfoSubject`](crate::GrantError::UserInfoSubject) if the answer is about somebody else, with
+    /// [`GrantError::Metadata`](crate::GrantError::Metadata) if the server names no userinfo endpoint, and with whatever else is
+    /// wrong with the answer.
+    pub async fn user_info(&self) -> Result<UserInfo, Error> {
+        let id_token = self.id_token().await?;
+        let session = self.clone();
+        self.detached(async move {
+            let target = TokenTarget::default();
+            let cx = session.client().context(&target).await?;
+            let response = session.ask_user_info(&cx).await?;
+            let must_be_signed = session.client().signed_user_info;
+            Ok(read_user_info(&cx, &response, id_token.as_ref(), must_be_signed).await?)
+        })
+        .await
+    }
+
+    /// Sends the request with the access token, and once more with another one if that is rejected.
+    async fn ask_user_info(&self, cx: &GrantContext<'_>) -> Result<http::Response<Bytes>, Error> {
+        let request = user_info_request(cx)?;
+        let url = cx.endpoint("userinfo_endpoint").map_err(GrantError::from)?;
+        let copies = Copies::of(self, || Some(request.clone()));
+        send_with_token_to(self, url.clone(), request, copies, |request| {
+            let sending = cx.transport.send(request, &cx.limits);
+            async {
+                let response = sending.await.map_err(|error| no_answer(&url, error))?;
+                match response.body().len() > cx.limits.max_body {
+                    true => {
+                        Err(no_answer(&url, TransportError::new(TransportErrorKind::BodyTooLarge)).into())
+                    }
+                    false => Ok::<_, Error>(response),
+                }
+            }
+        })
+        .await
+    }
+
+    /// Where to send the person's browser so that the server, too, ends the person's session there (OpenID Connect RP-Initiated
+    /// Logout 1.0), with the ID token as a hint about who logs out. `post_logout_redirect_uri` is where the browser comes back
+    /// to, registered for the client; [`PendingLogout::finish`](crate::PendingLogout::finish) checks that it did.
+    ///
+    /// Call it before [`log_out`](Self::log_out), which forgets the ID token: `log_out` revokes the tokens of this program,
+    /// while the browser's visit ends the session of the person, and often those of other programs.
+    ///
+    /// ```
+    /// # use jeton_client::{Error, Session, Url};
+    /// # fn open(_: &Url) {}
+    /// async fn leave(session: &Session) -> Result<(), Error> {
+    ///     let end_session = session.end_session_url(None).await?;
+    ///     session.log_out().await?;
+    ///     open(&end_session.url);
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Grant`] with [`GrantError::Metadata`](crate::GrantError::Metadata) if the server names no end session endpoint,
+    /// with [`GrantError::RedirectUri`](crate::GrantError::RedirectUri) if the redirect URI is none; [`Error::Store`] if the
+    /// store cannot be read.
+    pub async fn end_session_url(&self, post_logout_redirect_uri: Option<&str>) -> Result<EndSession, Error> {
+        let id_token = self.id_token().await?;
+        let login = self.login().clone();
+        let redirect_uri = post_logout_redirect_uri.map(str::to_owned);
+        self.detached(async move {
+            let target = TokenTarget::default();
+            let cx = login.client.context(&target).await?;
+            Ok(begin_end_session(&cx, id_token.as_ref(), redirect_uri.as_deref())?)
+        })
+        .await
+    }
+}
+
+fn no_answer(url: &Url, source: TransportError) -> GrantError {
+    let mut url = url.clone();
+    url.set_query(None);
+    GrantError::Transport { operation: Operation::named("userinfo request"), url: url.into(), source }
 }

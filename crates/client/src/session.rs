@@ -21,6 +21,7 @@ use crate::event::EventKind;
 #[cfg(feature = "jose")]
 use crate::exchange::wants_nonce;
 use crate::exchange::{Verdict, verdict_of};
+use crate::log_out::LoggedOut;
 use crate::login::{Login, revision};
 use crate::slot::{Flight, Flying, Joined, Slot, landed_or};
 use crate::sync::watch;
@@ -500,9 +501,13 @@ impl Session {
     /// Logs out: revokes the tokens at the server if it has a revocation endpoint (RFC 7009), then forgets the login, here and
     /// in the store. Other processes see it at their next expiry, 401 or refresh.
     ///
+    /// The refresh token is revoked first, then each access token that still lives: servers should end these with the refresh
+    /// token, but do not say whether they do.
+    ///
     /// # Errors
     /// [`Error::Store`] if the login cannot be removed from the store. What could not be revoked is no error but stands in the
-    /// answer: the login is forgotten all the same.
+    /// answer, with why and whether another try makes sense ([`revoke_remaining`](Self::revoke_remaining)): the login is
+    /// forgotten all the same.
     pub async fn log_out(&self) -> Result<LoggedOut, Error> {
         let login = self.login().clone();
         self.detached(async move {
@@ -516,9 +521,10 @@ impl Session {
             // What could not be stored is the newest, unless somebody else has logged in since.
             let unsaved = login.state().unsaved.take();
             let unsaved = unsaved.filter(|unsaved| unsaved.still_counts(record.as_ref()));
-            let revocation_error = match unsaved.map(|unsaved| unsaved.record).or(record) {
-                Some(record) => login.client.revoke(&record).await.err(),
-                None => None,
+            let record = unsaved.map(|unsaved| unsaved.record).or(record);
+            let logged_out = match &record {
+                Some(record) => login.client.revoke_login(record).await,
+                None => LoggedOut::nothing(),
             };
             let deleted = lease.delete().await;
             // After the store: whoever reads it from now on finds nothing to put into the cache again.
@@ -532,7 +538,7 @@ impl Session {
                 state.begin_anew();
             }
             login.emit(EventKind::LoggedOut);
-            Ok(LoggedOut { revocation_error })
+            Ok(logged_out)
         })
         .await
     }
@@ -777,15 +783,6 @@ impl std::fmt::Debug for Session {
             .field("target", &self.slot.target)
             .finish_non_exhaustive()
     }
-}
-
-/// What came of a log-out.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct LoggedOut {
-    /// Why the tokens could not be revoked at the server: they may live on there until they expire. `None` if they were, or if
-    /// there was nothing to revoke.
-    pub revocation_error: Option<Error>,
 }
 
 /// Waits for a task of jeton's own runtime.

@@ -318,8 +318,21 @@ impl DevServer {
     /// When the URL is not this server's authorization endpoint, and when the answer is a page and not a redirect:
     /// unknown client or redirect URI, or `auto_approve(false)`.
     pub fn authorize(&self, authorization_url: &str) -> io::Result<String> {
+        self.visit(authorization_url, Endpoint::Authorization)
+    }
+
+    /// Opens an end session URL of this server (OpenID Connect RP-Initiated Logout) as a browser would; gives the URL to which
+    /// the browser is redirected afterwards.
+    ///
+    /// # Errors
+    /// When it is no such URL, when the server refuses it, and when it redirects nowhere.
+    pub fn end_session(&self, end_session_url: &str) -> io::Result<String> {
+        self.visit(end_session_url, Endpoint::EndSession)
+    }
+
+    fn visit(&self, opened: &str, expected: Endpoint) -> io::Result<String> {
         let wrong = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, why.to_owned());
-        let url = url::Url::parse(authorization_url).map_err(|_| wrong("not a URL"))?;
+        let url = url::Url::parse(opened).map_err(|_| wrong("not a URL"))?;
         if url.origin().ascii_serialization() != self.settings.origin {
             return Err(wrong("not a URL of this server"));
         }
@@ -337,8 +350,8 @@ impl DevServer {
         self.shared.learn_client(&request);
         let mut state = self.shared.state();
         let endpoint = state.endpoint(&request);
-        if endpoint != Endpoint::Authorization {
-            return Err(wrong("not the authorization endpoint of this server"));
+        if endpoint != expected {
+            return Err(wrong("not that endpoint of this server"));
         }
         state.arrived(endpoint, &request);
         let answer = state.answer(self.shared.clock.now(), &request);
@@ -346,7 +359,7 @@ impl DevServer {
         location.map(str::to_owned).ok_or_else(|| {
             let page = answer.problem.as_deref().unwrap_or("a page that waits for a person");
             io::Error::other(format!(
-                "the authorization endpoint answered {}, no redirect: {page}",
+                "the {expected:?} endpoint answered {}, no redirect: {page}",
                 answer.status
             ))
         })

@@ -31,6 +31,7 @@ mod session_failures;
 mod session_holds;
 mod session_introspection;
 mod session_life;
+mod session_log_out;
 mod session_logins;
 mod session_revocation;
 mod session_sealed;

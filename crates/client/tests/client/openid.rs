@@ -306,3 +306,129 @@ async fn a_device_login_has_an_id_token_without_a_nonce() {
     world.server.fault_id_token(IdTokenFault::Absent);
     rejection(&soon(session.log_in()).await.unwrap_err());
 }
+
+fn registered(id: &str) -> jeton_devserver::Client {
+    jeton_devserver::Client::public(id).redirect_uri(REDIRECT)
+}
+
+#[tokio::test]
+async fn a29_the_server_says_more_about_the_person_and_only_about_that_one() {
+    let world = World::new();
+    let session = world.openid().build().unwrap().session();
+    let token = world.try_log_in(&session).await.unwrap();
+    let person = soon(session.user_info()).await.unwrap();
+    assert_eq!((&*person.sub, person.email.as_deref()), ("alice", Some("alice@users.example")));
+    assert_eq!(person.email_verified, Some(true));
+    let request = world.server.last_request(Endpoint::UserInfo).unwrap();
+    assert_eq!((&*request.method, request.bearer()), ("GET", Some(token.secret().expose())));
+    assert!(!format!("{person:?}").contains("alice"));
+
+    world.server.fault(Endpoint::UserInfo, Fault::set("sub", "mallory"));
+    let error = soon(session.user_info()).await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Grant(error) if matches!(**error, GrantError::UserInfoSubject)),
+        "{error}"
+    );
+    assert!(!error.to_string().contains("mallory"), "{error}");
+    for fault in [
+        Fault::remove("sub"),
+        Fault::set("sub", 7),
+        Fault::answer(200, "text/html", "<html>sign in</html>"),
+        Fault::answer(200, "application/jwt", "a.b.c"),
+        Fault::Redirect("https://evil.example/".to_owned()),
+        Fault::HugeBody(2 << 20),
+        Fault::unavailable(None),
+        Fault::DropBeforeCommit,
+    ] {
+        world.server.fault(Endpoint::UserInfo, fault.clone());
+        let error = soon(session.user_info()).await.unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(
+            matches!(error, Error::Grant(_)) && !shown.contains(token.secret().expose()),
+            "{fault:?}: {shown}"
+        );
+    }
+    assert_eq!(text(&session.cached().unwrap()), text(&token));
+}
+
+#[tokio::test]
+async fn a_rejected_token_is_replaced_and_the_question_asked_again() {
+    let world = World::new();
+    let session = world.openid().build().unwrap().session();
+    let token = world.try_log_in(&session).await.unwrap();
+    world.server.revoke_access_tokens();
+    assert_eq!(soon(session.user_info()).await.unwrap().sub, "alice");
+    assert_ne!(text(&session.cached().unwrap()), text(&token));
+    assert_eq!(world.server.stats().requests_to(Endpoint::UserInfo), 2);
+    // Without the scope there is nothing to be had.
+    let plain = world.builder().build().unwrap().account("plain");
+    world.log_in(&plain).await;
+    let error = soon(plain.user_info()).await.unwrap_err();
+    assert!(error.to_string().contains("insufficient_scope"), "{error}");
+    // Nor for nobody.
+    let nobody = world.openid().build().unwrap().account("nobody");
+    assert!(soon(nobody.user_info()).await.unwrap_err().is_login_required());
+}
+
+#[tokio::test]
+async fn a29_a_signed_userinfo_answer_is_verified_and_a_plain_one_refused_where_it_must_be_signed() {
+    let world = World::with(|builder| builder.client(registered("signed").signed_user_info()));
+    let of =
+        |id: &str| world.builder_of(id).scope("openid email").signed_user_info().build().unwrap().session();
+    let session = of("signed");
+    world.try_log_in(&session).await.unwrap();
+    assert_eq!(soon(session.user_info()).await.unwrap().email.as_deref(), Some("alice@users.example"));
+    // After a change of keys, one refetch.
+    world.server.rotate_signing_keys();
+    assert_eq!(soon(session.user_info()).await.unwrap().sub, "alice");
+
+    let plain = of(DevServer::PUBLIC_CLIENT);
+    world.try_log_in(&plain).await.unwrap();
+    let error = soon(plain.user_info()).await.unwrap_err();
+    let Error::Grant(grant_error) = &error else { panic!("{error}") };
+    let GrantError::RejectedJwt(rejected) = &**grant_error else { panic!("{error}") };
+    assert_eq!((rejected.what, &rejected.reason), (SignedAnswer::UserInfo, &JwtRejection::NotSigned));
+    assert_eq!(error.recovery(), Recovery::FixConfiguration);
+}
+
+#[tokio::test]
+async fn a29_the_browser_logs_out_at_the_server_and_comes_back_with_its_state() {
+    const BACK: &str = "https://app.example/signed-out";
+    let world = World::new();
+    let session = world.openid().build().unwrap().session();
+    world.try_log_in(&session).await.unwrap();
+    let id_token = session.id_token().await.unwrap().unwrap();
+    let begun = soon(session.end_session_url(Some(BACK))).await.unwrap();
+    assert!(!format!("{begun:?}").contains("eyJ"));
+    let query: std::collections::HashMap<_, _> = begun.url.query_pairs().into_owned().collect();
+    assert_eq!(query["id_token_hint"], id_token.text().expose());
+    assert_eq!((&*query["client_id"], &*query["post_logout_redirect_uri"]), (DevServer::PUBLIC_CLIENT, BACK));
+    let pending = begun.pending.unwrap();
+    assert!(query["state"].len() >= 43 && *pending.state().expose() == query["state"]);
+    let back = world.server.end_session(begun.url.as_str()).unwrap();
+    assert_eq!(world.server.live_logins(), 0);
+    // Kept between the two halves.
+    let kept = serde_json::to_string(&pending).unwrap();
+    let again = || serde_json::from_str::<jeton_client::PendingLogout>(&kept).unwrap();
+    for wrong in [
+        BACK.to_owned(),
+        format!("{BACK}?state=another"),
+        format!("{BACK}?state={0}&state={0}", query["state"]),
+        format!("https://evil.example/signed-out?state={}", query["state"]),
+        format!("https://app.example/elsewhere?state={}", query["state"]),
+        format!("http://app.example/signed-out?state={}", query["state"]),
+    ] {
+        let error = again().finish(&wrong.parse().unwrap()).unwrap_err();
+        assert!(matches!(error, GrantError::LogoutResponse), "{wrong}");
+    }
+    again().finish(&back.parse().unwrap()).unwrap();
+    // Afterwards the login is forgotten, too; without an ID token the server is told who asks only.
+    session.log_out().await.unwrap();
+    let bare = soon(session.end_session_url(None)).await.unwrap();
+    assert!(bare.pending.is_none());
+    assert_eq!(bare.url.query(), Some(&*format!("client_id={}", DevServer::PUBLIC_CLIENT)));
+    for wrong in ["signed-out", "https://app.example/#x"] {
+        let error = session.end_session_url(Some(wrong)).await.unwrap_err();
+        assert!(error.to_string().contains("redirect URI"), "{error}");
+    }
+}

@@ -393,7 +393,8 @@ async fn logging_out_revokes_and_forgets() {
     assert_eq!(events.all(), ["LoggedIn", "LoggedOut"]);
     // Again: there is nothing to do, and that is no error.
     session.log_out().await.unwrap();
-    assert_eq!(world.server.stats().requests_to(Endpoint::Revocation), 1);
+    // The refresh token and the access token.
+    assert_eq!(world.server.stats().requests_to(Endpoint::Revocation), 2);
 }
 
 #[tokio::test]

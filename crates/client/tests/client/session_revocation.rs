@@ -79,8 +79,8 @@ async fn where_there_is_no_token_there_is_nothing_to_do() {
     world.log_in(&session).await;
     session.log_out().await.unwrap();
     soon(session.revoke()).await.unwrap();
-    // The one of the log-out, for the refresh token.
-    assert_eq!(world.revocations(), 1);
+    // Those of the log-out, for the refresh token and the access token.
+    assert_eq!(world.revocations(), 2);
     assert!(world.stored(&session).await.is_none());
     assert!(session.token().await.unwrap_err().is_login_required());
 }

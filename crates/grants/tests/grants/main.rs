@@ -21,6 +21,9 @@ mod hygiene;
 #[cfg(feature = "jose")]
 mod id_token;
 mod introspection;
+mod introspection_cache;
+#[cfg(feature = "jose")]
+mod introspection_signed;
 #[cfg(feature = "jose")]
 mod jwks;
 mod jwt_bearer;
@@ -40,3 +43,5 @@ mod signed_request;
 mod signed_response;
 mod token_exchange;
 mod token_request;
+#[cfg(feature = "jose")]
+mod user_info;
