@@ -9,6 +9,7 @@ pub mod authorization_details;
 pub mod authorization_response;
 pub mod client_registration;
 pub mod device_answer;
+pub mod dialect_answer;
 mod disguise;
 pub mod dpop;
 pub mod endpoint_answer;
@@ -20,6 +21,7 @@ pub mod jwk_set;
 pub mod jwt;
 pub mod login_record;
 pub mod metadata;
+pub mod profiles;
 mod property;
 pub mod pushed_answer;
 pub mod retry_after;
@@ -38,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     ("authorization_response", authorization_response::check),
     ("client_registration", client_registration::check),
     ("device_answer", device_answer::check),
+    ("dialect_answer", dialect_answer::check),
     ("dpop", dpop::check),
     ("endpoint_answer", endpoint_answer::check),
     ("error_answer", error_answer::check),
@@ -47,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     ("jwt", jwt::check),
     ("login_record", login_record::check),
     ("metadata", metadata::check),
+    ("profiles", profiles::check),
     ("pushed_answer", pushed_answer::check),
     ("retry_after", retry_after::check),
     ("scope", scope::check),

@@ -45,6 +45,7 @@ targets! {
     authorization_response
     client_registration
     device_answer
+    dialect_answer
     dpop
     endpoint_answer
     error_answer
@@ -54,6 +55,7 @@ targets! {
     jwt
     login_record
     metadata
+    profiles
     pushed_answer
     retry_after
     scope

@@ -232,13 +232,15 @@ impl RequestDialect {
                     parameters.remove(name);
                 }
             }
-            PkceDialect::Hex => {
+            // Once: a pushed request comes by here again.
+            PkceDialect::Hex if matches!(kind, Kind::Authorization | Kind::DeviceAuthorization) => {
                 let challenge = parameters.get("code_challenge");
                 if let Some(Ok(digest)) = challenge.map(|challenge| URL_SAFE_NO_PAD.decode(challenge)) {
                     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
                     parameters.set("code_challenge", hex);
                 }
             }
+            PkceDialect::Hex => {}
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use http::HeaderValue;
 use jeton_grants::RequestDialect;
-use jeton_models::{Dialect, Warning, is_secure_or_loopback};
+use jeton_models::{Dialect, Warning, is_deceptive, is_secure_or_loopback};
 use url::Url;
 
 use crate::error::nearest;
@@ -601,5 +601,5 @@ enum Place {
 
 /// So much of a strange word that an error stays readable.
 pub(crate) fn shortened(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).take(64).collect()
+    text.chars().map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).take(64).collect()
 }
