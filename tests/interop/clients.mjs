@@ -169,24 +169,21 @@ signing('extensions', 'ES256', {
 export function tlsClients(selfSigned) {
   const certificate = new X509Certificate(selfSigned);
   const bound = { tls_client_certificate_bound_access_tokens: true };
-  const both = { ...code, grant_types: [...code.grant_types, 'client_credentials'] };
   return {
     certificate: {
       client_id: 'jeton-certificate',
       token_endpoint_auth_method: 'tls_client_auth',
       tls_client_auth_san_dns: 'client.jeton.example',
       ...bound,
-      ...both,
+      ...service,
     },
     self_signed: {
       client_id: 'jeton-self-signed',
       token_endpoint_auth_method: 'self_signed_tls_client_auth',
       jwks: { keys: [{ ...certificate.publicKey.export({ format: 'jwk' }), x5c: [certificate.raw.toString('base64')] }] },
       ...bound,
-      ...both,
+      ...service,
     },
-    // No secret, but tokens that are of no use to others.
-    bound: { client_id: 'jeton-bound', token_endpoint_auth_method: 'none', ...bound, ...code },
   };
 }
 

@@ -15,15 +15,31 @@ mod wire;
 
 #[path = "interop/authorization_code.rs"]
 mod authorization_code;
+#[path = "interop/authorization_details.rs"]
+mod authorization_details;
+#[path = "interop/backchannel.rs"]
+mod backchannel;
+#[path = "interop/client_assertion.rs"]
+mod client_assertion;
 #[path = "interop/client_credentials.rs"]
 mod client_credentials;
 #[path = "interop/device_code.rs"]
 mod device_code;
 #[path = "interop/discovery.rs"]
 mod discovery;
+#[path = "interop/dpop.rs"]
+mod dpop;
+#[path = "interop/extension_grants.rs"]
+mod extension_grants;
+#[path = "interop/mutual_tls.rs"]
+mod mutual_tls;
 #[path = "interop/password.rs"]
 mod password;
+#[path = "interop/pushed_requests.rs"]
+mod pushed_requests;
 #[path = "interop/refresh_token.rs"]
 mod refresh_token;
+#[path = "interop/registration.rs"]
+mod registration;
 #[path = "interop/revocation.rs"]
 mod revocation;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use jeton_client::{
-    AuthorizationCode, Client, ClientBuilder, ClientSecretPost, ExtraParameters, HttpOptions, Limits,
-    LoopbackRedirect, ReqwestTransport, Secret, Session, Token, Transport,
+    AuthorizationCode, Client, ClientBuilder, ClientSecretJwt, ClientSecretPost, ExtraParameters,
+    HttpOptions, Limits, LoopbackRedirect, PrivateKeyJwt, ReqwestTransport, Secret, Session, SigningKey,
+    Token, Transport,
 };
 use jeton_tests::user_agent::UserAgent;
 use serde_json::Value;
@@ -59,6 +60,25 @@ impl Server {
             .unwrap_or_else(|| panic!("{client} has no secret"))
     }
 
+    /// The private key of a client that signs.
+    pub(crate) fn key(&self, client: &str) -> SigningKey {
+        let jwk = &self.said["keys"][client];
+        assert!(jwk.is_object(), "no key of {client}");
+        SigningKey::from_jwk(&jwk.to_string().into()).unwrap()
+    }
+
+    /// What a client has to show to register.
+    pub(crate) fn initial_access_token(&self) -> &str {
+        self.said["initial_access_token"].as_str().unwrap()
+    }
+
+    /// The same server on TLS, which asks for client certificates.
+    pub(crate) fn tls(&self) -> Self {
+        let said = self.said["tls"].clone();
+        let text = |name: &str| said[name].as_str().expect(name).to_owned();
+        Self { issuer: text("issuer"), resource: text("resource"), said }
+    }
+
     pub(crate) fn password(&self, person: &str) -> &str {
         self.said["accounts"][person]["password"].as_str().unwrap_or_else(|| panic!("no account {person}"))
     }
@@ -73,6 +93,10 @@ impl Server {
             Some("client_secret_post") => {
                 builder.authentication(ClientSecretPost::new(self.client_secret(client)))
             }
+            Some("client_secret_jwt") => {
+                builder.authentication(ClientSecretJwt::new(self.client_secret(client)).unwrap())
+            }
+            Some("private_key_jwt") => builder.authentication(PrivateKeyJwt::new(self.key(client))),
             method => panic!("{client} authenticates by {method:?}"),
         }
     }
