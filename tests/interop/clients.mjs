@@ -128,6 +128,13 @@ clients.jarm = {
 // Its tokens are bound to keys (RFC 9449); Bearer tokens are refused.
 clients.dpop = { client_id: 'jeton-dpop', token_endpoint_auth_method: 'none', dpop_bound_access_tokens: true, ...code };
 signing('dpop_service', 'ES256', { ...service, dpop_bound_access_tokens: true });
+// Everything that the FAPI 2.0 Security Profile asks for.
+signing('fapi', 'ES256', {
+  ...code,
+  dpop_bound_access_tokens: true,
+  require_pushed_authorization_requests: true,
+  id_token_signed_response_alg: 'ES256',
+});
 clients.rar = {
   client_id: 'jeton-rar',
   token_endpoint_auth_method: 'none',

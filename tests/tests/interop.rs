@@ -33,6 +33,8 @@ mod dpop;
 mod extension_grants;
 #[path = "interop/mutual_tls.rs"]
 mod mutual_tls;
+#[path = "interop/openid.rs"]
+mod openid;
 #[path = "interop/password.rs"]
 mod password;
 #[path = "interop/pushed_requests.rs"]
@@ -43,3 +45,5 @@ mod refresh_token;
 mod registration;
 #[path = "interop/revocation.rs"]
 mod revocation;
+#[path = "interop/signed_requests.rs"]
+mod signed_requests;

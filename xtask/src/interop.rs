@@ -41,6 +41,12 @@ const FEATURES: &[&str] = &[
     "ciba",
     "token_exchange",
     "jwt_bearer",
+    "request_object",
+    "jarm",
+    "fapi",
+    "openid",
+    "logout",
+    "introspection",
 ];
 
 pub(crate) fn step(project: &Project) -> Result<(), Stop> {
