@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jeton_client::{
     AccessToken, AuthorizationCode, Client, ClientCredentials, ClientSecretPost, DeviceCode, Error,
     ExtraParameters, FileStore, GrantError, HttpOptions, Limits, LoopbackRedirect, PendingLogin, Recovery,
@@ -24,7 +24,7 @@ use jeton_models::{
 use jeton_tests::browser::{get, get_with_host};
 use jeton_tests::eventually;
 use jeton_tests::person::{Browsing, Person, REDIRECT_URI, Typing, redirect, sign_in};
-use jeton_tests::world::World;
+use jeton_tests::world::{LIFETIME, World};
 use url::Url;
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -596,6 +596,61 @@ async fn a23_iss_is_compared_as_a_plain_string() {
     let answer = with(&redirect(&world.server, &url), "iss", Some("https://evil.example"));
     let error = session.finish_log_in(pending, &answer).await.unwrap_err();
     assert!(matches!(answer_error(&error), AuthorizationResponseError::IssuerMismatch { .. }));
+}
+
+#[tokio::test]
+async fn a20_access_tokens_are_opaque() {
+    // It looks like a JWT of another issuer that expired long ago and says more than was granted; one is damaged.
+    let claims = br#"{"iss":"https://other.example","exp":1,"scope":"admin","aud":"nobody"}"#;
+    let jwt = format!("eyJhbGciOiJub25lIn0.{}.", URL_SAFE_NO_PAD.encode(claims));
+    for opaque in [jwt.as_str(), "eyJhbGciOiJub25lIn0.e30", "a.b.c", "~.~._-/+=="] {
+        let world = World::new();
+        world.server.fault(Endpoint::Token, Fault::set("access_token", opaque));
+        let session = world.public_client().scope("read").build().unwrap().session();
+        sign_in(&world.server, &session).await.unwrap();
+        let token = session.token().await.unwrap();
+        assert_eq!(token.secret().expose(), opaque);
+        assert_eq!(token.authorization(), &format!("Bearer {opaque}"));
+        assert_eq!(token.expires_at(), Some(world.server.now() + LIFETIME), "what the answer said counts");
+        assert_eq!(token.scope(), Some(&scope("read")));
+        assert_eq!(token.warnings(), []);
+        assert_eq!(world.token_requests().len(), 1, "it is taken as valid");
+    }
+}
+
+#[tokio::test]
+async fn a27_code_flow_alone_with_pkce_and_no_refresh_token_is_sent_twice() {
+    let world = World::new();
+    let folder = tempfile::tempdir().unwrap();
+    let (id, secret) = DevServer::CONFIDENTIAL_CLIENT;
+    // Two programs that share a store and know nothing of each other.
+    let [one, other] = [(); 2].map(|()| {
+        let client =
+            world.client(id).client_secret(secret).store(FileStore::new(folder.path().join("logins")));
+        client.build().unwrap().session()
+    });
+    sign_in(&world.server, &one).await.unwrap();
+    for request in world.recorded(Endpoint::Authorization) {
+        assert_eq!(request.query_value("response_type"), Some("code"), "nothing implicit");
+        assert_eq!(
+            request.query_value("code_challenge_method"),
+            Some("S256"),
+            "for confidential clients, too"
+        );
+        assert_eq!(request.query_value("client_secret"), None);
+    }
+    for round in 0..6 {
+        let (first, second) = if round % 2 == 0 { (&one, &other) } else { (&other, &one) };
+        first.refresh().await.unwrap();
+        world.pass_an_expiry();
+        second.token().await.unwrap();
+        // The first one's memory has a token of before: it takes over what the other one got.
+        first.refresh().await.unwrap();
+    }
+    let sent = refresh_tokens_sent(&world);
+    assert_eq!(sent.len(), 12);
+    assert_eq!(sent.iter().collect::<HashSet<_>>().len(), 12);
+    assert_eq!(world.server.stats().refresh_reuses_detected, 0);
 }
 
 #[tokio::test]
