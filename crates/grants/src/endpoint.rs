@@ -368,7 +368,16 @@ fn spellings(mut secrets: Vec<Secret>) -> Vec<Secret> {
         let encoded: String = form_urlencoded::byte_serialize(secret.expose().as_bytes()).collect();
         encoded.contains('+').then(|| Secret::new(encoded.replace('+', "%20")))
     };
-    secrets.extend(secrets.iter().filter_map(percent).collect::<Vec<_>>());
+    // And how it stands in a body that was sent as JSON.
+    let json = |secret: &Secret| {
+        let mut one = Parameters::new();
+        one.set("x", secret.expose());
+        let text = Secret::new(one.to_json());
+        let spelling = text.expose().strip_prefix("{\"x\":\"")?.strip_suffix("\"}")?;
+        (spelling != secret.expose()).then(|| Secret::new(spelling))
+    };
+    let others = secrets.iter().flat_map(|secret| [percent(secret), json(secret)]).flatten();
+    secrets.extend(others.collect::<Vec<_>>());
     secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     secrets
 }

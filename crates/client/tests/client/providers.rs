@@ -1061,6 +1061,40 @@ async fn googles_device_waits_under_428_and_names_its_page_in_its_own_way() {
     assert_eq!(requests.iter().filter(|seen| seen.url.ends_with("/token")).count(), 3);
 }
 
+#[tokio::test]
+async fn what_a_provider_repeats_of_a_secret_is_cut_out_whatever_it_is_called_and_however_it_was_sent() {
+    const SECRET: &str = "S3CR3T \"\\ S3CR3T";
+    for (name, answer) in [
+        // Under its own name, as a form.
+        ("wechat", r#"{"errcode":1,"errmsg":"secret=S3CR3T+%22%5C+S3CR3T&refresh_token=r1-S3CR3T+%22"}"#),
+        // As the JSON that was sent.
+        (
+            "notion",
+            r#"{"error":"invalid_request","error_description":"{\"refresh_token\":\"r1-S3CR3T \\\"\"}"}"#,
+        ),
+        // In the place of a code.
+        ("twitch", r#"{"status":400,"message":"S3CR3T \"\\ S3CR3T"}"#),
+        ("strava", r#"{"errors":[{"resource":"r1-S3CR3T \"","code":"x"}]}"#),
+    ] {
+        let case = cases().into_iter().find(|case| case.profile == name).unwrap();
+        let stage = Stage::new();
+        let client = builder(&case, &stage).provider(profile(&case)).client_secret(SECRET).build().unwrap();
+        let session = client.session();
+        let (_, pending) = session.begin_log_in(REDIRECT).await.unwrap();
+        let redirected = format!("{REDIRECT}?{}&state={}", case.callback, pending.state().expose());
+        stage.will_answer((
+            200,
+            if name == "wechat" { TEXT } else { JSON },
+            r#"{"access_token":"t1","token_type":"bearer","expires_in":60,"refresh_token":"r1-S3CR3T \""}"#,
+        ));
+        soon(session.finish_log_in(pending, &Url::parse(&redirected).unwrap())).await.unwrap();
+        stage.will_answer((400, JSON, answer));
+        let error = soon(session.refresh()).await.unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("[redacted]") && !text.contains("S3CR3T"), "{name}: {text}");
+    }
+}
+
 // ----- A secret that the client signs --------------------------------------------------------------------------------------
 
 #[cfg(feature = "jose")]
