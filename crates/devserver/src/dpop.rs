@@ -250,6 +250,25 @@ pub(crate) fn at_token_endpoint(
     Ok(proof)
 }
 
+/// Checks the proof of a pushed authorization request, if there is one: the code is bound to its key, which is that of `dpop_jkt`
+/// if that is there, too (RFC 9449 §10.1).
+pub(crate) fn at_pushed_request(
+    state: &mut State,
+    now: SystemTime,
+    request: &Request,
+    parameters: Parameters,
+) -> Result<Parameters, Refusal> {
+    let url = url_of(state, request);
+    let proof = state.dpop.check(Side::Authorization, now, request, &url, None, &mut state.counters)?;
+    match (proof, parameters.get("dpop_jkt")) {
+        (Some(proven), Some(jkt)) if proven.jkt != jkt => {
+            Err(invalid("A25: `dpop_jkt` is not the key of the proof (RFC 9449 section 10.1)"))
+        }
+        (Some(proven), None) => Ok(parameters.with("dpop_jkt", &proven.jkt)),
+        _ => Ok(parameters),
+    }
+}
+
 /// Checks the proof beside an access token; why not: error and description.
 pub(crate) fn at_resource(
     state: &mut State,

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::answer::{Answer, Request};
 use crate::authorization;
 use crate::client_authentication::authenticate;
+use crate::dpop;
 use crate::form::Parameters;
 use crate::mint::Mint;
 use crate::refusal::Refusal;
@@ -105,6 +106,7 @@ pub(crate) fn push(state: &mut State, now: SystemTime, request: &Request) -> Res
             (parameters.without(&OF_AUTHENTICATION), false)
         }
     };
+    let parameters = dpop::at_pushed_request(state, now, request, parameters)?;
     // Whatever would be refused in the browser is refused here (RFC 9126 §2.3).
     authorization::check(state, &parameters, Some(is_signed))
         .map_err(authorization::Problem::into_refusal)?;

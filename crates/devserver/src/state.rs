@@ -148,7 +148,8 @@ impl State {
                 dpop::announce(self, Side::Authorization, request, answer)
             }
             Endpoint::PushedAuthorization => {
-                par::push(self, now, request).unwrap_or_else(|no| no.into_answer())
+                let answer = par::push(self, now, request).unwrap_or_else(|no| no.into_answer());
+                dpop::announce(self, Side::Authorization, request, answer)
             }
             Endpoint::DeviceAuthorization => {
                 device::authorize(self, now, request).unwrap_or_else(|no| no.into_answer())

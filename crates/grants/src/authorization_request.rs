@@ -225,7 +225,8 @@ async fn push(
     let mut request = EndpointRequest::new(Operation::PUSHED_AUTHORIZATION, url, parameters);
     // With a request object nothing else is sent but what authentication needs (RFC 9126 §3).
     request.names_client = !is_signed;
-    let answer = request.send(cx).await?;
+    // Some servers want the key of `dpop_jkt` to be proven here already (RFC 9449 §10.1).
+    let answer = request.proving_key().send(cx).await?;
     let response = answer.read(|answer| PushedAuthorizationResponse::parse(answer, &cx.parse))?;
     for warning in &response.warnings {
         tracing::warn!(

@@ -79,7 +79,8 @@ impl EndpointRequest {
         }
     }
 
-    /// The same as a token request, which proves the key to which the token is to be bound (RFC 9449 §5), if there is one.
+    /// The same as a request that proves the key to which the token is to be bound, if there is one: a token request (RFC 9449
+    /// §5), or a pushed authorization request (§10.1).
     pub(crate) fn proving_key(self) -> Self {
         #[cfg(feature = "jose")]
         return Self { proves_key: true, ..self };

@@ -115,6 +115,21 @@ async fn a25_a_login_is_begun_here_and_finished_there_with_the_same_key() {
 }
 
 #[tokio::test]
+async fn a25_a_pushed_request_proves_the_key_and_names_it() {
+    let world = strict();
+    let pushed = jeton_client::PushedRequests::Always;
+    let client = world.builder().dpop(true).pushed_authorization_requests(pushed).build().unwrap();
+    let session = client.session();
+    world.log_in(&session).await;
+    let push = world.server.last_request(Endpoint::PushedAuthorization).unwrap();
+    assert_eq!(push.dpop_claim("htu").unwrap(), world.server.pushed_authorization_url());
+    assert!(push.form_value("dpop_jkt").is_some());
+    assert_eq!(world.server.stats().requests_to(Endpoint::PushedAuthorization), 2, "the nonce first");
+    assert_eq!(world.server.stats().dpop_nonces_demanded, 1, "and then it is known");
+    assert_eq!(status(&session, &world.server.resource_url()).await, 200);
+}
+
+#[tokio::test]
 async fn a25_a_pending_login_from_before_is_finished_and_bound() {
     let world = World::new();
     let (url, pending) = world.client().session().begin_log_in(REDIRECT).await.unwrap();

@@ -342,3 +342,22 @@ fn a25_introspection_names_the_key() {
     let text = encode(&header, &proof.claims, &signing(KEY)).unwrap();
     assert_eq!(service_request(&server, &text).status, 200);
 }
+
+#[test]
+fn a25_a_pushed_request_with_a_proof_binds_the_code_to_its_key() {
+    let server = DevServer::start().unwrap();
+    let url = server.pushed_authorization_url();
+    let push = |proof: Proof, jkt: Option<&str>| {
+        let parameters = with(Attempt::new().parameters(), "dpop_jkt", jkt);
+        let pairs: Vec<(&str, &str)> =
+            parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let proof = proof.text();
+        send("POST", &url, &[FORM, ("DPoP", &proof)], crate::http::encode(&pairs).as_bytes()).unwrap()
+    };
+    assert_eq!(push(Proof::new("POST", &url), Some(&thumbprint(KEY))).status, 201);
+    assert_eq!(push(Proof::new("POST", &url), None).status, 201);
+    let foreign = push(Proof::of(OTHER_KEY, "POST", &url), Some(&thumbprint(KEY)));
+    foreign.assert_refused(400, "invalid_dpop_proof", "A25: `dpop_jkt` is not");
+    let elsewhere = push(Proof::new("POST", &server.token_url()), None);
+    elsewhere.assert_refused(400, "invalid_dpop_proof", "A25: `htu`");
+}
