@@ -24,6 +24,7 @@ pub mod metadata;
 pub mod profiles;
 mod property;
 pub mod pushed_answer;
+pub mod resource_metadata;
 pub mod retry_after;
 pub mod scope;
 pub mod sealed_record;
@@ -52,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     ("metadata", metadata::check),
     ("profiles", profiles::check),
     ("pushed_answer", pushed_answer::check),
+    ("resource_metadata", resource_metadata::check),
     ("retry_after", retry_after::check),
     ("scope", scope::check),
     ("sealed_record", sealed_record::check),

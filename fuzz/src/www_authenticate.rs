@@ -1,6 +1,6 @@
 //! The header `WWW-Authenticate` (RFC 9110 §11.6.1).
 
-use jeton_models::{Challenge, parse_www_authenticate};
+use jeton_models::{Challenge, ResourceChallenge, parse_www_authenticate};
 
 use super::property::in_proportion;
 
@@ -29,6 +29,18 @@ pub fn check(data: &[u8]) {
     assert_eq!(write(&again), written);
     let printable: Vec<Challenge> = challenges.iter().map(without_controls).collect();
     assert_eq!(again, printable);
+
+    // What they ask for can go where it is to go: into URLs, and bounded.
+    let asked = ResourceChallenge::of(&challenges);
+    if let Some(url) = &asked.resource_metadata {
+        assert!(url.fragment().is_none() && url.username().is_empty() && url.password().is_none());
+        assert!(matches!(url.scheme(), "https" | "http"), "{url}");
+    }
+    if let Some(scope) = &asked.scope {
+        let text = scope.to_string();
+        assert!(!text.is_empty() && text.len() <= value.len() && text.parse().as_ref() == Ok(scope));
+    }
+    assert!(asked.acr_values.iter().all(|name| !name.is_empty() && !name.contains(char::is_control)));
 
     // Another challenge behind it changes nothing about those before it, and is found unless something before it could not
     // be understood, which ends the reading.

@@ -57,6 +57,7 @@ targets! {
     metadata
     profiles
     pushed_answer
+    resource_metadata
     retry_after
     scope
     sealed_record

@@ -20,13 +20,13 @@ use jeton_client::reqwest::Url;
 use jeton_client::{
     AuthorizationCode, Client, ClientCredentials, ClientSecretBasic, ClientSecretPost, DeviceCode, Error,
     ExtraParameters, FileStore, HttpOptions, Limits, LoopbackRedirect, MemoryStore, PastedRedirect,
-    PendingLogin, PublicClient, Registrar, ReqwestTransport, ResourceOwnerPasswordCredentials, Session,
-    TokenStore,
+    PendingLogin, PublicClient, Registrar, ReqwestTransport, ResourceClient,
+    ResourceOwnerPasswordCredentials, Session, TokenStore,
 };
-use jeton_devserver::{Client as Registered, DevServer, Endpoint, Fault};
+use jeton_devserver::{Client as Registered, DevServer, Endpoint, Fault, ResourceMetadata};
 use jeton_grants::{
-    AuthorizationReply, EndpointRequest, GrantContext, InteractionError, Operation, RedirectEndpoint as _,
-    RefreshToken,
+    AuthorizationPrompt, AuthorizationReply, EndpointRequest, GrantContext, Interaction, InteractionError,
+    ManualRegistration, Operation, RedirectEndpoint as _, RefreshToken, RegistrationPrompt, ServerPrompt,
 };
 use jeton_models::{
     AccessTokenRequest, Answer, AuthorizationCodeAccessTokenRequest, AuthorizationRequest,
@@ -350,6 +350,7 @@ async fn child(report: &Path) {
     resources(&run).await;
     dpop(&run).await;
     registration(&run).await;
+    from_a_url_alone(&run).await;
     network(&run).await;
     storage(&run).await;
     types(&run).await;
@@ -774,6 +775,75 @@ async fn dpop(run: &Run) {
     run.world.pass_an_expiry();
     run.see(&bound("dpop").token().await.unwrap_err());
     server.clear_faults();
+}
+
+/// Somebody who approves, types a client's secret, and signs in.
+struct Obliging(Arc<DevServer>);
+
+#[jeton_grants::async_trait]
+impl Interaction for Obliging {
+    async fn approve_authorization_server(&self, _: &ServerPrompt<'_>) -> Result<bool, InteractionError> {
+        Ok(true)
+    }
+
+    async fn register_client(
+        &self,
+        _: &RegistrationPrompt<'_>,
+    ) -> Result<Option<ManualRegistration>, InteractionError> {
+        Ok(Some(ManualRegistration::new("basic").with_secret(CLIENT_SECRET)))
+    }
+
+    async fn open_authorization_url(
+        &self,
+        prompt: &AuthorizationPrompt<'_>,
+    ) -> Result<AuthorizationReply, InteractionError> {
+        Ok(AuthorizationReply::Redirected(self.0.authorize(prompt.url.as_str()).unwrap().parse().unwrap()))
+    }
+}
+
+/// From nothing but a URL: neither its query, nor what was typed, nor the tokens are seen, whatever the resource says of itself.
+async fn from_a_url_alone(run: &Run) {
+    let world = World::with(|server| {
+        let client = Registered::basic("basic", CLIENT_SECRET).redirect_uri(REDIRECT_URI);
+        server.client(client).resource_metadata(ResourceMetadata::InHeader)
+    });
+    let server = &world.server;
+    let builder = || {
+        ResourceClient::builder()
+            .shared_store(run.store.clone())
+            .redirect(PastedRedirect::new(REDIRECT_URI))
+            .interaction(Obliging(server.clone()))
+            .clock(world.clock.clone())
+    };
+    run.shown.debug(&builder());
+    let client = builder().build().unwrap();
+    run.shown.debug(&client);
+    let url = format!("{}?key={QUERY_KEY}", server.resource_url());
+    let request = client.get(&url);
+    run.shown.debug(&request);
+    let odd_documents = [
+        serde_json::json!({ "resource": format!("https://other.example/?{QUERY_KEY}") }),
+        serde_json::json!({ "resource": server.resource_identifier(), "authorization_servers": [format!("https://u:{QUERY_KEY}@as.example")] }),
+        serde_json::json!({ "error": "bad", "error_description": "no metadata" }),
+    ];
+    for document in odd_documents {
+        server
+            .fault(Endpoint::ResourceMetadata, Fault::answer(200, "application/json", document.to_string()));
+        run.see(&client.get(&url).send().await.map(|answer| answer.status()).unwrap_err());
+    }
+    assert_eq!(request.send().await.unwrap().status(), 200);
+    let session = client.session(&url).await.unwrap().unwrap();
+    run.shown.debug(&session);
+    run.record(&session).await;
+    for path in ["/api/admin", "/api/wants?acr_values=gold"] {
+        assert_eq!(client.get(&server.url(path)).send().await.unwrap().status(), 200);
+        run.record(&session).await;
+    }
+    // What the store has of the resource and of the client.
+    let issuer = server.issuer().parse().unwrap();
+    let registration = LoginKey::registration(&issuer, "default");
+    run.shown.debug(&run.store.load(&registration).await.unwrap().expect("a registration"));
+    run.secrets.lock().unwrap().0.append(&mut Secrets::collect(&world).0);
 }
 
 async fn network(run: &Run) {

@@ -371,6 +371,23 @@ mod tests {
         assert_eq!(inside.admitted("as.example", vec![private, address("127.0.0.1")]).unwrap(), [private]);
     }
 
+    #[test]
+    fn an_answer_from_an_address_that_nobody_resolved_counts_as_public() {
+        let witness = WitnessResolver::default();
+        // Without an address at all, as behind a proxy that does not tell.
+        let response = reqwest::Response::from(::http::Response::new(""));
+        assert_eq!(witness.zone_of(&response), Zone::Public);
+        witness.note("AS.example", &[SocketAddr::new("10.0.0.1".parse().unwrap(), 0)]);
+        let known = |name: &str, ip: &str| {
+            witness.found.lock().unwrap().contains(&(name.to_owned(), ip.parse().unwrap()))
+        };
+        assert!(known("as.example", "10.0.0.1") && !known("as.example", "10.0.0.2"));
+        for number in 0..=MOST_WITNESSED {
+            witness.note(&format!("{number}.example"), &[SocketAddr::new("10.0.0.1".parse().unwrap(), 0)]);
+        }
+        assert!(witness.found.lock().unwrap().len() <= MOST_WITNESSED);
+    }
+
     #[tokio::test]
     async fn a_name_that_leads_to_this_machine_is_refused_at_the_resolver() {
         let options = HttpOptions::new().no_proxy();

@@ -397,6 +397,28 @@ async fn a8_the_token_goes_to_the_resources_own_origin_only() {
     assert_eq!(tokens[1].form_value("resource"), Some(world.server.second_resource_identifier().as_str()));
 }
 
+#[tokio::test]
+async fn a8_what_another_origin_says_after_a_redirect_is_not_believed() {
+    let world = World::new();
+    let other = start(&world.clock, |builder| builder);
+    let client = world.client();
+    assert_eq!(status(&client, &world.url()).await, 200);
+    world.person.asked();
+    let redirecting = format!("{}?to={}", world.server.url("/api/redirect"), other.resource_url());
+    assert_eq!(status(&client, &redirecting).await, 401);
+    assert!(world.person.asked().is_empty());
+    assert!(of_endpoint(&other, Endpoint::ResourceMetadata).is_empty());
+    assert!(
+        of_endpoint(&other, Endpoint::Resource)
+            .iter()
+            .all(|request| request.header("authorization").is_none())
+    );
+    // Nor without a token.
+    world.server.fault(Endpoint::Other, Fault::Redirect(other.resource_url()));
+    assert_eq!(status(&client, &world.server.url("/elsewhere")).await, 401);
+    assert!(world.person.asked().is_empty());
+}
+
 // ----- As which client -----------------------------------------------------------------------------------------------------
 
 #[tokio::test]
@@ -414,6 +436,28 @@ async fn the_programs_own_client_comes_before_its_document_and_a_registration() 
     assert!(world.requests(Endpoint::Registration).is_empty());
     // Named by the program: nobody was asked.
     assert_eq!(world.person.asked(), [format!("log in at {}", world.issuer())]);
+}
+
+#[tokio::test]
+async fn a32_the_programs_metadata_document_comes_before_a_registration_where_it_is_taken() {
+    let world = World::with(|builder| builder.client_documents(true));
+    let documents = DevServer::builder().client_documents(true).start().unwrap();
+    let url = documents.url("/client.json");
+    let mut document: serde_json::Value =
+        serde_json::from_str(&ClientMetadata::public([REDIRECT]).to_json()).unwrap();
+    document["client_id"] = url.clone().into();
+    let hosted = documents.host_document("/client.json", "application/json", &document.to_string());
+    assert_eq!(hosted, url);
+    let client = world.builder().client_id_document(&url).build().unwrap();
+    assert_eq!(status(&client, &world.url()).await, 200);
+    assert_eq!(world.requests(Endpoint::Authorization)[0].query_value("client_id"), Some(url.as_str()));
+    assert!(world.requests(Endpoint::Registration).is_empty());
+
+    // Where it is not taken, the client registers.
+    let world = World::new();
+    let client = world.builder().client_id_document(&url).build().unwrap();
+    assert_eq!(status(&client, &world.url()).await, 200);
+    assert_eq!(world.requests(Endpoint::Registration).len(), 1);
 }
 
 #[tokio::test]
@@ -723,7 +767,7 @@ async fn two_clients_that_start_at_once_on_one_store_register_one_client() {
     start_at_once(&World::new(), None).await;
     // As two processes do: each opens the folder by itself.
     let folder = tempfile::tempdir().unwrap();
-    let open = || -> Arc<dyn TokenStore> { Arc::new(FileStore::new(folder.path())) };
+    let open = || -> Arc<dyn TokenStore> { Arc::new(FileStore::new(folder.path().join("logins"))) };
     start_at_once(&World { store: open(), ..World::new() }, Some(open())).await;
 }
 
