@@ -4,8 +4,8 @@
 
 /// Members whose values are never shown, whatever is wrong with the text that they stand in. (`code` is not among them: in
 /// an error object it is the error's.)
-const SECRET_MEMBERS: [&str; 6] =
-    ["access_token", "refresh_token", "id_token", "device_code", "client_secret", "password"];
+const SECRET_MEMBERS: [&str; 7] =
+    ["access_token", "refresh_token", "id_token", "device_code", "auth_req_id", "client_secret", "password"];
 
 /// Two stand-ins for the same secret: of one length, and nothing else in common.
 pub(crate) const STAND_INS: [&str; 2] = ["AAAAAAAAAAAAAAAA", "qqqqqqqqqqqqqqqq"];

@@ -7,6 +7,7 @@
 mod answer;
 pub mod authorization_details;
 pub mod authorization_response;
+pub mod backchannel_answer;
 pub mod client_registration;
 pub mod device_answer;
 pub mod dialect_answer;
@@ -39,6 +40,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("authorization_details", authorization_details::check),
     ("authorization_response", authorization_response::check),
+    ("backchannel_answer", backchannel_answer::check),
     ("client_registration", client_registration::check),
     ("device_answer", device_answer::check),
     ("dialect_answer", dialect_answer::check),

@@ -43,6 +43,7 @@ macro_rules! targets {
 targets! {
     authorization_details
     authorization_response
+    backchannel_answer
     client_registration
     device_answer
     dialect_answer

@@ -29,3 +29,54 @@ impl SecurityTokenSource for Session {
         }
     }
 }
+
+/// The ID tokens of a session's login, for an identity provider that exchanges them
+/// ([`IdentityAssertion`](crate::IdentityAssertion)). Made by [`Session::id_tokens`].
+#[cfg(feature = "openid")]
+#[derive(Clone, Debug)]
+pub struct SessionIdTokens(Session);
+
+/// So long must an ID token live to be presented.
+#[cfg(feature = "openid")]
+const LEAST: std::time::Duration = std::time::Duration::from_secs(30);
+
+#[cfg(feature = "openid")]
+impl Session {
+    /// The ID tokens of this login as a source for grants that present them. One that has expired, or is about to, is replaced by a
+    /// refresh; most servers issue a new one with it. Where they do not, somebody has to log in again.
+    #[must_use]
+    pub fn id_tokens(&self) -> SessionIdTokens {
+        SessionIdTokens(self.clone())
+    }
+
+    async fn living_id_token(&self) -> Result<Option<SecurityToken>, crate::Error> {
+        let until = self.client().clock.now() + LEAST;
+        let lives = |token: &jeton_grants::IdToken| token.expires_at().is_some_and(|at| at > until);
+        let found = self.id_token().await?.filter(lives);
+        Ok(found.map(|id_token| SecurityToken::id_token(id_token.text().clone())))
+    }
+}
+
+#[cfg(feature = "openid")]
+#[async_trait]
+impl SecurityTokenSource for SessionIdTokens {
+    async fn security_token(&self, _: &GrantContext<'_>) -> Result<SecurityToken, GrantError> {
+        let Self(session) = self;
+        let found = async {
+            if let Some(found) = session.living_id_token().await? {
+                return Ok(Some(found));
+            }
+            session.refresh().await?;
+            session.living_id_token().await
+        };
+        match found.await {
+            Ok(Some(token)) => Ok(token),
+            Ok(None) => Err(GrantError::source(
+                "ID token",
+                jeton_grants::Recovery::LogIn,
+                "the login has none that is still good; log in with the scope `openid`",
+            )),
+            Err(error) => Err(GrantError::source("ID token", error.recovery(), error)),
+        }
+    }
+}

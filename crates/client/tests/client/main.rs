@@ -26,6 +26,7 @@ mod requests_rejection;
 mod requests_support;
 mod resource_client;
 mod session_ahead;
+mod session_exchanges;
 mod session_executors;
 mod session_failures;
 mod session_holds;
