@@ -18,10 +18,11 @@ use std::time::{Duration, SystemTime};
 
 use jeton_client::reqwest::Url;
 use jeton_client::{
-    AuthorizationCode, Client, ClientCredentials, ClientSecretBasic, ClientSecretPost, DeviceCode, Error,
-    ExtraParameters, FileStore, HttpOptions, Limits, LoopbackRedirect, MemoryStore, PastedRedirect,
-    PendingLogin, PublicClient, Registrar, ReqwestTransport, ResourceClient,
-    ResourceOwnerPasswordCredentials, Session, TokenStore,
+    AuthorizationCode, Ciba, Client, ClientCredentials, ClientSecretBasic, ClientSecretPost, DeviceCode,
+    Error, ExtraParameters, FileStore, GrantError, HttpOptions, JwsAlgorithm, JwtBearer, Limits,
+    LoopbackRedirect, MemoryStore, PastedRedirect, PendingLogin, PublicClient, Registrar, ReqwestTransport,
+    ResourceClient, ResourceOwnerPasswordCredentials, SecurityToken, Session, SignedAssertion, SigningKey,
+    TlsClientAuth, TokenExchange, TokenStore,
 };
 use jeton_devserver::{Client as Registered, DevServer, Endpoint, Fault, ResourceMetadata};
 use jeton_grants::{
@@ -30,10 +31,12 @@ use jeton_grants::{
 };
 use jeton_models::{
     AccessTokenRequest, Answer, AuthorizationCodeAccessTokenRequest, AuthorizationRequest,
-    AuthorizationResponse, AuthorizationServerMetadata, ClientCredentialsAccessTokenRequest, ClientMetadata,
-    DeviceAccessTokenRequest, DeviceAuthorizationResponse, ErrorResponse, ExtraMembers, GrantType,
+    AuthorizationResponse, AuthorizationServerMetadata, BackchannelAuthenticationResponse,
+    ClientCredentialsAccessTokenRequest, ClientMetadata, DeviceAccessTokenRequest,
+    DeviceAuthorizationResponse, ErrorResponse, ExtraMembers, GrantType, JwtBearerAccessTokenRequest,
     OAuth2Error, Parameters, ParseOptions, Pkce, RefreshTokenAccessTokenRequest,
-    ResourceOwnerPasswordCredentialsAccessTokenRequest, Secret, Token, TokenResponse,
+    ResourceOwnerPasswordCredentialsAccessTokenRequest, Secret, Token, TokenExchangeRequest, TokenResponse,
+    TokenTypeIdentifier,
 };
 use jeton_storage::{LoginKey, LoginRecord, StoredToken, TokenTarget};
 use jeton_tests::log;
@@ -137,6 +140,12 @@ impl Secrets {
             "token",
             "client_secret",
             "password",
+            "subject_token",
+            "actor_token",
+            "assertion",
+            "auth_req_id",
+            "login_hint_token",
+            "id_token_hint",
         ];
         for request in world.server.requests() {
             let parameters = request.query.iter().chain(&request.form);
@@ -351,6 +360,9 @@ async fn child(report: &Path) {
     dpop(&run).await;
     registration(&run).await;
     from_a_url_alone(&run).await;
+    presented(&run).await;
+    ciba(&run).await;
+    certificates(&run).await;
     network(&run).await;
     storage(&run).await;
     types(&run).await;
@@ -368,6 +380,100 @@ async fn child(report: &Path) {
     assert!(shown.contains("invalid_client") && shown.contains("Refreshed"), "errors and events were shown");
     assert_eq!(secrets.found_in(&shown), None, "errors, Debug, events");
     std::fs::write(report, serde_json::to_vec(&secrets).unwrap()).unwrap();
+}
+
+/// Tokens and assertions that a grant presents: of a server that repeats them, of sources that fail.
+async fn presented(run: &Run) {
+    let server = &run.world.server;
+    let assertion = "m4rk3r-4ss3rt10n.0f-4.p3rs0n".to_owned();
+    let (subject, actor) = ("m4rk3r-subj3ct-t0k3n".to_owned(), "m4rk3r-4ct0r-t0k3n".to_owned());
+    // What a request has sent, its server can repeat.
+    let echoed = [vec![subject.clone(), actor.clone()], vec![assertion.clone()], vec![]];
+    let subject = SecurityToken::access_token(subject);
+    run.shown.debug(&subject);
+    let exchange = TokenExchange::new(subject).actor(SecurityToken::id_token(actor));
+    let signed =
+        SignedAssertion::new(SigningKey::generate(JwsAlgorithm::Es256).unwrap(), "https://sts.example");
+    let bearer = JwtBearer::new({
+        let assertion = assertion.clone();
+        move || {
+            let assertion = Secret::new(assertion.as_str());
+            async move { Ok::<_, GrantError>(assertion) }
+        }
+    });
+    run.shown.debug(&exchange);
+    run.shown.debug(&signed);
+    run.shown.debug(&bearer);
+    let sessions = [
+        run.builder("basic").grant(exchange),
+        run.builder("basic").grant(bearer),
+        run.builder("basic").grant(JwtBearer::new(signed)),
+    ];
+    for (number, (builder, mut echoed)) in sessions.into_iter().zip(echoed).enumerate() {
+        echoed.extend([CLIENT_SECRET.to_owned(), EXTRA.to_owned()]);
+        let client = builder.client_secret(CLIENT_SECRET).scope("read").build().unwrap();
+        for (kind, fault) in failures(&echoed).into_iter().enumerate() {
+            server.fault(Endpoint::Token, fault);
+            let session = client.account(format!("presenting {number} {kind}"));
+            run.see(&session.token().await.unwrap_err());
+        }
+        // The server's own refusal.
+        run.see(&client.account(format!("refused {number}")).token().await.unwrap_err());
+    }
+    let mut request = TokenExchangeRequest::new(Secret::new(assertion.as_str()), TokenTypeIdentifier::JWT);
+    request.actor_token = Some(Secret::new(assertion.as_str()));
+    run.shown.debug(&request);
+    run.shown.error(&request.to_parameters().unwrap_err());
+    run.shown.debug(&JwtBearerAccessTokenRequest::new(Secret::new(assertion)));
+}
+
+/// A login by CIBA: what names it is as good as a device code.
+async fn ciba(run: &Run) {
+    const HINT: &str = "m4rk3r-l0g1n-h1nt-t0k3n";
+    const USER_CODE: &str = "m4rk3r-us3r-c0d3-0f-4l1c3";
+    let server = &run.world.server;
+    let asked = [HINT, USER_CODE, CLIENT_SECRET].map(str::to_owned);
+    let polled = [DEVICE_CODE, CLIENT_SECRET, EXTRA].map(str::to_owned);
+    run.secrets.lock().unwrap().0.extend(asked.clone());
+    let grant = Ciba::login_hint_token(HINT).user_code(USER_CODE);
+    run.shown.debug(&grant);
+    let client =
+        run.builder("basic").client_secret(CLIENT_SECRET).scope("openid").grant(grant).build().unwrap();
+    for fault in failures(&asked) {
+        server.fault(Endpoint::BackchannelAuthentication, fault);
+        run.see(&client.session().log_in().await.unwrap_err());
+    }
+    for fault in failures(&polled) {
+        let asked =
+            serde_json::json!({ "auth_req_id": DEVICE_CODE, "expires_in": 20, "interval": 5 }).to_string();
+        server.fault(Endpoint::BackchannelAuthentication, Fault::answer(200, "application/json", asked));
+        server.fault(Endpoint::Token, fault);
+        run.see(&client.session().log_in().await.unwrap_err());
+    }
+    server.clear_faults();
+    let body = format!(r#"{{"auth_req_id":"{DEVICE_CODE}","expires_in":20}}"#);
+    let answer = Answer::new(200, Some("application/json"), body.as_bytes());
+    run.shown.debug(&BackchannelAuthenticationResponse::parse(&answer, &ParseOptions::default()).unwrap());
+}
+
+/// The private key of a client certificate, good and broken.
+async fn certificates(run: &Run) {
+    let (chain, key) = DevServer::self_signed_certificate("secrets").unwrap();
+    let body: String = key.lines().filter(|line| !line.starts_with('-')).collect();
+    run.secrets.lock().unwrap().0.insert(body.clone());
+    let half = format!("-----BEGIN PRIVATE KEY-----\n{body}\n");
+    let other = DevServer::self_signed_certificate("another").unwrap().0;
+    for (chain, key) in [(chain.clone(), key.clone()), (chain, half), (other, key), (String::new(), body)] {
+        let options = HttpOptions::new().client_certificate(chain, key);
+        run.shown.debug(&options);
+        if let Err(error) = ReqwestTransport::new(&options) {
+            run.shown.error(&error);
+        }
+        match run.builder("basic").http(options).authentication(TlsClientAuth).build() {
+            Ok(client) => run.see(&client.session().refresh().await.unwrap_err()),
+            Err(error) => run.see(&error),
+        }
+    }
 }
 
 async fn authorization_code(run: &Run) {

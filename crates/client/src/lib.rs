@@ -100,7 +100,6 @@ pub use request::AuthenticatedRequest;
 #[cfg(feature = "registration")]
 pub use resource_client::{ResourceClient, ResourceClientBuilder, ResourceRequest};
 pub use session::Session;
-
 #[cfg(feature = "openid")]
 pub use session_source::SessionIdTokens;
 #[cfg(feature = "terminal")]
