@@ -394,6 +394,34 @@ impl ClientBuilder {
     /// missing of that is an error, here or before anything is sent ([`SecurityProfileError`](crate::SecurityProfileError)).
     ///
     /// Authentication and binding are set as ever; this is the switch that lets nothing less pass.
+    ///
+    /// ```
+    /// # #[cfg(feature = "jose")]
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use jeton_client::{Client, PrivateKeyJwt, SigningKey};
+    /// # let server = jeton_devserver::DevServer::builder().fapi2().start()?;
+    /// # let (issuer, (client_id, private_jwk)) = (server.issuer(), jeton_devserver::DevServer::KEY_CLIENT);
+    ///
+    /// let key = SigningKey::from_jwk(&private_jwk.into())?;
+    /// let client = Client::builder(client_id)
+    ///     .issuer(issuer)
+    ///     .authentication(PrivateKeyJwt::new(key))
+    ///     .dpop(true)
+    ///     .fapi2_security_profile()
+    ///     .build()?;
+    /// let session = client.session();
+    /// # client.block_on(async move {
+    /// let (url, pending) = session.begin_log_in("http://127.0.0.1:7777/callback").await?;
+    /// // The browser goes to `url`, which holds a reference and nothing else, and comes back with `redirected`.
+    /// # assert!(!url.as_str().contains("state="));
+    /// # let redirected = server.authorize(url.as_str()).unwrap().parse().unwrap();
+    /// let token = session.finish_log_in(pending, &redirected).await?;
+    /// assert_eq!(token.token_type().as_str(), "DPoP");
+    /// # Ok::<(), jeton_client::Error>(()) })??;
+    /// # Ok(()) }
+    /// # #[cfg(not(feature = "jose"))]
+    /// # fn main() {}
+    /// ```
     pub fn fapi2_security_profile(mut self) -> Self {
         self.authorization.security_profile = Some(SecurityProfile::Fapi2);
         self

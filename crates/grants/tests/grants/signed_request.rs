@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use jeton_devserver::{Client, DevServer, Endpoint};
 use jeton_grants::{
-    AuthorizationPolicy, AuthorizationRequestError, ClientAuthentication, GrantContext, GrantError,
-    LoginOptions, ManualClock, PrivateKeyJwt, PublicClient, PushedRequests, Recovery, RequestObject,
-    async_trait, begin_authorization, finish_authorization,
+    AuthorizationPolicy, AuthorizationRequestError, ClientAuthentication, ClientSecretBasic, GrantContext,
+    GrantError, LoginOptions, ManualClock, PrivateKeyJwt, PublicClient, PushedRequests, Recovery,
+    RequestObject, async_trait, begin_authorization, finish_authorization,
 };
 use jeton_jose::{JwkSet, JwsAlgorithm, SignError, Signer, SigningKey, UnverifiedJwt, VerifiedJwt};
 use jeton_models::{AuthorizationDetail, Secret};
@@ -91,19 +91,27 @@ async fn a21_a_request_object_is_pushed_with_nothing_beside_it_but_authenticatio
     let clock = ManualClock::at(a_moment());
     let jwks = JwkSet::from_iter(key().public_jwk().cloned());
     let jwks = serde_json::to_string(&jwks).unwrap();
-    let public = Client::public("signing-app").keys(jwks).redirect_uri("http://127.0.0.1/callback");
-    let builder = DevServer::builder().client(public).require_par(true).require_signed_request_object(true);
+    let public = Client::public("signing-app").keys(&jwks).redirect_uri("http://127.0.0.1/callback");
+    let basic = Client::basic("basic-app", "s").keys(&jwks).redirect_uri("http://127.0.0.1/callback");
+    let builder = DevServer::builder()
+        .client(public)
+        .client(basic)
+        .require_par(true)
+        .require_signed_request_object(true);
     let devserver = clocked(builder, &clock);
     let server = metadata(&devserver).await;
     let authorization = signing(key(), PushedRequests::WhenRequired);
     let authentication = PrivateKeyJwt::new(key());
-    let clients: [(&str, &dyn ClientAuthentication, &[&str]); 2] = [
+    let secret = ClientSecretBasic::new("s");
+    let clients: [(&str, &dyn ClientAuthentication, &[&str]); 3] = [
         (
             DevServer::KEY_CLIENT.0,
             &authentication,
             &["client_assertion", "client_assertion_type", "client_id", "request"],
         ),
         ("signing-app", &PublicClient, &["client_id", "request"]),
+        // The header says who it is (RFC 9126 §3).
+        ("basic-app", &secret, &["request"]),
     ];
     for (client_id, authentication, expected) in clients {
         let mut cx = GrantContext::new(&server, client_id, authentication, &PlainHttp, &clock);
