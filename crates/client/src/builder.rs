@@ -713,7 +713,7 @@ impl ClientBuilder {
         profile
             .check_authentication(authentication)
             .and_then(|()| grant.map_or(Ok(()), |grant| profile.check_grant(&grant.grant_type())))
-            .and_then(|()| if is_bound { Ok(()) } else { Err(SecurityProfileError::Unbound) })
+            .and_then(|()| is_bound.then_some(()).ok_or(SecurityProfileError::Unbound))
             .map_err(|error| Error::configuration(error.to_string()))
     }
 }
