@@ -11,7 +11,7 @@
 //! - **Watchful.** It counts ([`Stats`]) and remembers ([`RecordedRequest`]) what it saw.
 //!
 //! It depends on no other crate of jeton, so that what it says about a client is a second opinion. It keeps
-//! everything in memory, speaks plain HTTP and lets everybody in: it is for tests, never for production.
+//! everything in memory, speaks plain HTTP (but for mutual TLS) and lets everybody in: it is for tests, never for production.
 //!
 //! ```
 //! use jeton_devserver::{DevServer, Endpoint, Fault};

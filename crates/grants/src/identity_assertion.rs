@@ -70,6 +70,7 @@ impl IdentityAssertion {
         let mut provider =
             GrantContext::new(&self.provider, &self.client_id, &*self.authentication, cx.transport, cx.clock);
         provider.limits = cx.limits.clone();
+        provider.parse.strict = cx.parse.strict;
         provider.scope = cx.scope_to_ask_for();
         provider.resources = cx.resources;
         provider.target = cx.target;
