@@ -464,11 +464,17 @@ mod tests {
 
     /// Servers that say what a test wants, by URL; everybody else has nothing.
     #[derive(Clone, Default)]
-    struct Internet(Arc<Mutex<(Vec<(String, Value)>, Vec<String>)>>);
+    struct Internet(Arc<Mutex<Hosted>>);
+
+    #[derive(Default)]
+    struct Hosted {
+        documents: Vec<(String, Value)>,
+        asked: Vec<String>,
+    }
 
     impl Internet {
         fn has(&self, url: &str, document: Value) {
-            self.0.lock().unwrap().0.push((url.to_owned(), document));
+            self.0.lock().unwrap().documents.push((url.to_owned(), document));
         }
 
         fn has_server(&self, issuer: &str, change: impl FnOnce(&mut Value)) {
@@ -483,7 +489,7 @@ mod tests {
         }
 
         fn asked(&self) -> Vec<String> {
-            self.0.lock().unwrap().1.clone()
+            self.0.lock().unwrap().asked.clone()
         }
     }
 
@@ -496,9 +502,12 @@ mod tests {
         ) -> Result<::http::Response<Bytes>, TransportError> {
             let url = request.uri().to_string();
             let mut internet = self.0.lock().unwrap();
-            internet.1.push(url.clone());
-            let found =
-                internet.0.iter().find(|(own, _)| *own == url).map(|(_, document)| document.to_string());
+            internet.asked.push(url.clone());
+            let found = internet
+                .documents
+                .iter()
+                .find(|(own, _)| *own == url)
+                .map(|(_, document)| document.to_string());
             let status = if found.is_some() { 200 } else { 404 };
             let response =
                 ::http::Response::builder().status(status).header("content-type", "application/json");

@@ -47,7 +47,8 @@ const LARGEST_METADATA: usize = 256 << 10;
 /// given back as it is.
 ///
 /// ```
-/// use jeton_client::{ClientMetadata, ResourceClient};
+/// use jeton_client::ResourceClient;
+/// use jeton_client::models::ClientMetadata;
 /// # use jeton_client::grants::{async_trait, Interaction, AuthorizationPrompt, AuthorizationReply, InteractionError, ServerPrompt};
 /// # use jeton_client::{PastedRedirect, Url};
 /// # use jeton_devserver::{DevServer, ResourceMetadata};
