@@ -9,14 +9,14 @@ use bytes::Bytes;
 use futures_util::future::Either;
 use jeton_client::models::{ClientMetadata, ClientMetadataDocument, ClientRegistration, Issuer};
 use jeton_client::{
-    Client, ClientCredentials, ClientSecretPost, Error, FileStore, GrantError, HttpOptions, Registrar,
-    RegistrarBuilder, ReqwestTransport, Secret, TokenStore,
+    Client, ClientCredentials, ClientSecretPost, Error, GrantError, HttpOptions, Registrar, RegistrarBuilder,
+    ReqwestTransport, Secret, TokenStore,
 };
 use jeton_devserver::{Builder, DevServer, Endpoint, Fault};
 use jeton_grants::{
     Limits, RegistrationContext, Transport, TransportError, read_registration, update_registration,
 };
-use jeton_storage::LoginKey;
+use jeton_storage::{FileStore, LoginKey};
 
 use crate::support::{World, soon};
 
