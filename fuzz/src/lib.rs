@@ -16,6 +16,7 @@ pub mod dpop;
 pub mod endpoint_answer;
 pub mod error_answer;
 mod exchange;
+pub mod id_token;
 pub mod introspection_answer;
 pub mod issuer;
 pub mod jwk_set;
@@ -31,6 +32,7 @@ pub mod scope;
 pub mod sealed_record;
 pub mod signed_response;
 pub mod token_answer;
+pub mod user_info;
 pub mod www_authenticate;
 
 /// A target by its name, which is also that of its corpus and of its dictionary.
@@ -47,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     ("dpop", dpop::check),
     ("endpoint_answer", endpoint_answer::check),
     ("error_answer", error_answer::check),
+    ("id_token", id_token::check),
     ("introspection_answer", introspection_answer::check),
     ("issuer", issuer::check),
     ("jwk_set", jwk_set::check),
@@ -61,5 +64,6 @@ pub const TARGETS: &[Target] = &[
     ("sealed_record", sealed_record::check),
     ("signed_response", signed_response::check),
     ("token_answer", token_answer::check),
+    ("user_info", user_info::check),
     ("www_authenticate", www_authenticate::check),
 ];

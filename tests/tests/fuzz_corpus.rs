@@ -50,6 +50,7 @@ targets! {
     dpop
     endpoint_answer
     error_answer
+    id_token
     introspection_answer
     issuer
     jwk_set
@@ -64,6 +65,7 @@ targets! {
     sealed_record
     signed_response
     token_answer
+    user_info
     www_authenticate
 }
 

@@ -24,7 +24,7 @@ use jeton_client::{
     ResourceClient, ResourceOwnerPasswordCredentials, SecurityToken, Session, SignedAssertion, SigningKey,
     TlsClientAuth, TokenExchange, TokenStore,
 };
-use jeton_devserver::{Client as Registered, DevServer, Endpoint, Fault, ResourceMetadata};
+use jeton_devserver::{Client as Registered, DevServer, Endpoint, Fault, IdTokenFault, ResourceMetadata};
 use jeton_grants::{
     AuthorizationPrompt, AuthorizationReply, EndpointRequest, GrantContext, Interaction, InteractionError,
     ManualRegistration, Operation, RedirectEndpoint as _, RefreshToken, RegistrationPrompt, ServerPrompt,
@@ -51,6 +51,8 @@ const PROXY_PASSWORD: &str = "m4rk3r-pr0xy-p4ssw0rd";
 const QUERY_KEY: &str = "m4rk3r-qu3ry-k3y-0f-4n-4p1";
 const DEVICE_CODE: &str = "m4rk3r-d3v1c3-c0d3-0f-4-d3v1c3";
 const ID_TOKEN: &str = "m4rk3r-1d-t0k3n.0f-4.p3rs0n";
+/// Who logs in, as ID tokens and userinfo name them.
+const PERSON: &str = "m4rk3r-n4m3-0f-4-p3rs0n";
 const INITIAL: &str = "m4rk3r-1n1t14l-4cc3ss-t0k3n";
 const STATEMENT: &str = "m4rk3r.s0ftw4r3.st4t3m3nt";
 const EXTRA: &str = "m4rk3r-3xtr4-p4r4m3t3r";
@@ -126,6 +128,7 @@ impl Secrets {
             QUERY_KEY,
             DEVICE_CODE,
             ID_TOKEN,
+            PERSON,
             EXTRA,
             INITIAL,
             STATEMENT,
@@ -135,6 +138,8 @@ impl Secrets {
             "code",
             "code_verifier",
             "state",
+            "nonce",
+            "id_token_hint",
             "refresh_token",
             "device_code",
             "token",
@@ -318,6 +323,7 @@ impl Run {
         let mut secrets = self.secrets.lock().unwrap();
         record.refresh_token.iter().for_each(|token| secrets.add(token));
         record.tokens.iter().for_each(|token| secrets.add(&token.access_token));
+        record.id_token.iter().for_each(|token| secrets.add(token));
         if let Some(key) = &record.dpop_key {
             let key: serde_json::Value = serde_json::from_str(key.expose()).unwrap();
             secrets.add(&Secret::from(key["d"].as_str().unwrap()));
@@ -339,8 +345,11 @@ async fn child(report: &Path) {
         Registered::post("post", POST_SECRET).redirect_uri(REDIRECT_URI),
     ];
     let world = World::with(|server| {
-        let server =
-            server.user("carol", PASSWORD).initial_access_token(INITIAL).software_statement(STATEMENT);
+        let server = server
+            .user("carol", PASSWORD)
+            .user(PERSON, PASSWORD)
+            .initial_access_token(INITIAL)
+            .software_statement(STATEMENT);
         clients.into_iter().fold(server, |s, c| s.client(c))
     });
     let folder = std::env::current_dir().unwrap().join("logins");
@@ -357,6 +366,7 @@ async fn child(report: &Path) {
     device_code(&run).await;
     log_outs(&run).await;
     resources(&run).await;
+    openid(&run).await;
     dpop(&run).await;
     registration(&run).await;
     from_a_url_alone(&run).await;
@@ -751,6 +761,59 @@ async fn log_outs(run: &Run) {
         logged_out.revocation_error.iter().for_each(|error| run.see(error));
         run.see(&session.token().await.unwrap_err());
     }
+}
+
+async fn openid(run: &Run) {
+    let server = &run.world.server;
+    server.approve_as(PERSON);
+    let builder = run.builder("basic").client_secret(CLIENT_SECRET).scope("openid profile email read");
+    let session = builder.build().unwrap().account("openid");
+    let log_in = async || {
+        let (url, pending) = session.begin_log_in(REDIRECT_URI).await.unwrap();
+        run.shown.debug(&pending);
+        session.finish_log_in(pending, &redirect(server, &url)).await
+    };
+    let set = |name: &'static str| {
+        IdTokenFault::claims(move |mut claims| {
+            claims[name] = ID_TOKEN.into();
+            claims
+        })
+    };
+    let wrong = [set("iss"), set("aud"), set("nonce"), set("at_hash"), set("exp"), IdTokenFault::Forged];
+    let unsigned = [IdTokenFault::Unsigned, IdTokenFault::Absent, IdTokenFault::Type(ID_TOKEN.to_owned())];
+    for fault in wrong.into_iter().chain(unsigned) {
+        run.shown.debug(&fault);
+        server.fault_id_token(fault);
+        run.see(&log_in().await.unwrap_err());
+    }
+    run.shown.debug(&log_in().await.unwrap());
+    run.record(&session).await;
+    run.shown.debug(&session.id_token().await.unwrap().unwrap());
+    let access_token = session.token().await.unwrap().secret().expose().to_owned();
+    for fault in failures(&[access_token, PERSON.to_owned()]) {
+        server.fault(Endpoint::UserInfo, fault);
+        match session.user_info().await {
+            Ok(person) => run.shown.debug(&person),
+            Err(error) => run.see(&error),
+        }
+    }
+    server.fault(Endpoint::UserInfo, Fault::set("sub", ID_TOKEN));
+    run.see(&session.user_info().await.unwrap_err());
+    let person = session.user_info().await.unwrap();
+    assert_eq!(person.sub, PERSON);
+    run.shown.debug(&person);
+    let end_session = session.end_session_url(Some("http://127.0.0.1/signed-out")).await.unwrap();
+    run.shown.debug(&end_session);
+    let elsewhere = "http://127.0.0.1/signed-out?state=another".parse().unwrap();
+    run.shown.error(&end_session.pending.unwrap().finish(&elsewhere).unwrap_err());
+    for fault in [set("sub"), IdTokenFault::Forged] {
+        server.fault_id_token(fault);
+        run.see(&session.refresh().await.unwrap_err());
+        run.record(&session).await;
+    }
+    server.fault(Endpoint::Revocation, Fault::unavailable(None));
+    run.shown.debug(&session.log_out().await.unwrap());
+    server.approve_as(DevServer::ALICE.0);
 }
 
 async fn resources(run: &Run) {

@@ -103,7 +103,7 @@ pub(crate) fn admitted<T>(
     request: &Request,
     scope: &str,
     read: impl FnOnce(&AccessToken) -> T,
-) -> Result<T, Answer> {
+) -> Result<T, Box<Answer>> {
     let admitted = || {
         let (dpop, token, proof) = checked(state, now, request)?;
         let token = live(&state.tokens, now, request, &token, dpop, &proof)?;
@@ -112,7 +112,7 @@ pub(crate) fn admitted<T>(
             false => Err(Challenge { dpop, ..Challenge::insufficient_scope(scope) }),
         }
     };
-    admitted().map_err(Challenge::into_answer)
+    admitted().map_err(|challenge| Box::new(challenge.into_answer()))
 }
 
 /// The token that a request shows, whether it shows it by DPoP, and the proof beside it.

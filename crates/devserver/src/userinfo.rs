@@ -18,7 +18,7 @@ pub(crate) fn userinfo(state: &mut State, now: SystemTime, request: &Request) ->
         (token.client_id.clone(), about(&token.subject, |scope| token.scope.contains(scope)))
     }) {
         Ok(admitted) => admitted,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let client = state.clients.get(&client_id).filter(|client| client.signed_user_info);
     let Some(client) = client else { return Answer::json(StatusCode::OK, &claims) };

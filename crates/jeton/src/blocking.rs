@@ -237,6 +237,45 @@ impl Session {
         self.run(|session| async move { session.log_out().await })
     }
 
+    /// Tries once more to revoke what a log-out could not.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::revoke_remaining`](crate::Session::revoke_remaining).
+    pub fn revoke_remaining(&self, logged_out: LoggedOut) -> Result<LoggedOut, Error> {
+        self.run(|session| async move { session.revoke_remaining(logged_out).await })
+    }
+
+    /// Who logged in, as the server said it last: the newest ID token, which was checked when it came.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::id_token`](crate::Session::id_token).
+    #[cfg(feature = "openid")]
+    pub fn id_token(&self) -> Result<Option<crate::IdToken>, Error> {
+        self.run(|session| async move { session.id_token().await })
+    }
+
+    /// What the server says about the person who logged in.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::user_info`](crate::Session::user_info).
+    #[cfg(feature = "openid")]
+    pub fn user_info(&self) -> Result<crate::UserInfo, Error> {
+        self.run(|session| async move { session.user_info().await })
+    }
+
+    /// Where to send the person's browser so that the server, too, ends the person's session there.
+    ///
+    /// # Errors
+    /// As [`jeton::Session::end_session_url`](crate::Session::end_session_url).
+    #[cfg(feature = "openid")]
+    pub fn end_session_url(
+        &self,
+        post_logout_redirect_uri: Option<&str>,
+    ) -> Result<crate::EndSession, Error> {
+        let redirect_uri = post_logout_redirect_uri.map(str::to_owned);
+        self.run(|session| async move { session.end_session_url(redirect_uri.as_deref()).await })
+    }
+
     /// Waits, bounded, for a refresh or login under way.
     ///
     /// # Errors

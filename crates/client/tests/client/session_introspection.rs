@@ -100,3 +100,24 @@ async fn a_failure_leaves_the_login_as_it_is() {
     let nobody = world.builder().build().unwrap().account("nobody");
     assert!(nobody.introspect().await.unwrap_err().is_login_required());
 }
+
+#[tokio::test]
+async fn a20_an_access_token_is_opaque_whatever_it_looks_like() {
+    let world = World::new();
+    let session = signed_in(&world).await;
+    let like_a_jwt = [
+        // Expired in 1970, from another server, for somebody else, not signed: none of the client's business (RFC 9068 §6).
+        "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0.eyJleHAiOjEsImlzcyI6Imh0dHBzOi8vZXZpbC5leGFtcGxlIiwiYXVkIjoieW91In0.",
+        "eyJhbGciOiJFUzI1NiIsImNyaXQiOlsieCJdfQ.e30.AAAA",
+        "a.b.c",
+        "..",
+    ];
+    for text in like_a_jwt {
+        world.expire();
+        world.server.fault(Endpoint::Token, Fault::set("access_token", text));
+        let token = soon(session.token()).await.unwrap();
+        assert_eq!((token.secret().expose(), token.expires_at()), (text, Some(world.now() + LIFETIME)));
+        assert!(token.warnings().is_empty());
+        assert_eq!(session.cached().unwrap().secret().expose(), text);
+    }
+}

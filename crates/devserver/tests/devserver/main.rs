@@ -15,6 +15,7 @@ mod http;
 mod lifecycle;
 mod login;
 mod metadata;
+mod openid;
 mod pages;
 mod protected_resource;
 mod pushed;
