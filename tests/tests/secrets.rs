@@ -789,9 +789,10 @@ async fn openid(run: &Run) {
     run.shown.debug(&log_in().await.unwrap());
     run.record(&session).await;
     run.shown.debug(&session.id_token().await.unwrap().unwrap());
-    let access_token = session.token().await.unwrap().secret().expose().to_owned();
-    for fault in failures(&[access_token, PERSON.to_owned()]) {
-        server.fault(Endpoint::UserInfo, fault);
+    for kind in 0..failures(&[String::new()]).len() {
+        // After a 401 it is another one.
+        let access_token = session.token().await.unwrap().secret().expose().to_owned();
+        server.fault(Endpoint::UserInfo, failures(&[access_token]).swap_remove(kind));
         match session.user_info().await {
             Ok(person) => run.shown.debug(&person),
             Err(error) => run.see(&error),

@@ -1,11 +1,13 @@
 //! OpenID Connect at a session: its ID tokens are checked wherever one comes, and the newest is kept with the login.
 
 use bytes::Bytes;
+use jeton_grants::http::HeaderMap;
+use jeton_grants::http::header::AUTHORIZATION;
 use jeton_grants::{
     EndSession, Grant, GrantContext, GrantError, IdToken, IdTokenCheck, Operation, TransportError,
     TransportErrorKind, begin_end_session, http, read_user_info, user_info_request,
 };
-use jeton_models::{Scope, TokenResponse, UserInfo};
+use jeton_models::{Scope, Secret, TokenResponse, UserInfo};
 use jeton_storage::TokenTarget;
 use url::Url;
 
@@ -107,19 +109,25 @@ impl Session {
         self.detached(async move {
             let target = TokenTarget::default();
             let cx = session.client().context(&target).await?;
-            let response = session.ask_user_info(&cx).await?;
+            let (response, sent) = session.ask_user_info(&cx).await?;
             let must_be_signed = session.client().signed_user_info;
-            Ok(read_user_info(&cx, &response, id_token.as_ref(), must_be_signed).await?)
+            Ok(read_user_info(&cx, &response, &sent, id_token.as_ref(), must_be_signed).await?)
         })
         .await
     }
 
-    /// Sends the request with the access token, and once more with another one if that is rejected.
-    async fn ask_user_info(&self, cx: &GrantContext<'_>) -> Result<http::Response<Bytes>, Error> {
+    /// Sends the request with the access token, and once more with another one if that is rejected. Gives back what was sent
+    /// that nobody may see, too.
+    async fn ask_user_info(
+        &self,
+        cx: &GrantContext<'_>,
+    ) -> Result<(http::Response<Bytes>, Vec<Secret>), Error> {
         let request = user_info_request(cx)?;
         let url = cx.endpoint("userinfo_endpoint").map_err(GrantError::from)?;
         let copies = Copies::of(self, || Some(request.clone()));
-        send_with_token_to(self, url.clone(), request, copies, |request| {
+        let mut sent = Vec::new();
+        let response = send_with_token_to(self, url.clone(), request, copies, |request| {
+            sent.extend(secrets_of(request.headers()));
             let sending = cx.transport.send(request, &cx.limits);
             async {
                 let response = sending.await.map_err(|error| no_answer(&url, error))?;
@@ -131,7 +139,8 @@ impl Session {
                 }
             }
         })
-        .await
+        .await?;
+        Ok((response, sent))
     }
 
     /// Where to send the person's browser so that the server, too, ends the person's session there (OpenID Connect RP-Initiated
@@ -167,6 +176,13 @@ impl Session {
         })
         .await
     }
+}
+
+/// The access token of a request, and the proof of its key.
+fn secrets_of(headers: &HeaderMap) -> impl Iterator<Item = Secret> {
+    let values = headers.get(AUTHORIZATION).into_iter().chain(headers.get("dpop"));
+    let texts = values.filter_map(|value| value.to_str().ok());
+    texts.map(|text| Secret::from(text.split_once(' ').map_or(text, |(_, token)| token)))
 }
 
 fn no_answer(url: &Url, source: TransportError) -> GrantError {

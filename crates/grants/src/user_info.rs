@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response};
-use jeton_models::{Answer, UserInfo};
+use jeton_models::{Answer, Secret, UserInfo};
 
 use crate::document::not_a_document;
-use crate::endpoint::shown;
+use crate::endpoint::{redact, shown};
 use crate::{GrantContext, GrantError, IdToken, JwtRejection, Operation, RejectedJwt, SignedAnswer};
 
 /// What errors and logs call a request to the userinfo endpoint.
@@ -29,10 +29,36 @@ pub fn user_info_request(cx: &GrantContext<'_>) -> Result<Request<Bytes>, GrantE
 /// Reads the answer of the userinfo endpoint, JSON or a signed JWT. It must be about the person whom the ID token names
 /// (OpenID Connect Core §5.3.2); without an ID token there is nobody to compare it with.
 ///
+/// `sent` is what the request carried and nobody may see (the access token, the proof of its key): errors do not show it, though
+/// the server repeats it.
+///
 /// # Errors
 /// [`GrantError::UserInfoSubject`] if it is about somebody else, [`GrantError::RejectedJwt`] if it is a JWT that this server has
 /// not signed for this client, or, with `must_be_signed`, none at all; otherwise those of an answer that cannot be used.
 pub async fn read_user_info(
+    cx: &GrantContext<'_>,
+    response: &Response<Bytes>,
+    sent: &[Secret],
+    id_token: Option<&IdToken>,
+    must_be_signed: bool,
+) -> Result<UserInfo, GrantError> {
+    let read = read(cx, response, id_token, must_be_signed).await;
+    read.map_err(|error| without(error, sent))
+}
+
+/// The error without what the server repeats of that.
+fn without(mut error: GrantError, sent: &[Secret]) -> GrantError {
+    match &mut error {
+        GrantError::OAuth { error, .. } => redact(&mut error.response, sent),
+        GrantError::Unusable { answer, .. } => {
+            sent.iter().for_each(|secret| answer.redact(secret.expose()));
+        }
+        _ => {}
+    }
+    error
+}
+
+async fn read(
     cx: &GrantContext<'_>,
     response: &Response<Bytes>,
     id_token: Option<&IdToken>,

@@ -30,7 +30,8 @@ async fn read(answered: Answered, key: &SigningKey, must_be_signed: bool) -> Res
     let id_token = sign_jwt(key, JwtHeader::default(), &Claims::new().with("sub", "alice")).await.unwrap();
     let id_token = IdToken::from_kept(&id_token);
     assert_eq!(user_info_request(&cx).unwrap().uri().path(), "/userinfo");
-    read_user_info(&cx, &answered.unwrap(), id_token.as_ref(), must_be_signed).await
+    let sent = [Secret::from("h1dd3n-t0k3n")];
+    read_user_info(&cx, &answered.unwrap(), &sent, id_token.as_ref(), must_be_signed).await
 }
 
 #[tokio::test]
@@ -82,7 +83,11 @@ async fn a29_a_plain_answer_is_taken_unless_it_must_be_signed_and_about_the_same
     }
     let error = read(json(401, r#"{"error":"invalid_token"}"#), &key, false).await.unwrap_err();
     assert_eq!(error.oauth_error().unwrap().code(), "invalid_token");
-    let shown = format!("{error} {error:?} {:?}", Secret::from("h1dd3n"));
+    let repeats =
+        r#"{"error":"invalid_token","error_description":"h1dd3n-t0k3n","h1dd3n-t0k3n":["h1dd3n-t0k3n"]}"#;
+    let repeated = read(json(401, repeats), &key, false).await.unwrap_err();
+    let page = read(json(500, r#"{"message":"no h1dd3n-t0k3n"}"#), &key, false).await.unwrap_err();
+    let shown = format!("{error} {error:?} {repeated} {repeated:?} {page} {page:?}");
     assert!(
         shown.contains("userinfo request at https://as.example/userinfo") && !shown.contains("h1dd3n"),
         "{shown}"
