@@ -327,3 +327,80 @@ impl std::fmt::Debug for GrantContext<'_> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::sync::{Arc, Mutex, PoisonError};
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::{Limits, ManualClock, PublicClient, TransportError, TransportErrorKind, async_trait};
+
+    struct NoTransport;
+
+    #[async_trait]
+    impl Transport for NoTransport {
+        async fn send(
+            &self,
+            _: http::Request<bytes::Bytes>,
+            _: &Limits,
+        ) -> Result<http::Response<bytes::Bytes>, TransportError> {
+            Err(TransportError::new(TransportErrorKind::Connect))
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(text);
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_warning_is_logged_with_what_can_be_done_about_it_at_that_endpoint() {
+        let mut server = AuthorizationServerMetadata::new("https://as.example");
+        server.token_endpoint = Some("https://as.example/token".into());
+        let clock = ManualClock::at(UNIX_EPOCH);
+        let mut cx = GrantContext::new(&server, "app", &PublicClient, &NoTransport, &clock);
+        let logged = |cx: &GrantContext<'_>| {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let subscriber =
+                tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+            tracing::subscriber::with_default(subscriber, || {
+                cx.report(
+                    &[Warning::FormEncoded, Warning::ScopeEmpty],
+                    "token_endpoint",
+                    "the answer is odd",
+                );
+            });
+            let text = lines.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            String::from_utf8(text).unwrap()
+        };
+        let plain = logged(&cx);
+        assert!(
+            plain.contains("the answer is odd: the body was form-encoded") && !plain.contains("profile"),
+            "{plain}"
+        );
+
+        cx.advice = Some(|warning, url| {
+            (*warning == Warning::FormEncoded)
+                .then(|| format!("a profile of {} helps", url.host_str().unwrap_or("?")))
+        });
+        let advised = logged(&cx);
+        let of = |code: &str| advised.lines().find(|line| line.contains(code)).unwrap();
+        assert!(of("form_encoded").contains("; a profile of as.example helps"), "{advised}");
+        assert!(
+            of("scope_empty").contains("the answer is odd") && !of("scope_empty").contains("helps"),
+            "{advised}"
+        );
+    }
+}
