@@ -23,6 +23,10 @@ use jeton_client::{
     LoopbackRedirect, MemoryStore, PastedRedirect, PendingLogin, PublicClient, Registrar, ReqwestTransport,
     ResourceClient, ResourceOwnerPasswordCredentials, SecurityToken, Session, SignedAssertion, SigningKey,
     TlsClientAuth, TokenExchange, TokenStore,
+    AuthorizationCode, Client, ClientCredentials, ClientSecretBasic, ClientSecretJwt, ClientSecretPost,
+    DeviceCode, Error, ExtraParameters, FileStore, HttpOptions, JwsAlgorithm, Limits, LoopbackRedirect,
+    MemoryStore, PastedRedirect, PendingLogin, PrivateKeyJwt, PublicClient, Registrar, ReqwestTransport,
+    ResourceClient, ResourceOwnerPasswordCredentials, Session, SigningKey, TokenStore,
 };
 use jeton_devserver::{Client as Registered, DevServer, Endpoint, Fault, IdTokenFault, ResourceMetadata};
 use jeton_grants::{
@@ -144,6 +148,7 @@ impl Secrets {
             "device_code",
             "token",
             "client_secret",
+            "client_assertion",
             "password",
             "subject_token",
             "actor_token",
@@ -368,6 +373,7 @@ async fn child(report: &Path) {
     resources(&run).await;
     openid(&run).await;
     dpop(&run).await;
+    assertions(&run).await;
     registration(&run).await;
     from_a_url_alone(&run).await;
     presented(&run).await;
@@ -945,6 +951,41 @@ async fn dpop(run: &Run) {
     run.world.pass_an_expiry();
     run.see(&bound("dpop").token().await.unwrap_err());
     server.clear_faults();
+}
+
+/// A client that signs: neither its key nor an assertion is seen. (What the server repeats of an assertion is cut out as of any
+/// other parameter.)
+async fn assertions(run: &Run) {
+    let (key_id, jwk) = DevServer::KEY_CLIENT;
+    let (secret_id, secret) = DevServer::SECRET_JWT_CLIENT;
+    let number: serde_json::Value = serde_json::from_str(jwk).unwrap();
+    run.secrets.lock().unwrap().0.extend([number["d"].as_str().unwrap().to_owned(), secret.to_owned()]);
+
+    let key = SigningKey::from_jwk(&jwk.into()).unwrap().with_key_id("key-1");
+    let (by_key, by_secret) = (PrivateKeyJwt::new(key.clone()), ClientSecretJwt::new(secret).unwrap());
+    run.shown.debug(&key);
+    run.shown.debug(&by_key);
+    run.shown.debug(&by_secret);
+    run.shown.debug(&SigningKey::from_jwk(&format!("{jwk}}}").into()).unwrap_err());
+    let sessions = [
+        run.builder(key_id).authentication(by_key).grant(ClientCredentials),
+        run.builder(secret_id).authentication(by_secret).grant(ClientCredentials),
+    ];
+    for builder in sessions {
+        let client = builder.build().unwrap();
+        run.shown.debug(&client);
+        for (kind, fault) in failures(&[secret.to_owned(), jwk.to_owned()]).into_iter().enumerate() {
+            run.world.server.fault(Endpoint::Token, fault);
+            run.see(&client.account(&format!("signs {kind}")).token().await.unwrap_err());
+        }
+        let session = client.account("signs");
+        run.shown.debug(&session.token().await.unwrap());
+        run.record(&session).await;
+    }
+    // A key that the server does not know.
+    let stranger = PrivateKeyJwt::new(SigningKey::generate(JwsAlgorithm::Es256).unwrap());
+    let builder = run.builder(key_id).authentication(stranger).grant(ClientCredentials);
+    run.see(&builder.build().unwrap().account("stranger").token().await.unwrap_err());
 }
 
 /// Somebody who approves, types a client's secret, and signs in.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jeton_devserver::{Client, DevServer, Endpoint};
 use jeton_grants::{
     AuthenticationContext, ClientAssertionError, ClientAuthentication, ClientCredentials, ClientSecretJwt,
-    Clock, Dpop, EndpointRequest, Grant, GrantContext, GrantError, ManualClock, PrivateKeyJwt, Recovery,
-    RefreshToken, async_trait, introspect, revoke,
+    Clock, Dpop, EndpointRequest, Grant, GrantContext, GrantError, Limits, ManualClock, PrivateKeyJwt,
+    Recovery, RefreshToken, Transport, TransportError, async_trait, bytes::Bytes, http, introspect, revoke,
 };
 use jeton_jose::{
     Claims, JwkSet, JwsAlgorithm, KeyError, SignError, Signer, SigningKey, UnverifiedJwt, VerifiedJwt,
@@ -306,6 +306,37 @@ async fn a10_a_retry_for_a_dpop_nonce_authenticates_anew() {
     // Were the second try to carry the assertion of the first one, it would be refused as a replay.
     ClientCredentials.obtain(&cx).await.unwrap();
     assert_eq!(devserver.stats().requests_to(Endpoint::Token), 2);
+}
+
+/// A server that repeats what it was sent.
+struct Echo;
+
+#[async_trait]
+impl Transport for Echo {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        _: &Limits,
+    ) -> Result<http::Response<Bytes>, TransportError> {
+        let form = String::from_utf8(request.into_body().to_vec()).unwrap();
+        let (_, assertion) = form.split_once("client_assertion=").unwrap();
+        let body = serde_json::json!({ "error": "invalid_client", "error_description": format!("not {assertion}, {form}") });
+        let response = http::Response::builder().status(401).header("content-type", "application/json");
+        Ok(response.body(Bytes::from(body.to_string())).unwrap())
+    }
+}
+
+#[tokio::test]
+async fn an_assertion_that_the_server_repeats_is_cut_out() {
+    let clock = ManualClock::at(a_moment());
+    let server = as_example();
+    let authentication = PrivateKeyJwt::new(key());
+    let cx = GrantContext::new(&server, "app", &authentication, &Echo, &clock);
+    let error = ClientCredentials.obtain(&cx).await.unwrap_err();
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains("not "), "{shown}");
+    // Every JWT begins like that.
+    assert!(!shown.contains("eyJ"), "{shown}");
 }
 
 #[test]
