@@ -97,6 +97,8 @@ impl ClientAuthentication for PrivateKeyJwt {
 #[derive(Clone, Debug)]
 pub struct ClientSecretJwt {
     key: SigningKey,
+    /// It is never sent, but the server knows it, and might say it.
+    client_secret: Secret,
     audience: Audience,
 }
 
@@ -117,8 +119,9 @@ impl ClientSecretJwt {
         client_secret: impl Into<Secret>,
         algorithm: JwsAlgorithm,
     ) -> Result<Self, KeyError> {
-        let key = SigningKey::from_secret(&client_secret.into(), algorithm)?;
-        Ok(Self { key, audience: Audience::Issuer })
+        let client_secret = client_secret.into();
+        let key = SigningKey::from_secret(&client_secret, algorithm)?;
+        Ok(Self { key, client_secret, audience: Audience::Issuer })
     }
 
     /// As [`PrivateKeyJwt::token_endpoint_as_audience`].
@@ -140,6 +143,7 @@ impl ClientAuthentication for ClientSecretJwt {
         request: &mut EndpointRequest,
         cx: &AuthenticationContext<'_>,
     ) -> Result<(), GrantError> {
+        request.add_secret(self.client_secret.clone());
         append_assertion(request, cx, &self.key, self.audience).await
     }
 
