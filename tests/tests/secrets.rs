@@ -18,15 +18,11 @@ use std::time::{Duration, SystemTime};
 
 use jeton_client::reqwest::Url;
 use jeton_client::{
-    AuthorizationCode, Ciba, Client, ClientCredentials, ClientSecretBasic, ClientSecretPost, DeviceCode,
-    Error, ExtraParameters, FileStore, GrantError, HttpOptions, JwsAlgorithm, JwtBearer, Limits,
-    LoopbackRedirect, MemoryStore, PastedRedirect, PendingLogin, PublicClient, Registrar, ReqwestTransport,
-    ResourceClient, ResourceOwnerPasswordCredentials, SecurityToken, Session, SignedAssertion, SigningKey,
-    TlsClientAuth, TokenExchange, TokenStore,
-    AuthorizationCode, Client, ClientCredentials, ClientSecretBasic, ClientSecretJwt, ClientSecretPost,
-    DeviceCode, Error, ExtraParameters, FileStore, HttpOptions, JwsAlgorithm, Limits, LoopbackRedirect,
-    MemoryStore, PastedRedirect, PendingLogin, PrivateKeyJwt, PublicClient, Registrar, ReqwestTransport,
-    ResourceClient, ResourceOwnerPasswordCredentials, Session, SigningKey, TokenStore,
+    AuthorizationCode, Ciba, Client, ClientCredentials, ClientSecretBasic, ClientSecretJwt, ClientSecretPost,
+    DeviceCode, Error, ExtraParameters, FileStore, GrantError, HttpOptions, JwsAlgorithm, JwtBearer, Limits,
+    LoopbackRedirect, MemoryStore, PastedRedirect, PendingLogin, PrivateKeyJwt, PublicClient, Registrar,
+    ReqwestTransport, ResourceClient, ResourceOwnerPasswordCredentials, SecurityToken, Session,
+    SignedAssertion, SigningKey, TlsClientAuth, TokenExchange, TokenStore,
 };
 use jeton_devserver::{Client as Registered, DevServer, Endpoint, Fault, IdTokenFault, ResourceMetadata};
 use jeton_grants::{
