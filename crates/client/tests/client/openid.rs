@@ -45,7 +45,7 @@ async fn a29_a_login_says_who_logged_in_and_later_runs_know_it() {
     assert_eq!(session.id_token().await.unwrap(), None);
     let token = world.try_log_in(&session).await.unwrap();
     let id_token = session.id_token().await.unwrap().unwrap();
-    assert_eq!((id_token.subject(), id_token.issuer()), ("alice", &*world.server.issuer()));
+    assert_eq!((id_token.subject(), id_token.issuer()), ("alice", world.server.issuer()));
     assert_eq!(id_token.audiences(), [DevServer::PUBLIC_CLIENT]);
     assert_eq!(id_token.issued_at(), Some(world.now()));
     // As it was before: one of the answer's further members.
