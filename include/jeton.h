@@ -242,6 +242,32 @@
 // secret, else none.
 #define JETON_OPTION_CLIENT_AUTHENTICATION 22
 
+// Secret: the client's private key, PEM (PKCS#8, PKCS#1, SEC1; not encrypted) or a JWK in JSON. For
+// JETON_AUTHENTICATION_PRIVATE_KEY_JWT and JETON_OPTION_SIGNED_AUTHORIZATION_REQUESTS. A key that stays where it is:
+// jeton_config_set_signer.
+#define JETON_OPTION_PRIVATE_KEY 23
+
+// String: the algorithm of the private key's signatures, such as "ES256", "RS256", "PS256", "EdDSA". Needed for PEM; a JWK may
+// name it itself. For JETON_AUTHENTICATION_CLIENT_SECRET_JWT: "HS256" (unless set), "HS384" or "HS512".
+#define JETON_OPTION_PRIVATE_KEY_ALGORITHM 24
+
+// String: the name under which the server knows the private key's public one (the header "kid").
+#define JETON_OPTION_PRIVATE_KEY_ID 25
+
+// String: the client's certificate and those that lead to its authority, in PEM (RFC 8705). Connections to the authorization
+// server and to the resource servers show it.
+#define JETON_OPTION_CLIENT_CERTIFICATE 26
+
+// Secret: the private key of that certificate, in PEM.
+#define JETON_OPTION_CLIENT_CERTIFICATE_KEY 27
+
+// String: the name of the profile of a provider that does some things otherwise than the RFCs say, such as "github": its
+// endpoints, and how it wants its requests. What is set besides wins.
+#define JETON_OPTION_PROVIDER 28
+
+// String, may be set several times: what the profile leaves open, as "name=value", such as "shop=my-shop".
+#define JETON_OPTION_PROVIDER_VALUE 29
+
 /* ---- Options: how a first token is obtained, and for what ---- */
 
 // Number: how a first token is obtained, a `JETON_GRANT_` constant. Unless set, there are jeton_session_begin_log_in
@@ -277,6 +303,27 @@
 
 // Number, 0 or 1: PKCE in the device grant too, for servers that take it there. 0 unless set.
 #define JETON_OPTION_DEVICE_PKCE 39
+
+// String: what to ask for beyond a scope, a JSON array of objects, each with a "type" (RFC 9396).
+#define JETON_OPTION_AUTHORIZATION_DETAILS 40
+
+// Number, 0 or 1: authorization requests go to the server first, and the browser gets a reference to them (RFC 9126): 1 always,
+// 0 never. Unless set: where the server requires it.
+#define JETON_OPTION_PUSHED_AUTHORIZATION_REQUESTS 41
+
+// Number, 0 or 1: authorization requests are signed with the client's private key (RFC 9101). 0 unless set.
+#define JETON_OPTION_SIGNED_AUTHORIZATION_REQUESTS 42
+
+// Number, 0 or 1: the server signs what it answers to authorization requests (JARM). 0 unless set.
+#define JETON_OPTION_SIGNED_AUTHORIZATION_RESPONSES 43
+
+// Number, 0 or 1: tokens are bound to a key that never leaves this program and its store (DPoP, RFC 9449), so that a stolen one is
+// worth nothing. 0 unless set.
+#define JETON_OPTION_DPOP 44
+
+// Number, 0 or 1: the FAPI 2.0 Security Profile: pushed requests, bound tokens (JETON_OPTION_DPOP or a client certificate), and a
+// client that authenticates with a key. What is missing is told. 0 unless set.
+#define JETON_OPTION_FAPI2_SECURITY_PROFILE 45
 
 /* ---- Options: where logins are kept ---- */
 
@@ -350,6 +397,29 @@
 // Number, milliseconds: how long a person may take for a login by authorization code. 300000 unless set.
 #define JETON_OPTION_LOGIN_TIMEOUT_MS 75
 
+// String: what the client asks to be where it registers itself, JSON of RFC 7591 §2, such as
+// {"client_name":"My App","redirect_uris":["http://127.0.0.1/callback"],"token_endpoint_auth_method":"none",
+// "grant_types":["authorization_code","refresh_token"]}: jeton_client_register, jeton_resource_client_new.
+#define JETON_OPTION_CLIENT_METADATA 80
+
+// Secret: what a server demands that registers not just anybody (RFC 7591 §3).
+#define JETON_OPTION_INITIAL_ACCESS_TOKEN 81
+
+// String: which of the clients is meant that share a store and register themselves; "default" unless set. Programs of different
+// metadata need labels of their own.
+#define JETON_OPTION_REGISTRATION_LABEL 82
+
+// String: the HTTPS URL of the client's own metadata document, which is its client identifier where a server takes one:
+// jeton_resource_client_new.
+#define JETON_OPTION_CLIENT_ID_DOCUMENT 83
+
+// String, may be set several times: the issuer of a server that a resource may name without anybody being asked:
+// jeton_resource_client_new.
+#define JETON_OPTION_TRUSTED_SERVER 84
+
+// String: whose logins a jeton_resource_client has, a label that the program chooses. "default" unless set.
+#define JETON_OPTION_ACCOUNT 85
+
 /* ---- Values of JETON_OPTION_CLIENT_AUTHENTICATION ---- */
 
 // `client_secret_basic` (RFC 6749 §2.3.1): the default where there is a secret.
@@ -360,6 +430,19 @@
 
 // A public client, which has no secret.
 #define JETON_AUTHENTICATION_NONE 3
+
+// `private_key_jwt` (RFC 7523): a short-lived statement that JETON_OPTION_PRIVATE_KEY signs, or a signer of the program's own
+// (jeton_config_set_signer).
+#define JETON_AUTHENTICATION_PRIVATE_KEY_JWT 4
+
+// `client_secret_jwt` (RFC 7523): the same, signed with the client secret, which is not sent.
+#define JETON_AUTHENTICATION_CLIENT_SECRET_JWT 5
+
+// `tls_client_auth` (RFC 8705): JETON_OPTION_CLIENT_CERTIFICATE, of an authority that the server trusts.
+#define JETON_AUTHENTICATION_TLS 6
+
+// `self_signed_tls_client_auth` (RFC 8705): JETON_OPTION_CLIENT_CERTIFICATE, which is registered for the client.
+#define JETON_AUTHENTICATION_SELF_SIGNED_TLS 7
 
 /* ---- Values of JETON_OPTION_GRANT ---- */
 
@@ -409,6 +492,12 @@
 // Extra parameters of device authorization requests.
 #define JETON_REQUEST_DEVICE_AUTHORIZATION 4
 
+// The key that the client authenticates with (JETON_AUTHENTICATION_PRIVATE_KEY_JWT), and signs its authorization requests with.
+#define JETON_SIGNER_CLIENT 1
+
+// The key that tokens are bound to (JETON_OPTION_DPOP), instead of one that jeton makes for each login.
+#define JETON_SIGNER_DPOP 2
+
 // The accounts that jeton_client_accounts found, in alphabetical order.
 //
 // Ownership: free it with jeton_accounts_free.
@@ -441,6 +530,13 @@ typedef struct jeton_client jeton_client;
 // Threads: one thread at a time.
 typedef struct jeton_config jeton_config;
 
+// The header `DPoP` of one request: jeton_session_dpop_proof.
+//
+// Ownership: free it with jeton_dpop_proof_free.
+//
+// Threads: does not change; any thread.
+typedef struct jeton_dpop_proof jeton_dpop_proof;
+
 // Why a call failed: what a function hands out through its last argument, `jeton_error **error`.
 //
 // That argument may be NULL for whoever does not want to know. Otherwise the call sets `*error` to NULL before
@@ -449,6 +545,13 @@ typedef struct jeton_config jeton_config;
 //
 // Threads: does not change; any thread.
 typedef struct jeton_error jeton_error;
+
+// Who logged in, as the server said it last (OpenID Connect Core §2): jeton_session_id_token.
+//
+// Ownership: free it with jeton_id_token_free.
+//
+// Threads: does not change; any thread.
+typedef struct jeton_id_token jeton_id_token;
 
 // What the server says about an access token (RFC 7662 §2.2): jeton_session_introspect.
 //
@@ -475,6 +578,20 @@ typedef struct jeton_pending_login jeton_pending_login;
 //
 // Threads: one at a time.
 typedef struct jeton_request jeton_request;
+
+// A client of whatever API it is given a URL of. If the resource answers 401, its metadata tells which authorization server it
+// trusts (RFC 9728); the person is asked whether to trust that one, too (`approve_authorization_server` of the interaction), unless
+// JETON_OPTION_TRUSTED_SERVER names it; a client is found there or registered (RFC 7591); the person logs in with a browser; and the
+// request is sent once more. All this is remembered in the store. Works with the Model Context Protocol's authorization.
+//
+// Of the configuration are used: store, interaction, HTTP options, JETON_OPTION_REDIRECT_.., JETON_OPTION_LOGIN_TIMEOUT_MS,
+// JETON_OPTION_CLIENT_METADATA, JETON_OPTION_CLIENT_ID_DOCUMENT, JETON_OPTION_TRUSTED_SERVER, JETON_OPTION_ACCOUNT, JETON_OPTION_DPOP;
+// and, for a client that is registered already, JETON_OPTION_ISSUER, JETON_OPTION_CLIENT_ID and what it authenticates with.
+//
+// Ownership: jeton_resource_client_new makes one, jeton_resource_client_free frees it.
+//
+// Threads: any thread, several at once.
+typedef struct jeton_resource_client jeton_resource_client;
 
 // What a resource server answered: made by jeton_request_send, freed by jeton_response_free. What the getters give is borrowed
 // from it.
@@ -528,6 +645,20 @@ typedef struct jeton_device_prompt {
   int64_t expires_at_ms;
 } jeton_device_prompt;
 
+// Which authorization server is to be trusted, and why.
+//
+// Ownership: lent to the callback for the call, with its strings.
+typedef struct jeton_server_prompt {
+  // The size of this struct in the library that calls: read no member beyond it.
+  size_t struct_size;
+  // The identifier of the resource that named the server, a URL. Never NULL.
+  const char *resource;
+  // The server's issuer identifier: an HTTPS URL, or one on loopback. Never NULL.
+  const char *issuer;
+  // Where the login was so far, if the resource names another server now; else NULL.
+  const char *former_issuer;
+} jeton_server_prompt;
+
 // How the program reaches the person who logs in: for jeton_config_set_interaction. Members may be NULL.
 //
 // The callbacks run on threads of jeton's. They may take long, block, and call any function of jeton, also ones that block.
@@ -556,6 +687,12 @@ typedef struct jeton_interaction {
   void (*login_ended)(void *userdata, int32_t status, const char *message);
   // Called once, on any thread, when the last callback has ended and configuration, clients and sessions are gone. May be NULL.
   void (*destroy)(void *userdata);
+  // Asks whether an authorization server may be trusted that the program never named, but a resource did
+  // (jeton_resource_client): the person will be sent there to sign in. Show both hosts. Sets `*approved` to 1 for yes; it is 0, for
+  // no, until then. NULL: no.
+  int32_t (*approve_authorization_server)(void *userdata,
+                                          const jeton_server_prompt *prompt,
+                                          int32_t *approved);
 } jeton_interaction;
 
 // Something that happened to a login.
@@ -622,6 +759,34 @@ typedef struct jeton_store {
   void (*destroy)(void *userdata);
 } jeton_store;
 
+// Signs with a private key that the program does not give away: for jeton_config_set_signer.
+//
+// `sign` runs on threads of jeton's, for several requests at once. It may take long, block, and call any function of jeton.
+// It must return in the ordinary way: no exception, no longjmp.
+typedef struct jeton_signer {
+  // sizeof(jeton_signer).
+  size_t struct_size;
+  // Handed to each callback.
+  void *userdata;
+  // The algorithm of its signatures, always the same: "RS256", "PS256", "ES256", "ES384", "EdDSA", .. Copied.
+  const char *algorithm;
+  // The name under which the server knows the public key (the header "kid"), or NULL. Copied.
+  const char *key_id;
+  // The public key as a JWK (RFC 7517) in JSON. Needed for JETON_SIGNER_DPOP, else NULL. Copied.
+  const char *public_jwk;
+  // Signs `length` bytes at `message`: writes the signature, at most `capacity` bytes (1024 or more), to `signature`, and its
+  // length to `signature_length`. In the form of RFC 7518: for ECDSA r and s in their full length, not DER. Returns 0, or
+  // anything else if the key cannot be used now: then the call ends with an error that names that number. Never NULL.
+  int32_t (*sign)(void *userdata,
+                  const uint8_t *message,
+                  size_t length,
+                  uint8_t *signature,
+                  size_t capacity,
+                  size_t *signature_length);
+  // Called once, on any thread, when the last callback has ended and configuration, clients and sessions are gone. May be NULL.
+  void (*destroy)(void *userdata);
+} jeton_signer;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
@@ -653,7 +818,10 @@ uint32_t jeton_version_number(void);
 // Names known to this version: "version" (the functions of this group); "rustls" and "native-tls" (where TLS comes
 // from); "http2"; "system-proxy" (the proxy settings of macOS and Windows); "loopback"
 // (JETON_GRANT_AUTHORIZATION_CODE); "browser" (opening it where no open_url is set); "file" (JETON_STORE_FILE,
-// JETON_STORE_AUTOMATIC); "keyring" (JETON_STORE_KEYRING); "sealed" (JETON_STORE_SEALED).
+// JETON_STORE_AUTOMATIC); "keyring" (JETON_STORE_KEYRING); "sealed" (JETON_STORE_SEALED);
+// "jose" (whatever is signed: private_key_jwt, client_secret_jwt, DPoP, request objects, signed answers); "openid" (ID tokens);
+// "mtls" (JETON_OPTION_CLIENT_CERTIFICATE); "registration" (jeton_client_register, jeton_resource_client_new); "profiles"
+// (JETON_OPTION_PROVIDER).
 //
 // `name`: NUL-terminated UTF-8, compared byte for byte; read during the call only. NULL, invalid UTF-8 and
 // names that this version does not know answer 0.
@@ -969,6 +1137,24 @@ int32_t jeton_config_add_parameter(jeton_config *config,
                                    const char *value,
                                    jeton_error **error);
 
+// Sets a key that signs, in the place of one that was set before for the same purpose (whose `destroy` is called, if nothing
+// else uses it).
+//
+// `purpose`: a `JETON_SIGNER_` constant. `signer`: the struct and its strings are copied; its `userdata` belongs to jeton from
+// here on, until its `destroy` is called. If this function fails, that is not called.
+//
+// Threads: the configuration's. Errors: `JETON_ERROR_INVALID_ARGUMENT` if an argument is NULL, the purpose or the algorithm is
+// not known, `sign` is NULL, `struct_size` is wrong, or the public key is none or is absent where it is needed;
+// `JETON_ERROR_UNSUPPORTED` if this build lacks the feature "jose".
+//
+// `config` is NULL or a live handle that no other thread uses; `signer` is NULL or points to a `jeton_signer` of the size that it
+// says, whose strings are NULL or NUL-terminated and whose functions may be called with its `userdata` on any thread; `error` is
+// NULL or points to where a pointer can be written.
+int32_t jeton_config_set_signer(jeton_config *config,
+                                int32_t purpose,
+                                const jeton_signer *signer,
+                                jeton_error **error);
+
 /* ---- Client ---- */
 
 // Makes a client. The configuration is checked as a whole and only read: it may make several clients, and be freed
@@ -987,6 +1173,37 @@ int32_t jeton_config_add_parameter(jeton_config *config,
 int32_t jeton_client_new(const jeton_config *config,
                          jeton_client **client,
                          jeton_error **error);
+
+// Makes a client that registers itself at the server (RFC 7591), or that has done so before: the registration is kept in the store
+// beside the logins, so that all programs that share it, and later runs, are one client. It belongs to this server and is never used
+// at another. A client secret that expires is renewed in time.
+//
+// Needs JETON_OPTION_ISSUER and JETON_OPTION_CLIENT_METADATA, and a store that lasts; JETON_OPTION_INITIAL_ACCESS_TOKEN where the
+// server demands one. How the client authenticates is what the server registered; one with a key of its own sets it as for
+// jeton_client_new.
+//
+// `cancel`: ends the call, or NULL; a registration that is under way is kept all the same. `client`: set to the new client, which is
+// the caller's: free it with jeton_client_free. NULL on failure.
+//
+// Threads: any thread, while no other one changes the configuration; blocks. Not from a store's callback.
+//
+// Errors: those of jeton_client_new; `JETON_ERROR_NETWORK`, `JETON_ERROR_OAUTH` and `JETON_ERROR_ANSWER` if the server does not register
+// the client; `JETON_ERROR_UNSUPPORTED` if this build lacks the feature "registration"; `JETON_ERROR_CANCELLED`.
+//
+// `config` and `cancel` are NULL or live handles; `client` and `error` each are NULL or can be written to.
+int32_t jeton_client_register(const jeton_config *config,
+                              const jeton_cancel *cancel,
+                              jeton_client **client,
+                              jeton_error **error);
+
+// The client identifier: the one that was set, or that the server gave. "" for NULL.
+//
+// Ownership: borrowed from `client`, until jeton_client_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `client` is NULL or a live handle.
+const char *jeton_client_id(const jeton_client *client);
 
 // Frees a client. NULL is allowed. Sessions that were made from it go on working.
 //
@@ -1633,6 +1850,111 @@ const char *jeton_introspection_json(const jeton_introspection *introspection);
 // `introspection` is NULL or a live handle, which is not used afterwards.
 void jeton_introspection_free(jeton_introspection *introspection);
 
+// The newest ID token of the login: its signature, issuer, audience, nonce and times were checked when it came. The client asks for
+// one with the scope "openid". It is read from the store; nothing is sent. It says who logged in, not that the login still works.
+//
+// `cancel`: ends the call, or NULL. `id_token`: set to it, or to NULL if there is none, which is no error; the caller's: free it with
+// jeton_id_token_free.
+//
+// Threads: any thread; blocks. Not from a store's callback.
+//
+// Errors: `JETON_ERROR_STORE` if the store cannot be read, `JETON_ERROR_UNSUPPORTED` if this build lacks the feature "openid",
+// `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+//
+// `session` and `cancel` each are NULL or a live handle; `id_token` and `error` each are NULL or can be written to.
+int32_t jeton_session_id_token(const jeton_session *session,
+                               const jeton_cancel *cancel,
+                               jeton_id_token **id_token,
+                               jeton_error **error);
+
+// Who logged in: the claim "sub", which is the person's name at this server for good. Compare it together with the issuer. NULL for
+// NULL.
+//
+// Ownership: borrowed from `id_token`, until jeton_id_token_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `id_token` is NULL or a live handle.
+const char *jeton_id_token_subject(const jeton_id_token *id_token);
+
+// All claims as one JSON object. NULL for NULL.
+//
+// Ownership: borrowed from `id_token`, until jeton_id_token_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `id_token` is NULL or a live handle.
+const char *jeton_id_token_claims_json(const jeton_id_token *id_token);
+
+// Frees an ID token. NULL is allowed.
+//
+// Threads: any thread, while no other one uses the handle. Errors: none.
+//
+// `id_token` is NULL or a live handle, which is not used afterwards.
+void jeton_id_token_free(jeton_id_token *id_token);
+
+// The proof for one request to a resource server with this token (RFC 9449 §7): send it as header `DPoP`, beside the value of
+// jeton_token_authorization. Each request needs a proof of its own, also the same one sent again. Requests of jeton
+// (jeton_session_request) bring theirs by themselves.
+//
+// `method`: such as "GET". `url`: of the request. `cancel`: ends the call, or NULL. `proof`: set to it, or to NULL if the token is not
+// bound and needs none, which is no error; the caller's: free it with jeton_dpop_proof_free.
+//
+// Threads: any thread; blocks only where a jeton_signer does. Not from a store's callback.
+//
+// Errors: `JETON_ERROR_FOREIGN_ORIGIN` if the URL is at none of the client's resource servers, `JETON_ERROR_CALLBACK` if the signer
+// fails, `JETON_ERROR_UNSUPPORTED` if this build lacks the feature "jose", `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for
+// NULL, and what is no method or URL.
+//
+// `session`, `token` and `cancel` each are NULL or a live handle; `method` and `url` are NULL or NUL-terminated strings; `proof` and
+// `error` each are NULL or can be written to.
+int32_t jeton_session_dpop_proof(const jeton_session *session,
+                                 const char *method,
+                                 const char *url,
+                                 const jeton_token *token,
+                                 const jeton_cancel *cancel,
+                                 jeton_dpop_proof **proof,
+                                 jeton_error **error);
+
+// The value of the header `DPoP`. NULL for NULL.
+//
+// Ownership: borrowed from `proof`, until jeton_dpop_proof_free.
+//
+// Threads: any thread. Errors: none.
+//
+// `proof` is NULL or a live handle.
+const char *jeton_dpop_proof_value(const jeton_dpop_proof *proof);
+
+// Frees a proof. NULL is allowed.
+//
+// Threads: any thread, while no other one uses the handle. Errors: none.
+//
+// `proof` is NULL or a live handle, which is not used afterwards.
+void jeton_dpop_proof_free(jeton_dpop_proof *proof);
+
+// Tells the session which nonce a resource server wants to see in the next proof (RFC 9449 §9): the header `DPoP-Nonce`, which any
+// answer may have. For programs with an HTTP library of their own. Only what the server said that got the proof counts: after a
+// redirect to another origin, tell nothing.
+//
+// `url`: of the request. `http_status`: 100 to 999. `www_authenticate`: the values of that header joined by ", ", or NULL. `nonce`: the
+// value of `DPoP-Nonce`, or NULL if there was none. `try_again`: set to 1 if the server refused the request for want of the nonce: send
+// it once more with the same token and a new proof; else to 0. It may be NULL.
+//
+// Threads: any thread; does not block.
+//
+// Errors: `JETON_ERROR_UNSUPPORTED` if this build lacks the feature "jose", `JETON_ERROR_INVALID_ARGUMENT` for NULL, a status that is
+// none, what is no URL, or a header with control characters.
+//
+// `session` is NULL or a live handle; `url`, `www_authenticate` and `nonce` each are NULL or a NUL-terminated string; `try_again` and
+// `error` each are NULL or can be written to.
+int32_t jeton_session_dpop_nonce(const jeton_session *session,
+                                 const char *url,
+                                 int32_t http_status,
+                                 const char *www_authenticate,
+                                 const char *nonce,
+                                 int32_t *try_again,
+                                 jeton_error **error);
+
 /* ---- Authenticated requests ---- */
 
 // Begins a request to one of the client's resource servers. Nothing is sent yet.
@@ -1799,6 +2121,64 @@ const uint8_t *jeton_response_body(const jeton_response *response,
 //
 // `response` is NULL or a live handle that nobody uses any more.
 void jeton_response_free(jeton_response *response);
+
+// Makes a client of APIs of which only the URL is known. The configuration is checked as a whole and only read. Nothing is sent yet.
+//
+// `client`: set to the new client, which is the caller's: free it with jeton_resource_client_free. NULL on failure.
+//
+// Threads: any thread, while no other one changes the configuration.
+//
+// Errors: `JETON_ERROR_CONFIGURATION`, with what is wrong and what to set; `JETON_ERROR_STORE` if the store is not to be had;
+// `JETON_ERROR_UNSUPPORTED` if this build lacks the feature "registration" or "loopback"; `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+//
+// `config` is NULL or a live handle; `client` and `error` each are NULL or can be written to.
+int32_t jeton_resource_client_new(const jeton_config *config,
+                                  jeton_resource_client **client,
+                                  jeton_error **error);
+
+// Begins a request. Nothing is sent yet: add headers and a body with the functions of jeton_request, and send it with
+// jeton_request_send as often as wanted.
+//
+// `method`: such as "GET"; methods are case-sensitive. `url`: absolute, with its query, if any, in the right encoding.
+//
+// Ownership: free `*request` with jeton_request_free. `client` may be freed before.
+//
+// Threads: any thread. Errors: `JETON_ERROR_INVALID_ARGUMENT`, `JETON_ERROR_REQUEST` for what is no method or no URL.
+//
+// `client` is NULL or a live handle; `method` and `url` are NULL or NUL-terminated strings; `request` and `error` are NULL or point to
+// where a pointer can be written.
+int32_t jeton_resource_client_request(const jeton_resource_client *client,
+                                      const char *method,
+                                      const char *url,
+                                      jeton_request **request,
+                                      jeton_error **error);
+
+// Sends a GET request and waits for the whole answer, and for the person where one has to approve a server or log in. Any HTTP status
+// is an answer and no error.
+//
+// `url`: absolute. `cancel` (may be NULL): ends the call from another thread. `response`: set to the answer, which is the caller's:
+// free it with jeton_response_free. NULL on failure.
+//
+// Threads: any thread; blocks. Not from a store's callback.
+//
+// Errors: `JETON_ERROR_ANSWER` if there is no way from the resource to a login (nobody approved the server, its metadata is not its
+// own), `JETON_ERROR_INTERACTION` and those of jeton_session_log_in if the login failed, `JETON_ERROR_REQUEST` if there is no answer,
+// `JETON_ERROR_CALLBACK`, `JETON_ERROR_CANCELLED`, `JETON_ERROR_INVALID_ARGUMENT` for NULL.
+//
+// `client` and `cancel` are NULL or a live handle; `url` is NULL or a NUL-terminated string; `response` and `error` are NULL or point to
+// where a pointer can be written.
+int32_t jeton_resource_client_get(const jeton_resource_client *client,
+                                  const char *url,
+                                  const jeton_cancel *cancel,
+                                  jeton_response **response,
+                                  jeton_error **error);
+
+// Frees a client. NULL is allowed. Requests that were made from it go on working.
+//
+// Threads: any thread, while no other one uses the handle. Errors: none.
+//
+// `client` is NULL or a live handle, which is not used afterwards.
+void jeton_resource_client_free(jeton_resource_client *client);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -175,6 +175,22 @@ enum class client_authentication : std::int32_t {
     post = JETON_AUTHENTICATION_POST,
     /// A public client.
     none = JETON_AUTHENTICATION_NONE,
+    /// private_key_jwt, with config::private_key or config::signer.
+    private_key_jwt = JETON_AUTHENTICATION_PRIVATE_KEY_JWT,
+    /// client_secret_jwt.
+    client_secret_jwt = JETON_AUTHENTICATION_CLIENT_SECRET_JWT,
+    /// tls_client_auth, with config::client_certificate.
+    tls = JETON_AUTHENTICATION_TLS,
+    /// self_signed_tls_client_auth, with config::client_certificate.
+    self_signed_tls = JETON_AUTHENTICATION_SELF_SIGNED_TLS,
+};
+
+/// What a key of the program's own signs.
+enum class signer_purpose : std::int32_t {
+    /// What the client authenticates with, and its authorization requests.
+    client = JETON_SIGNER_CLIENT,
+    /// Proofs: what tokens are bound to.
+    dpop = JETON_SIGNER_DPOP,
 };
 
 /// Where logins are kept. A store of the program's own: class store.
@@ -947,6 +963,49 @@ private:
     detail::owned<jeton_introspection, jeton_introspection_free> handle_;
 };
 
+/// Who logged in, as the server said it last and jeton checked it (OpenID Connect).
+class id_token {
+public:
+    using c_type = jeton_id_token;
+    explicit id_token(jeton_id_token *handle) noexcept : handle_(handle) {}
+
+    /// The person's name at this server for good; compare it together with the issuer.
+    [[nodiscard]] std::string_view subject() const noexcept JETON_HPP_BORROWED
+    {
+        return detail::view(jeton_id_token_subject(get()));
+    }
+    /// All claims as one JSON object.
+    [[nodiscard]] std::string_view claims_json() const noexcept JETON_HPP_BORROWED
+    {
+        return detail::view(jeton_id_token_claims_json(get()));
+    }
+
+    [[nodiscard]] jeton_id_token *get() const noexcept { return handle_.get(); }
+    [[nodiscard]] jeton_id_token *release() noexcept { return handle_.release(); }
+
+private:
+    detail::owned<jeton_id_token, jeton_id_token_free> handle_;
+};
+
+/// The header `DPoP` of one request (RFC 9449).
+class dpop_proof {
+public:
+    using c_type = jeton_dpop_proof;
+    explicit dpop_proof(jeton_dpop_proof *handle) noexcept : handle_(handle) {}
+
+    /// A secret until the request was sent.
+    [[nodiscard]] std::string_view value() const noexcept JETON_HPP_BORROWED
+    {
+        return detail::view(jeton_dpop_proof_value(get()));
+    }
+
+    [[nodiscard]] jeton_dpop_proof *get() const noexcept { return handle_.get(); }
+    [[nodiscard]] jeton_dpop_proof *release() noexcept { return handle_.release(); }
+
+private:
+    detail::owned<jeton_dpop_proof, jeton_dpop_proof_free> handle_;
+};
+
 /// A login that waits for its redirect, for programs that receive it themselves.
 class pending_login {
 public:
@@ -1272,6 +1331,50 @@ public:
         return judged ? result<bool>(try_again == 1) : result<bool>(judged.error());
     }
 
+    /// The newest ID token of the login; nothing if there is none. Asked for with the scope `openid`. Blocks.
+    [[nodiscard]] result<std::optional<jeton::id_token>> id_token(cancel_ref cancel = {}) const
+    {
+        jeton_id_token *handle = nullptr;
+        const auto read = detail::done([&](jeton_error **failure) {
+            return jeton_session_id_token(get(), cancel.get(), &handle, failure);
+        });
+        if (!read)
+            return read.error();
+        return handle ? std::optional<jeton::id_token>(jeton::id_token(handle)) : std::optional<jeton::id_token>();
+    }
+    /// For programs with an HTTP library of their own: the proof for one request with this token; nothing if the token is not
+    /// bound. Blocks only where a signer of the program's own does.
+    [[nodiscard]] result<std::optional<jeton::dpop_proof>> dpop_proof(
+        const text &method, const text &url, const jeton::token &used, cancel_ref cancel = {}) const
+    {
+        if (!method.is_whole() || !url.is_whole())
+            return detail::cut_text();
+        jeton_dpop_proof *handle = nullptr;
+        const auto made = detail::done([&](jeton_error **failure) {
+            return jeton_session_dpop_proof(
+                get(), method.c_str(), url.c_str(), used.get(), cancel.get(), &handle, failure);
+        });
+        if (!made)
+            return made.error();
+        return handle ? std::optional<jeton::dpop_proof>(jeton::dpop_proof(handle)) : std::optional<jeton::dpop_proof>();
+    }
+    /// For programs with an HTTP library of their own: tells the `DPoP-Nonce` of an answer. True: the server wants to see it;
+    /// send once more with the same token and a new proof.
+    [[nodiscard]] result<bool> dpop_nonce(const text &url, int http_status,
+        std::optional<std::string_view> www_authenticate, std::optional<std::string_view> nonce) const
+    {
+        const text challenge(www_authenticate.value_or(std::string_view()));
+        const text value(nonce.value_or(std::string_view()));
+        if (!url.is_whole() || !challenge.is_whole() || !value.is_whole())
+            return detail::cut_text();
+        std::int32_t try_again = 0;
+        const auto noted = detail::done([&](jeton_error **failure) {
+            return jeton_session_dpop_nonce(get(), url.c_str(), http_status,
+                www_authenticate ? challenge.c_str() : nullptr, nonce ? value.c_str() : nullptr, &try_again, failure);
+        });
+        return noted ? result<bool>(try_again == 1) : result<bool>(noted.error());
+    }
+
     [[nodiscard]] jeton_session *get() const noexcept { return handle_.get(); }
     [[nodiscard]] jeton_session *release() noexcept { return handle_.release(); }
 
@@ -1338,6 +1441,8 @@ public:
             return jeton_client_accounts(get(), cancel.get(), made, failure);
         });
     }
+    /// The client identifier: the one that was set, or that the server gave.
+    [[nodiscard]] std::string_view id() const noexcept JETON_HPP_BORROWED { return detail::view(jeton_client_id(get())); }
     /// One line for people.
     [[nodiscard]] std::string_view store_description() const noexcept JETON_HPP_BORROWED
     {
@@ -1352,6 +1457,49 @@ public:
 
 private:
     detail::owned<jeton_client, jeton_client_free> handle_;
+};
+
+/// A client of whatever API it is given a URL of (RFC 9728): the resource names its authorization server, the person approves it and
+/// logs in, and the request is sent again. From any thread.
+class resource_client {
+public:
+    using c_type = jeton_resource_client;
+    explicit resource_client(jeton_resource_client *handle) noexcept : handle_(handle) {}
+
+    /// Sends a GET request. Any HTTP status is a response. Blocks for as long as the person takes.
+    [[nodiscard]] result<response> get(const text &url, cancel_ref cancel = {}) const
+    {
+        if (!url.is_whole())
+            return detail::cut_text();
+        return detail::made<response>([&](jeton_response **made, jeton_error **failure) {
+            return jeton_resource_client_get(get(), url.c_str(), cancel.get(), made, failure);
+        });
+    }
+    /// Any other request, such as `client.request("POST", url).body(text).send()`.
+    [[nodiscard]] jeton::request request(const text &method, const text &url) const
+    {
+        if (!method.is_whole() || !url.is_whole())
+            return jeton::request(detail::cut_text());
+        jeton_request *made = nullptr;
+        jeton_error *failure = nullptr;
+        const std::int32_t status
+            = jeton_resource_client_request(get(), method.c_str(), url.c_str(), &made, &failure);
+        return status == JETON_OK ? jeton::request(made) : jeton::request(jeton::error(status, failure));
+    }
+
+    [[nodiscard]] jeton_resource_client *get() const noexcept { return handle_.get(); }
+    [[nodiscard]] jeton_resource_client *release() noexcept { return handle_.release(); }
+
+private:
+    detail::owned<jeton_resource_client, jeton_resource_client_free> handle_;
+};
+
+/// Which authorization server a resource has named, and whether it may be trusted. The views live for the callback only.
+struct server_prompt {
+    std::string_view resource;
+    std::string_view issuer;
+    /// Where the login was so far, if the resource names another server now.
+    std::optional<std::string_view> former_issuer;
 };
 
 /// What the person has to do to sign in with a device code. The views live for the callback only.
@@ -1489,6 +1637,24 @@ public:
             return jeton_client_new(get(), made, failure);
         });
     }
+    /// A client that registers itself, or has done so before (RFC 7591): needs issuer, client_metadata and a store that lasts. Blocks.
+    [[nodiscard]] result<client> register_client(cancel_ref cancel = {}) const
+    {
+        if (first_error_)
+            return first_error_;
+        return detail::made<client>([&](jeton_client **made, jeton_error **failure) {
+            return jeton_client_register(get(), cancel.get(), made, failure);
+        });
+    }
+    /// A client of APIs of which only the URL is known.
+    [[nodiscard]] result<jeton::resource_client> build_resource_client() const
+    {
+        if (first_error_)
+            return first_error_;
+        return detail::made<jeton::resource_client>([&](jeton_resource_client **made, jeton_error **failure) {
+            return jeton_resource_client_new(get(), made, failure);
+        });
+    }
     /// The first thing that went wrong so far.
     [[nodiscard]] const jeton::error &error() const noexcept JETON_HPP_BORROWED { return first_error_; }
 
@@ -1511,6 +1677,74 @@ public:
     {
         return set_number(JETON_OPTION_CLIENT_AUTHENTICATION, static_cast<std::int32_t>(method));
     }
+
+    /// PEM or a JWK; the algorithm, such as "ES256", is needed for PEM. For private_key_jwt and signed_authorization_requests.
+    config &private_key(std::string_view key) { return set_secret(JETON_OPTION_PRIVATE_KEY, key); }
+    config &private_key_algorithm(const text &name) { return set_text(JETON_OPTION_PRIVATE_KEY_ALGORITHM, name); }
+    config &private_key_id(const text &id) { return set_text(JETON_OPTION_PRIVATE_KEY_ID, id); }
+    /// A key that stays where it is, in a hardware module or an agent: `void(std::string_view message, std::string &signature)`
+    /// writes a signature in the form of RFC 7518 (ECDSA: r and s, not DER). The public key, a JWK, is needed for DPoP.
+    template <class Callable>
+    config &signer(signer_purpose purpose, const text &algorithm, Callable &&callable, const text &key_id = text(nullptr),
+        const text &public_jwk = text(nullptr))
+    {
+        using shared = decltype(detail::share<std::string_view, std::string &>(std::forward<Callable>(callable)));
+        if (first_error_)
+            return *this;
+        auto userdata = std::make_unique<shared>(
+            detail::share<std::string_view, std::string &>(std::forward<Callable>(callable)));
+        jeton_signer table = {};
+        table.struct_size = sizeof table;
+        table.userdata = userdata.get();
+        table.algorithm = algorithm.c_str();
+        table.key_id = key_id.c_str();
+        table.public_jwk = public_jwk.c_str();
+        table.sign = c_sign<shared>;
+        table.destroy = detail::destroy<shared>;
+        set([&](jeton_error **failure) {
+            return jeton_config_set_signer(get(), static_cast<std::int32_t>(purpose), &table, failure);
+        }, algorithm, key_id, public_jwk);
+        return keep_if_set(userdata);
+    }
+    /// PEM: the client's certificate and those that lead to its authority, and its private key (RFC 8705).
+    config &client_certificate(const text &chain, std::string_view key)
+    {
+        set_text(JETON_OPTION_CLIENT_CERTIFICATE, chain);
+        return set_secret(JETON_OPTION_CLIENT_CERTIFICATE_KEY, key);
+    }
+    /// The profile of a provider that does some things otherwise than the RFCs say, such as "github".
+    config &provider(const text &name) { return set_text(JETON_OPTION_PROVIDER, name); }
+    /// What the profile leaves open, "name=value"; may be set several times.
+    config &provider_value(const text &value) { return set_text(JETON_OPTION_PROVIDER_VALUE, value); }
+    /// Tokens are bound to a key (RFC 9449).
+    config &dpop(bool on = true) { return set_number(JETON_OPTION_DPOP, on); }
+    config &fapi2_security_profile(bool on = true) { return set_number(JETON_OPTION_FAPI2_SECURITY_PROFILE, on); }
+    /// A JSON array (RFC 9396).
+    config &authorization_details(const text &json) { return set_text(JETON_OPTION_AUTHORIZATION_DETAILS, json); }
+    /// Always or never (RFC 9126); where the server requires them unless set.
+    config &pushed_authorization_requests(bool always)
+    {
+        return set_number(JETON_OPTION_PUSHED_AUTHORIZATION_REQUESTS, always);
+    }
+    config &signed_authorization_requests(bool on = true)
+    {
+        return set_number(JETON_OPTION_SIGNED_AUTHORIZATION_REQUESTS, on);
+    }
+    config &signed_authorization_responses(bool on = true)
+    {
+        return set_number(JETON_OPTION_SIGNED_AUTHORIZATION_RESPONSES, on);
+    }
+    /// What the client asks to be where it registers itself, as JSON (RFC 7591).
+    config &client_metadata(const text &json) { return set_text(JETON_OPTION_CLIENT_METADATA, json); }
+    config &initial_access_token(std::string_view token) { return set_secret(JETON_OPTION_INITIAL_ACCESS_TOKEN, token); }
+    /// Tells clients apart that share a store and register themselves.
+    config &registration_label(const text &label) { return set_text(JETON_OPTION_REGISTRATION_LABEL, label); }
+    /// For resource clients: the URL of the client's own metadata document.
+    config &client_id_document(const text &url) { return set_text(JETON_OPTION_CLIENT_ID_DOCUMENT, url); }
+    /// For resource clients: a server that nobody is asked about; may be set several times.
+    config &trusted_server(const text &issuer) { return set_text(JETON_OPTION_TRUSTED_SERVER, issuer); }
+    /// For resource clients: whose logins they have.
+    config &account(const text &label) { return set_text(JETON_OPTION_ACCOUNT, label); }
 
     config &grant(jeton::grant grant) { return set_number(JETON_OPTION_GRANT, static_cast<std::int32_t>(grant)); }
     /// Names separated by spaces.
@@ -1629,6 +1863,14 @@ public:
             = detail::share<jeton::status, std::string_view>(std::forward<Callable>(callable));
         return set_handlers();
     }
+    /// Asks whether a server may be trusted that a resource has named, `void(const jeton::server_prompt &, bool &approved)`; no unless
+    /// it says so. For resource clients.
+    template <class Callable>
+    config &on_approve_server(Callable &&callable)
+    {
+        handlers_.approve = detail::share<const server_prompt &, bool &>(std::forward<Callable>(callable));
+        return set_handlers();
+    }
     /// Something happened to a login, `void(const jeton::event &)`; one at a time, in order.
     template <class Callable>
     config &on_event(Callable &&callable)
@@ -1652,6 +1894,7 @@ private:
         std::shared_ptr<detail::callback<const device_prompt &>> device_code;
         std::shared_ptr<detail::callback<milliseconds>> pending;
         std::shared_ptr<detail::callback<jeton::status, std::string_view>> login_ended;
+        std::shared_ptr<detail::callback<const server_prompt &, bool &>> approve;
     };
 
     static std::int32_t c_open_url(void *userdata, const char *url) noexcept
@@ -1682,6 +1925,37 @@ private:
                 static_cast<jeton::status>(status), detail::view(message));
         });
     }
+    static std::int32_t c_approve(void *userdata, const jeton_server_prompt *prompt, std::int32_t *approved) noexcept
+    {
+        return detail::guarded([&] {
+            const server_prompt shown = {
+                detail::view(prompt->resource),
+                detail::view(prompt->issuer),
+                detail::maybe_view(prompt->former_issuer),
+            };
+            bool yes = false;
+            const std::int32_t code = static_cast<handlers *>(userdata)->approve->call(shown, yes);
+            *approved = yes ? 1 : 0;
+            return code;
+        });
+    }
+    template <class Shared>
+    static std::int32_t c_sign(void *userdata, const std::uint8_t *message, std::size_t length, std::uint8_t *signature,
+        std::size_t capacity, std::size_t *signature_length) noexcept
+    {
+        return detail::guarded([&] {
+            std::string made;
+            const std::string_view what(reinterpret_cast<const char *>(message), length);
+            const std::int32_t code = (*static_cast<Shared *>(userdata))->call(what, made);
+            if (code != 0)
+                return code;
+            if (made.size() > capacity)
+                return std::int32_t(-1);
+            std::copy(made.begin(), made.end(), signature);
+            *signature_length = made.size();
+            return std::int32_t(0);
+        });
+    }
     template <class Shared>
     static void c_event(void *userdata, const jeton_event *seen) noexcept
     {
@@ -1702,6 +1976,7 @@ private:
         table.show_device_code = handlers_.device_code ? c_device_code : nullptr;
         table.device_code_pending = handlers_.pending ? c_pending : nullptr;
         table.login_ended = handlers_.login_ended ? c_login_ended : nullptr;
+        table.approve_authorization_server = handlers_.approve ? c_approve : nullptr;
         return hand_over<handlers>(handlers_, table, jeton_config_set_interaction);
     }
     /// Gives a table of callbacks to the C library, which owns the userdata from then on unless it refuses the table.

@@ -11,6 +11,9 @@ extern int32_t jetonGoOpenURL(void *userdata, const char *url);
 extern int32_t jetonGoDeviceCode(void *userdata, const jeton_device_prompt *prompt);
 extern int32_t jetonGoDeviceCodePending(void *userdata, int64_t remaining_ms);
 extern void jetonGoLoginEnded(void *userdata, int32_t status, const char *message);
+extern int32_t jetonGoApproveServer(void *userdata, const jeton_server_prompt *prompt, int32_t *approved);
+extern int32_t jetonGoSign(void *userdata, const uint8_t *message, size_t length, uint8_t *signature, size_t capacity,
+                           size_t *signature_length);
 extern void jetonGoEvent(void *userdata, const jeton_event *event);
 extern void jetonGoLog(void *userdata, int32_t level, const char *target, const char *message);
 extern int32_t jetonGoLoad(void *userdata, const char *key, jeton_sink *sink);
@@ -31,7 +34,7 @@ static jeton_go_userdata *jeton_go_userdata_new(uintptr_t handle) {
 
 static int32_t jeton_go_set_interaction(jeton_config *config, jeton_go_userdata *userdata, int open_url,
                                         int device_code, int device_code_pending, int login_ended,
-                                        jeton_error **error) {
+                                        int approve_server, jeton_error **error) {
   jeton_interaction interaction = {0};
   interaction.struct_size = sizeof interaction;
   interaction.userdata = userdata;
@@ -39,8 +42,23 @@ static int32_t jeton_go_set_interaction(jeton_config *config, jeton_go_userdata 
   interaction.show_device_code = device_code ? jetonGoDeviceCode : NULL;
   interaction.device_code_pending = device_code_pending ? jetonGoDeviceCodePending : NULL;
   interaction.login_ended = login_ended ? jetonGoLoginEnded : NULL;
+  interaction.approve_authorization_server = approve_server ? jetonGoApproveServer : NULL;
   interaction.destroy = jetonGoDestroy;
   return jeton_config_set_interaction(config, &interaction, error);
+}
+
+static int32_t jeton_go_set_signer(jeton_config *config, jeton_go_userdata *userdata, int32_t purpose,
+                                   const char *algorithm, const char *key_id, const char *public_jwk,
+                                   jeton_error **error) {
+  jeton_signer signer = {0};
+  signer.struct_size = sizeof signer;
+  signer.userdata = userdata;
+  signer.algorithm = algorithm;
+  signer.key_id = key_id;
+  signer.public_jwk = public_jwk;
+  signer.sign = jetonGoSign;
+  signer.destroy = jetonGoDestroy;
+  return jeton_config_set_signer(config, purpose, &signer, error);
 }
 
 static int32_t jeton_go_set_store(jeton_config *config, jeton_go_userdata *userdata, const char *name,
@@ -146,6 +164,7 @@ type interaction struct {
 	deviceCode        func(DevicePrompt) error
 	deviceCodePending func(time.Duration) error
 	loginEnded        func(error)
+	approveServer     func(ServerPrompt) (bool, error)
 	errors            *callbackErrors
 }
 
@@ -180,14 +199,71 @@ func (b *configBuilder) registered(value any, set func(*C.jeton_go_userdata, **C
 }
 
 func (b *configBuilder) interaction(c *Config) {
-	if c.OpenURL == nil && c.DeviceCode == nil && c.DeviceCodePending == nil && c.LoginEnded == nil {
+	if c.OpenURL == nil && c.DeviceCode == nil && c.DeviceCodePending == nil && c.LoginEnded == nil &&
+		c.ApproveServer == nil {
 		return
 	}
-	value := &interaction{c.OpenURL, c.DeviceCode, c.DeviceCodePending, c.LoginEnded, b.callbacks}
+	value := &interaction{c.OpenURL, c.DeviceCode, c.DeviceCodePending, c.LoginEnded, c.ApproveServer, b.callbacks}
 	b.registered(value, func(userdata *C.jeton_go_userdata, raw **C.jeton_error) C.int32_t {
 		return C.jeton_go_set_interaction(b.config, userdata, flag(c.OpenURL != nil), flag(c.DeviceCode != nil),
-			flag(c.DeviceCodePending != nil), flag(c.LoginEnded != nil), raw)
+			flag(c.DeviceCodePending != nil), flag(c.LoginEnded != nil), flag(c.ApproveServer != nil), raw)
 	})
+}
+
+// Signer is a private key that stays where it is: in a hardware module, an agent, a key service.
+type Signer struct {
+	// Algorithm is that of its signatures, such as "ES256" or "RS256".
+	Algorithm string
+	// KeyID is the name under which the server knows the public key; empty: none.
+	KeyID string
+	// PublicJWK is the public key as JSON (RFC 7517). [Config.DPoPSigner] needs it.
+	PublicJWK string
+	// Sign gives the signature of a message in the form of RFC 7518: for ECDSA r and s in their full length, not DER. It
+	// may run several times at once.
+	Sign func(message []byte) ([]byte, error)
+}
+
+// goSigner is what the library calls back into.
+type goSigner struct {
+	sign   func([]byte) ([]byte, error)
+	errors *callbackErrors
+}
+
+func (b *configBuilder) signer(purpose C.int32_t, signer *Signer) {
+	if signer == nil || b.err != nil {
+		return
+	}
+	if signer.Sign == nil {
+		b.err = argumentError("a Signer has no Sign; give it the function that signs")
+		return
+	}
+	var strings texts
+	defer strings.free()
+	algorithm := strings.c("the Signer's Algorithm", signer.Algorithm)
+	var keyID, publicJWK *C.char
+	if signer.KeyID != "" {
+		keyID = strings.c("the Signer's KeyID", signer.KeyID)
+	}
+	if signer.PublicJWK != "" {
+		publicJWK = strings.c("the Signer's PublicJWK", signer.PublicJWK)
+	}
+	if b.err = strings.err; b.err != nil {
+		return
+	}
+	value := &goSigner{signer.Sign, b.callbacks}
+	b.registered(value, func(userdata *C.jeton_go_userdata, raw **C.jeton_error) C.int32_t {
+		return C.jeton_go_set_signer(b.config, userdata, purpose, algorithm, keyID, publicJWK, raw)
+	})
+}
+
+// ServerPrompt is which authorization server is to be trusted, and why.
+type ServerPrompt struct {
+	// Resource is the identifier of the resource that named the server.
+	Resource string
+	// Issuer is the server's issuer identifier. Show both hosts.
+	Issuer string
+	// FormerIssuer is where the login was so far, if the resource names another server now.
+	FormerIssuer string
 }
 
 func (b *configBuilder) events(c *Config) {

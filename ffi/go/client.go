@@ -15,6 +15,7 @@ import (
 type Client struct {
 	handle    *handle[*C.jeton_client]
 	callbacks *callbackErrors
+	id        string
 	info      StoreInfo
 
 	mu      sync.Mutex
@@ -35,9 +36,35 @@ func New(config Config) (*Client, error) {
 	if err := takeError(status, rawErr, callbacks, nil); err != nil {
 		return nil, err
 	}
+	return newClient(client, callbacks), nil
+}
+
+// Register makes a client that registers itself at the server (RFC 7591), or that has done so before: the registration is kept in
+// the store beside the logins. It needs [Config.Issuer], [Config.ClientMetadata] and a store that lasts. Close it at the end.
+func Register(ctx context.Context, config Config) (*Client, error) {
+	callbacks := &callbackErrors{}
+	raw, err := config.build(callbacks)
+	if err != nil {
+		return nil, err
+	}
+	defer C.jeton_config_free(raw)
+	var client *C.jeton_client
+	err = waiting(ctx, func(cancel *C.jeton_cancel) error {
+		var rawErr *C.jeton_error
+		status := C.jeton_client_register(raw, cancel, &client, &rawErr)
+		return takeError(status, rawErr, callbacks, ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return newClient(client, callbacks), nil
+}
+
+func newClient(client *C.jeton_client, callbacks *callbackErrors) *Client {
 	c := &Client{
 		handle:    newHandle(client, func(ptr *C.jeton_client) { C.jeton_client_free(ptr) }),
 		callbacks: callbacks,
+		id:        C.GoString(C.jeton_client_id(client)),
 		info: StoreInfo{
 			Description: C.GoString(C.jeton_client_store_description(client)),
 			Persistent:  C.jeton_client_store_is_persistent(client) == 1,
@@ -45,8 +72,11 @@ func New(config Config) (*Client, error) {
 		},
 	}
 	runtime.AddCleanup(c, closeUnreachable[*C.jeton_client], c.handle)
-	return c, nil
+	return c
 }
+
+// ID is the client identifier: the one that was set, or that the server gave.
+func (c *Client) ID() string { return c.id }
 
 // Store describes where logins are kept.
 func (c *Client) Store() StoreInfo { return c.info }

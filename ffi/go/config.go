@@ -37,6 +37,14 @@ const (
 	AuthenticationPost Authentication = C.JETON_AUTHENTICATION_POST
 	// AuthenticationNone is for public clients.
 	AuthenticationNone Authentication = C.JETON_AUTHENTICATION_NONE
+	// AuthenticationPrivateKeyJWT is private_key_jwt, with [Config.PrivateKey] or [Config.Signer].
+	AuthenticationPrivateKeyJWT Authentication = C.JETON_AUTHENTICATION_PRIVATE_KEY_JWT
+	// AuthenticationClientSecretJWT is client_secret_jwt.
+	AuthenticationClientSecretJWT Authentication = C.JETON_AUTHENTICATION_CLIENT_SECRET_JWT
+	// AuthenticationTLS is tls_client_auth, with [Config.ClientCertificate].
+	AuthenticationTLS Authentication = C.JETON_AUTHENTICATION_TLS
+	// AuthenticationSelfSignedTLS is self_signed_tls_client_auth, with [Config.ClientCertificate].
+	AuthenticationSelfSignedTLS Authentication = C.JETON_AUTHENTICATION_SELF_SIGNED_TLS
 )
 
 // StoreKind is where logins are kept.
@@ -72,6 +80,47 @@ type Config struct {
 	ClientSecret Secret
 	// Authentication is how the client shows who it is.
 	Authentication Authentication
+
+	// PrivateKey is PEM or a JWK: for AuthenticationPrivateKeyJWT and SignedAuthorizationRequests. PEM needs
+	// PrivateKeyAlgorithm, such as "ES256". PrivateKeyID is the name under which the server knows the public key.
+	PrivateKey          Secret
+	PrivateKeyAlgorithm string
+	PrivateKeyID        string
+	// Signer is a key that stays where it is, in the place of PrivateKey. DPoPSigner is one that tokens are bound to.
+	Signer     *Signer
+	DPoPSigner *Signer
+	// ClientCertificate is a chain of certificates and ClientCertificateKey its private key, in PEM (RFC 8705).
+	ClientCertificate    []byte
+	ClientCertificateKey Secret
+	// Provider is the profile of a provider that does some things otherwise than the RFCs say, such as "github".
+	// ProviderValues are what the profile leaves open.
+	Provider       string
+	ProviderValues map[string]string
+	// DPoP binds tokens to a key that never leaves this program and its store (RFC 9449).
+	DPoP bool
+	// FAPI2SecurityProfile wants pushed requests, bound tokens and a client that authenticates with a key.
+	FAPI2SecurityProfile bool
+	// AuthorizationDetails is a JSON array (RFC 9396).
+	AuthorizationDetails string
+	// PushedAuthorizationRequests sends each authorization request to the server first (RFC 9126); else where it must be.
+	PushedAuthorizationRequests bool
+	// SignedAuthorizationRequests signs authorization requests (RFC 9101), SignedAuthorizationResponses asks for signed
+	// answers (JARM).
+	SignedAuthorizationRequests  bool
+	SignedAuthorizationResponses bool
+
+	// ClientMetadata is what the client asks to be where it registers itself, JSON of RFC 7591: [Register],
+	// [NewResourceClient].
+	ClientMetadata string
+	// InitialAccessToken is what a server demands that registers not just anybody.
+	InitialAccessToken Secret
+	// RegistrationLabel tells clients apart that share a store and register themselves.
+	RegistrationLabel string
+	// ClientIDDocument is the URL of the client's own metadata document; TrustedServers are those that nobody is asked
+	// about; Account is whose logins: for [NewResourceClient].
+	ClientIDDocument string
+	TrustedServers   []string
+	Account          string
 
 	// Grant is how a login is obtained.
 	Grant Grant
@@ -133,6 +182,9 @@ type Config struct {
 	// LoginEnded is told how a login with a person ended: nil if there is a token. It is not told of one that the
 	// context ended.
 	LoginEnded func(error)
+	// ApproveServer asks whether an authorization server may be trusted that a resource has named ([NewResourceClient]); nil:
+	// no. An error ends the attempt.
+	ApproveServer func(ServerPrompt) (bool, error)
 	// OnEvent is told what happens to logins. Whoever is slow misses the oldest events.
 	OnEvent func(Event)
 }
@@ -181,6 +233,8 @@ func (c *Config) build(callbacks *callbackErrors) (*C.jeton_config, error) {
 	b.parameters(C.JETON_REQUEST_REFRESH, c.Parameters.Refresh)
 	b.parameters(C.JETON_REQUEST_DEVICE_AUTHORIZATION, c.Parameters.DeviceAuthorization)
 	b.interaction(c)
+	b.signer(C.JETON_SIGNER_CLIENT, c.Signer)
+	b.signer(C.JETON_SIGNER_DPOP, c.DPoPSigner)
 	b.events(c)
 	b.customStore(c.Store)
 	if b.err != nil {
@@ -210,6 +264,30 @@ func (b *configBuilder) fields(c *Config) {
 	b.text(C.JETON_OPTION_CLIENT_ID, "ClientID", c.ClientID)
 	b.secret(C.JETON_OPTION_CLIENT_SECRET, c.ClientSecret)
 	b.number(C.JETON_OPTION_CLIENT_AUTHENTICATION, int64(c.Authentication))
+
+	b.secret(C.JETON_OPTION_PRIVATE_KEY, c.PrivateKey)
+	b.text(C.JETON_OPTION_PRIVATE_KEY_ALGORITHM, "PrivateKeyAlgorithm", c.PrivateKeyAlgorithm)
+	b.text(C.JETON_OPTION_PRIVATE_KEY_ID, "PrivateKeyID", c.PrivateKeyID)
+	b.text(C.JETON_OPTION_CLIENT_CERTIFICATE, "ClientCertificate", string(c.ClientCertificate))
+	b.secret(C.JETON_OPTION_CLIENT_CERTIFICATE_KEY, c.ClientCertificateKey)
+	b.text(C.JETON_OPTION_PROVIDER, "Provider", c.Provider)
+	for name, value := range c.ProviderValues {
+		b.text(C.JETON_OPTION_PROVIDER_VALUE, "ProviderValues", name+"="+value)
+	}
+	b.flag(C.JETON_OPTION_DPOP, c.DPoP)
+	b.flag(C.JETON_OPTION_FAPI2_SECURITY_PROFILE, c.FAPI2SecurityProfile)
+	b.text(C.JETON_OPTION_AUTHORIZATION_DETAILS, "AuthorizationDetails", c.AuthorizationDetails)
+	b.flag(C.JETON_OPTION_PUSHED_AUTHORIZATION_REQUESTS, c.PushedAuthorizationRequests)
+	b.flag(C.JETON_OPTION_SIGNED_AUTHORIZATION_REQUESTS, c.SignedAuthorizationRequests)
+	b.flag(C.JETON_OPTION_SIGNED_AUTHORIZATION_RESPONSES, c.SignedAuthorizationResponses)
+	b.text(C.JETON_OPTION_CLIENT_METADATA, "ClientMetadata", c.ClientMetadata)
+	b.secret(C.JETON_OPTION_INITIAL_ACCESS_TOKEN, c.InitialAccessToken)
+	b.text(C.JETON_OPTION_REGISTRATION_LABEL, "RegistrationLabel", c.RegistrationLabel)
+	b.text(C.JETON_OPTION_CLIENT_ID_DOCUMENT, "ClientIDDocument", c.ClientIDDocument)
+	for _, issuer := range c.TrustedServers {
+		b.text(C.JETON_OPTION_TRUSTED_SERVER, "TrustedServers", issuer)
+	}
+	b.text(C.JETON_OPTION_ACCOUNT, "Account", c.Account)
 
 	b.number(C.JETON_OPTION_GRANT, int64(c.Grant))
 	b.text(C.JETON_OPTION_SCOPE, "Scopes", strings.Join(c.Scopes, " "))

@@ -10,6 +10,7 @@ typedef const char jeton_go_char;
 typedef const uint8_t jeton_go_byte;
 typedef const jeton_device_prompt jeton_go_device_prompt;
 typedef const jeton_event jeton_go_event;
+typedef const jeton_server_prompt jeton_go_server_prompt;
 typedef struct { uintptr_t handle; } jeton_go_exported_userdata;
 */
 import "C"
@@ -88,6 +89,40 @@ func jetonGoLoginEnded(userdata unsafe.Pointer, status C.int32_t, message *C.jet
 			return
 		}
 		interaction.loginEnded(&Error{Status: Status(status), Message: inGoWords(C.GoString(message))})
+	})
+}
+
+//export jetonGoApproveServer
+func jetonGoApproveServer(userdata unsafe.Pointer, prompt *C.jeton_go_server_prompt, approved *C.int32_t) C.int32_t {
+	interaction := value[*interaction](userdata)
+	return guarded(interaction.errors, func() error {
+		yes, err := interaction.approveServer(ServerPrompt{
+			Resource:     C.GoString(prompt.resource),
+			Issuer:       C.GoString(prompt.issuer),
+			FormerIssuer: C.GoString(prompt.former_issuer),
+		})
+		if yes && err == nil {
+			*approved = 1
+		}
+		return err
+	})
+}
+
+//export jetonGoSign
+func jetonGoSign(userdata unsafe.Pointer, message *C.jeton_go_byte, length C.size_t, signature *C.uint8_t,
+	capacity C.size_t, signatureLength *C.size_t) C.int32_t {
+	signer := value[*goSigner](userdata)
+	return guarded(signer.errors, func() error {
+		copied := append([]byte(nil), unsafe.Slice((*byte)(unsafe.Pointer(message)), int(length))...)
+		made, err := signer.sign(copied)
+		if err != nil {
+			return err
+		}
+		if len(made) > int(capacity) {
+			return errors.New("the signature is longer than any algorithm's")
+		}
+		*signatureLength = C.size_t(copy(unsafe.Slice((*byte)(unsafe.Pointer(signature)), int(capacity)), made))
+		return nil
 	})
 }
 

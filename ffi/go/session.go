@@ -430,6 +430,80 @@ func (s *Session) Introspect(ctx context.Context) (*Introspection, error) {
 	}, nil
 }
 
+// IDToken is who logged in, as the server said it last and the library checked it (OpenID Connect).
+type IDToken struct {
+	// Subject is the person's name at this server for good; compare it together with the issuer.
+	Subject string
+	// Claims are all claims as JSON.
+	Claims []byte
+}
+
+// IDToken is the newest ID token of the login; nil if there is none. It is asked for with the scope "openid".
+func (s *Session) IDToken(ctx context.Context) (*IDToken, error) {
+	var found *C.jeton_id_token
+	err := s.do(ctx, func(session cSession, cancel cCancel, raw cErrorOut) C.int32_t {
+		return C.jeton_session_id_token(session, cancel, &found, raw)
+	})
+	if err != nil || found == nil {
+		return nil, err
+	}
+	defer C.jeton_id_token_free(found)
+	return &IDToken{
+		Subject: C.GoString(C.jeton_id_token_subject(found)),
+		Claims:  []byte(C.GoString(C.jeton_id_token_claims_json(found))),
+	}, nil
+}
+
+// DPoPProof is the header DPoP for one request with this token (RFC 9449), for programs that send requests without [Transport];
+// empty if the token is not bound.
+func (s *Session) DPoPProof(ctx context.Context, method, url string, token *Token) (string, error) {
+	if token == nil {
+		return "", argumentError("there is no token; give the one that the request has")
+	}
+	var strings texts
+	defer strings.free()
+	cMethod, cURL := strings.c("the method", method), strings.c("the URL", url)
+	if strings.err != nil {
+		return "", strings.err
+	}
+	var proof *C.jeton_dpop_proof
+	err := s.do(ctx, func(session cSession, cancel cCancel, raw cErrorOut) C.int32_t {
+		return C.jeton_session_dpop_proof(session, cMethod, cURL, token.inner.ptr, cancel, &proof, raw)
+	})
+	runtime.KeepAlive(token)
+	if err != nil || proof == nil {
+		return "", err
+	}
+	defer C.jeton_dpop_proof_free(proof)
+	return C.GoString(C.jeton_dpop_proof_value(proof)), nil
+}
+
+// DPoPNonce tells the session the nonce of an answer of a resource server (RFC 9449), for programs that send requests without
+// [Transport]. True: the server wants to see it; send the request once more with the same token and a new proof.
+func (s *Session) DPoPNonce(url string, status int, header http.Header) (tryAgain bool, err error) {
+	if !s.handle.acquire() {
+		return false, ErrClosed
+	}
+	defer s.handle.release()
+	var strings texts
+	defer strings.free()
+	cURL := strings.c("the URL", url)
+	var challenges, nonce *C.char
+	if values := header.Values("WWW-Authenticate"); len(values) > 0 {
+		challenges = strings.c("a header WWW-Authenticate", joinChallenges(values))
+	}
+	if value := header.Get("DPoP-Nonce"); value != "" {
+		nonce = strings.c("the header DPoP-Nonce", value)
+	}
+	if strings.err != nil {
+		return false, strings.err
+	}
+	var again C.int32_t
+	var raw *C.jeton_error
+	result := C.jeton_session_dpop_nonce(s.handle.ptr, cURL, C.int32_t(status), challenges, nonce, &again, &raw)
+	return again == 1, takeError(result, raw, s.callbacks, nil)
+}
+
 // ----- Requests -----------------------------------------------------------------------------------------------------
 
 // HTTPClient is an [http.Client] whose requests carry the session's token: see [Transport].

@@ -46,7 +46,7 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, refused(request, err)
 	}
-	response, err := t.base().RoundTrip(with(request, token, request.Body))
+	response, err := t.send(request, token, request.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (t *Transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	io.CopyN(io.Discard, response.Body, drained)
 	response.Body.Close()
-	response, err = t.base().RoundTrip(with(request, another, body))
+	response, err = t.send(request, another, body)
 	if err != nil {
 		return nil, err
 	}
@@ -177,6 +177,51 @@ func isNumber(part string) bool {
 
 func requestError(message string) error {
 	return &Error{Status: StatusRequest, Recovery: RecoveryFixRequest, Message: message}
+}
+
+// send sends the request with the token and, if that is bound, a proof; once more where the server wants to see a nonce in it.
+func (t *Transport) send(request *http.Request, token *Token, body io.ReadCloser) (*http.Response, error) {
+	if token.Type() != "DPoP" {
+		return t.base().RoundTrip(with(request, token, body))
+	}
+	response, err := t.prove(request, token, body)
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := t.Session.DPoPNonce(request.URL.String(), response.StatusCode, response.Header)
+	if err != nil || !wanted {
+		return response, nil
+	}
+	again, ok := bodyAgain(request)
+	if !ok {
+		return response, nil
+	}
+	io.CopyN(io.Discard, response.Body, drained)
+	response.Body.Close()
+	response, err = t.prove(request, token, again)
+	if err == nil {
+		t.Session.DPoPNonce(request.URL.String(), response.StatusCode, response.Header)
+	}
+	return response, err
+}
+
+func (t *Transport) prove(request *http.Request, token *Token, body io.ReadCloser) (*http.Response, error) {
+	proof, err := t.Session.DPoPProof(request.Context(), methodOf(request), request.URL.String(), token)
+	if err != nil {
+		closeBody(body)
+		return nil, err
+	}
+	sent := with(request, token, body)
+	sent.Header.Set("DPoP", proof)
+	return t.base().RoundTrip(sent)
+}
+
+// methodOf is the request's method; none is GET.
+func methodOf(request *http.Request) string {
+	if request.Method == "" {
+		return http.MethodGet
+	}
+	return request.Method
 }
 
 // with is the request with the token. A RoundTripper must not change the one that it was given.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use jeton::Url;
 use jeton::grants::{
     AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError, LoginOutcome,
+    ServerPrompt,
 };
 
 /// Opens a URL in the system's browser.
@@ -72,6 +73,13 @@ impl Interaction for Shared {
         remaining: Duration,
     ) -> Result<(), InteractionError> {
         self.0.device_code_pending(prompt, remaining).await
+    }
+
+    async fn approve_authorization_server(
+        &self,
+        prompt: &ServerPrompt<'_>,
+    ) -> Result<bool, InteractionError> {
+        self.0.approve_authorization_server(prompt).await
     }
 
     async fn login_ended(&self, outcome: LoginOutcome<'_>) {

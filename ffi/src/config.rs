@@ -38,6 +38,25 @@ pub const JETON_OPTION_CLIENT_SECRET: i32 = 21;
 /// Number: how the client authenticates, a `JETON_AUTHENTICATION_` constant. Unless set: Basic where there is a
 /// secret, else none.
 pub const JETON_OPTION_CLIENT_AUTHENTICATION: i32 = 22;
+/// Secret: the client's private key, PEM (PKCS#8, PKCS#1, SEC1; not encrypted) or a JWK in JSON. For
+/// JETON_AUTHENTICATION_PRIVATE_KEY_JWT and JETON_OPTION_SIGNED_AUTHORIZATION_REQUESTS. A key that stays where it is:
+/// jeton_config_set_signer.
+pub const JETON_OPTION_PRIVATE_KEY: i32 = 23;
+/// String: the algorithm of the private key's signatures, such as "ES256", "RS256", "PS256", "EdDSA". Needed for PEM; a JWK may
+/// name it itself. For JETON_AUTHENTICATION_CLIENT_SECRET_JWT: "HS256" (unless set), "HS384" or "HS512".
+pub const JETON_OPTION_PRIVATE_KEY_ALGORITHM: i32 = 24;
+/// String: the name under which the server knows the private key's public one (the header "kid").
+pub const JETON_OPTION_PRIVATE_KEY_ID: i32 = 25;
+/// String: the client's certificate and those that lead to its authority, in PEM (RFC 8705). Connections to the authorization
+/// server and to the resource servers show it.
+pub const JETON_OPTION_CLIENT_CERTIFICATE: i32 = 26;
+/// Secret: the private key of that certificate, in PEM.
+pub const JETON_OPTION_CLIENT_CERTIFICATE_KEY: i32 = 27;
+/// String: the name of the profile of a provider that does some things otherwise than the RFCs say, such as "github": its
+/// endpoints, and how it wants its requests. What is set besides wins.
+pub const JETON_OPTION_PROVIDER: i32 = 28;
+/// String, may be set several times: what the profile leaves open, as "name=value", such as "shop=my-shop".
+pub const JETON_OPTION_PROVIDER_VALUE: i32 = 29;
 
 /// Number: how a first token is obtained, a `JETON_GRANT_` constant. Unless set, there are jeton_session_begin_log_in
 /// and jeton_session_adopt only.
@@ -63,6 +82,21 @@ pub const JETON_OPTION_REDIRECT_PORT: i32 = 37;
 pub const JETON_OPTION_REDIRECT_PATH: i32 = 38;
 /// Number, 0 or 1: PKCE in the device grant too, for servers that take it there. 0 unless set.
 pub const JETON_OPTION_DEVICE_PKCE: i32 = 39;
+/// String: what to ask for beyond a scope, a JSON array of objects, each with a "type" (RFC 9396).
+pub const JETON_OPTION_AUTHORIZATION_DETAILS: i32 = 40;
+/// Number, 0 or 1: authorization requests go to the server first, and the browser gets a reference to them (RFC 9126): 1 always,
+/// 0 never. Unless set: where the server requires it.
+pub const JETON_OPTION_PUSHED_AUTHORIZATION_REQUESTS: i32 = 41;
+/// Number, 0 or 1: authorization requests are signed with the client's private key (RFC 9101). 0 unless set.
+pub const JETON_OPTION_SIGNED_AUTHORIZATION_REQUESTS: i32 = 42;
+/// Number, 0 or 1: the server signs what it answers to authorization requests (JARM). 0 unless set.
+pub const JETON_OPTION_SIGNED_AUTHORIZATION_RESPONSES: i32 = 43;
+/// Number, 0 or 1: tokens are bound to a key that never leaves this program and its store (DPoP, RFC 9449), so that a stolen one is
+/// worth nothing. 0 unless set.
+pub const JETON_OPTION_DPOP: i32 = 44;
+/// Number, 0 or 1: the FAPI 2.0 Security Profile: pushed requests, bound tokens (JETON_OPTION_DPOP or a client certificate), and a
+/// client that authenticates with a key. What is missing is told. 0 unless set.
+pub const JETON_OPTION_FAPI2_SECURITY_PROFILE: i32 = 45;
 
 /// Number: where logins are kept, a `JETON_STORE_` constant. `JETON_STORE_MEMORY` unless set.
 pub const JETON_OPTION_STORE: i32 = 50;
@@ -114,12 +148,39 @@ pub const JETON_OPTION_CLOSE_TIMEOUT_MS: i32 = 74;
 /// Number, milliseconds: how long a person may take for a login by authorization code. 300000 unless set.
 pub const JETON_OPTION_LOGIN_TIMEOUT_MS: i32 = 75;
 
+/// String: what the client asks to be where it registers itself, JSON of RFC 7591 §2, such as
+/// {"client_name":"My App","redirect_uris":["http://127.0.0.1/callback"],"token_endpoint_auth_method":"none",
+/// "grant_types":["authorization_code","refresh_token"]}: jeton_client_register, jeton_resource_client_new.
+pub const JETON_OPTION_CLIENT_METADATA: i32 = 80;
+/// Secret: what a server demands that registers not just anybody (RFC 7591 §3).
+pub const JETON_OPTION_INITIAL_ACCESS_TOKEN: i32 = 81;
+/// String: which of the clients is meant that share a store and register themselves; "default" unless set. Programs of different
+/// metadata need labels of their own.
+pub const JETON_OPTION_REGISTRATION_LABEL: i32 = 82;
+/// String: the HTTPS URL of the client's own metadata document, which is its client identifier where a server takes one:
+/// jeton_resource_client_new.
+pub const JETON_OPTION_CLIENT_ID_DOCUMENT: i32 = 83;
+/// String, may be set several times: the issuer of a server that a resource may name without anybody being asked:
+/// jeton_resource_client_new.
+pub const JETON_OPTION_TRUSTED_SERVER: i32 = 84;
+/// String: whose logins a jeton_resource_client has, a label that the program chooses. "default" unless set.
+pub const JETON_OPTION_ACCOUNT: i32 = 85;
+
 /// `client_secret_basic` (RFC 6749 §2.3.1): the default where there is a secret.
 pub const JETON_AUTHENTICATION_BASIC: i32 = 1;
 /// `client_secret_post` (RFC 6749 §2.3.1): the secret in the body, for servers that insist.
 pub const JETON_AUTHENTICATION_POST: i32 = 2;
 /// A public client, which has no secret.
 pub const JETON_AUTHENTICATION_NONE: i32 = 3;
+/// `private_key_jwt` (RFC 7523): a short-lived statement that JETON_OPTION_PRIVATE_KEY signs, or a signer of the program's own
+/// (jeton_config_set_signer).
+pub const JETON_AUTHENTICATION_PRIVATE_KEY_JWT: i32 = 4;
+/// `client_secret_jwt` (RFC 7523): the same, signed with the client secret, which is not sent.
+pub const JETON_AUTHENTICATION_CLIENT_SECRET_JWT: i32 = 5;
+/// `tls_client_auth` (RFC 8705): JETON_OPTION_CLIENT_CERTIFICATE, of an authority that the server trusts.
+pub const JETON_AUTHENTICATION_TLS: i32 = 6;
+/// `self_signed_tls_client_auth` (RFC 8705): JETON_OPTION_CLIENT_CERTIFICATE, which is registered for the client.
+pub const JETON_AUTHENTICATION_SELF_SIGNED_TLS: i32 = 7;
 
 /// A person logs in with a browser, and the answer comes to a listener on loopback (RFC 6749 §4.1, RFC 8252, PKCE).
 pub const JETON_GRANT_AUTHORIZATION_CODE: i32 = 1;
@@ -194,7 +255,14 @@ static OPTIONS: &[Entry] = options! {
     JETON_OPTION_METADATA Kind::Str;
     JETON_OPTION_CLIENT_ID Kind::Str;
     JETON_OPTION_CLIENT_SECRET Kind::SecretText;
-    JETON_OPTION_CLIENT_AUTHENTICATION Kind::Int(JETON_AUTHENTICATION_BASIC as i64..=JETON_AUTHENTICATION_NONE as i64);
+    JETON_OPTION_CLIENT_AUTHENTICATION Kind::Int(JETON_AUTHENTICATION_BASIC as i64..=JETON_AUTHENTICATION_SELF_SIGNED_TLS as i64);
+    JETON_OPTION_PRIVATE_KEY Kind::SecretText;
+    JETON_OPTION_PRIVATE_KEY_ALGORITHM Kind::Str;
+    JETON_OPTION_PRIVATE_KEY_ID Kind::Str;
+    JETON_OPTION_CLIENT_CERTIFICATE Kind::Str;
+    JETON_OPTION_CLIENT_CERTIFICATE_KEY Kind::SecretText;
+    JETON_OPTION_PROVIDER Kind::Str;
+    JETON_OPTION_PROVIDER_VALUE Kind::Strs;
     JETON_OPTION_GRANT Kind::Int(JETON_GRANT_AUTHORIZATION_CODE as i64..=JETON_GRANT_PASSWORD as i64);
     JETON_OPTION_SCOPE Kind::Str;
     JETON_OPTION_RESOURCE Kind::Strs;
@@ -205,6 +273,12 @@ static OPTIONS: &[Entry] = options! {
     JETON_OPTION_REDIRECT_PORT Kind::Int(0..=65_535);
     JETON_OPTION_REDIRECT_PATH Kind::Str;
     JETON_OPTION_DEVICE_PKCE SWITCH;
+    JETON_OPTION_AUTHORIZATION_DETAILS Kind::Str;
+    JETON_OPTION_PUSHED_AUTHORIZATION_REQUESTS SWITCH;
+    JETON_OPTION_SIGNED_AUTHORIZATION_REQUESTS SWITCH;
+    JETON_OPTION_SIGNED_AUTHORIZATION_RESPONSES SWITCH;
+    JETON_OPTION_DPOP SWITCH;
+    JETON_OPTION_FAPI2_SECURITY_PROFILE SWITCH;
     JETON_OPTION_STORE Kind::Int(JETON_STORE_MEMORY as i64..=JETON_STORE_AUTOMATIC as i64);
     JETON_OPTION_STORE_FOLDER Kind::Str;
     JETON_OPTION_STORE_SERVICE Kind::Str;
@@ -224,6 +298,12 @@ static OPTIONS: &[Entry] = options! {
     JETON_OPTION_LEASE_TIMEOUT_MS AMOUNT;
     JETON_OPTION_CLOSE_TIMEOUT_MS AMOUNT;
     JETON_OPTION_LOGIN_TIMEOUT_MS AMOUNT;
+    JETON_OPTION_CLIENT_METADATA Kind::Str;
+    JETON_OPTION_INITIAL_ACCESS_TOKEN Kind::SecretText;
+    JETON_OPTION_REGISTRATION_LABEL Kind::Str;
+    JETON_OPTION_CLIENT_ID_DOCUMENT Kind::Str;
+    JETON_OPTION_TRUSTED_SERVER Kind::Strs;
+    JETON_OPTION_ACCOUNT Kind::Str;
 };
 
 impl Kind {
@@ -268,6 +348,9 @@ pub struct jeton_config {
     pub(crate) interaction: Option<Arc<dyn Interaction>>,
     pub(crate) store: Option<Arc<dyn TokenStore>>,
     pub(crate) listeners: Vec<crate::event::Listener>,
+    /// Keys of the program's own, by purpose.
+    #[cfg(feature = "jose")]
+    pub(crate) signers: BTreeMap<i32, crate::signer::SharedSigner>,
 }
 
 impl jeton_config {

@@ -277,6 +277,10 @@ fn status_of_grant_error(error: &GrantError) -> i32 {
         )
         | GrantError::Parameter(_)
         | GrantError::Resource { .. }
+        | GrantError::Unfit { .. }
+        | GrantError::ClientMetadata(_)
+        | GrantError::RegistrationForeign { .. }
+        | GrantError::RegistrationUnmanaged { .. }
         | GrantError::TwoAuthentications => JETON_ERROR_CONFIGURATION,
         GrantError::RedirectUri { .. }
         | GrantError::PendingLoginForeign { .. }
@@ -290,6 +294,12 @@ fn status_of_grant_error(error: &GrantError) -> i32 {
         | GrantError::Metadata(_)
         | GrantError::AuthorizationResponse(_)
         | GrantError::NoS256 { .. }
+        | GrantError::RejectedJwt(_)
+        | GrantError::NotAnAccessToken { .. }
+        | GrantError::UserInfoSubject
+        | GrantError::LogoutResponse
+        | GrantError::RegistrationGone { .. }
+        | GrantError::ProtectedResource(_)
         | GrantError::VerificationUri { .. } => JETON_ERROR_ANSWER,
         _ => JETON_ERROR_INTERNAL,
     }

@@ -5,13 +5,15 @@
 
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use jeton::Interaction;
 use jeton::grants::{
-    AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, InteractionError, LoginOutcome,
+    AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, InteractionError, LoginOutcome, ServerPrompt,
+    ServerReason,
 };
 use tokio::sync::oneshot;
 
@@ -78,6 +80,32 @@ pub struct jeton_interaction {
     pub login_ended: Option<unsafe extern "C" fn(userdata: *mut c_void, status: i32, message: *const c_char)>,
     /// Called once, on any thread, when the last callback has ended and configuration, clients and sessions are gone. May be NULL.
     pub destroy: Option<unsafe extern "C" fn(userdata: *mut c_void)>,
+    /// Asks whether an authorization server may be trusted that the program never named, but a resource did
+    /// (jeton_resource_client): the person will be sent there to sign in. Show both hosts. Sets `*approved` to 1 for yes; it is 0, for
+    /// no, until then. NULL: no.
+    pub approve_authorization_server: Option<
+        unsafe extern "C" fn(
+            userdata: *mut c_void,
+            prompt: *const jeton_server_prompt,
+            approved: *mut i32,
+        ) -> i32,
+    >,
+}
+
+/// Which authorization server is to be trusted, and why.
+///
+/// Ownership: lent to the callback for the call, with its strings.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct jeton_server_prompt {
+    /// The size of this struct in the library that calls: read no member beyond it.
+    pub struct_size: usize,
+    /// The identifier of the resource that named the server, a URL. Never NULL.
+    pub resource: *const c_char,
+    /// The server's issuer identifier: an HTTPS URL, or one on loopback. Never NULL.
+    pub issuer: *const c_char,
+    /// Where the login was so far, if the resource names another server now; else NULL.
+    pub former_issuer: *const c_char,
 }
 
 struct Callbacks {
@@ -289,6 +317,40 @@ impl Interaction for CallbackInteraction {
             unsafe { pending(callbacks.userdata.pointer(), remaining_ms) }
         };
         self.start_for_device(&device, "device_code_pending", call, |device| device.is_told = false).await
+    }
+
+    async fn approve_authorization_server(
+        &self,
+        prompt: &ServerPrompt<'_>,
+    ) -> Result<bool, InteractionError> {
+        let Some(approve) = self.0.functions.approve_authorization_server else { return Ok(false) };
+        let (resource, issuer) = (owned(prompt.resource), owned(prompt.issuer));
+        let former = match prompt.reason {
+            ServerReason::Moved { from } => Some(owned(from)),
+            _ => None,
+        };
+        let approved = Arc::new(AtomicBool::new(false));
+        let answer = Arc::clone(&approved);
+        let answered = self.start("approve_authorization_server", move |callbacks| {
+            let lent = jeton_server_prompt {
+                struct_size: size_of::<jeton_server_prompt>(),
+                resource: resource.as_ptr(),
+                issuer: issuer.as_ptr(),
+                former_issuer: pointer_to(former.as_ref()),
+            };
+            let mut yes = 0;
+            // SAFETY: the program gave the function for this; the prompt and its strings outlive the call.
+            let result = unsafe { approve(callbacks.userdata.pointer(), &raw const lent, &raw mut yes) };
+            answer.store(yes == 1, Ordering::SeqCst);
+            result
+        })?;
+        match answered.await {
+            Ok(Ok(())) => Ok(approved.load(Ordering::SeqCst)),
+            Ok(Err(error)) => Err(InteractionError::other(error)),
+            Err(_) => Err(InteractionError::failed(
+                "the thread of the callback approve_authorization_server ended by a panic of jeton's",
+            )),
+        }
     }
 
     async fn login_ended(&self, outcome: LoginOutcome<'_>) {

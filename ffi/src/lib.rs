@@ -32,6 +32,8 @@ mod store;
 
 mod config;
 
+mod signer;
+
 mod client;
 
 mod accounts;
@@ -44,9 +46,15 @@ mod token;
 
 mod introspection;
 
+mod id_token;
+
+mod dpop;
+
 mod request;
 
 mod response;
+
+mod resource_client;
 
 mod browser;
 mod callbacks;
@@ -58,15 +66,19 @@ pub use accounts::*;
 pub use cancel::*;
 pub use client::*;
 pub use config::*;
+pub use dpop::*;
 pub use error::*;
 pub use event::*;
+pub use id_token::*;
 pub use interaction::*;
 pub use introspection::*;
 pub use log::*;
 pub use pending_login::*;
 pub use request::*;
+pub use resource_client::*;
 pub use response::*;
 pub use session::*;
+pub use signer::*;
 pub use store::*;
 pub use token::*;
 pub use version::*;

@@ -9,7 +9,7 @@ use jeton::grants::http::{HeaderName, HeaderValue, Method};
 use jeton::{Client, Error, Session};
 
 use crate::callbacks::handle_mut;
-use crate::cancel::{jeton_cancel, watch};
+use crate::cancel::{Watch, jeton_cancel, watch};
 use crate::error::{Failure, JETON_ERROR_REQUEST, JETON_RECOVERY_FIX_REQUEST, jeton_error};
 use crate::response::jeton_response;
 use crate::session::jeton_session;
@@ -30,8 +30,7 @@ const MAX_BODY: u64 = 64 * 1024 * 1024;
 ///
 /// Threads: one at a time.
 pub struct jeton_request {
-    client: Client,
-    session: Session,
+    sender: Sender,
     method: Method,
     url: String,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -39,6 +38,30 @@ pub struct jeton_request {
     body: Option<Bytes>,
     timeout: Option<Duration>,
     max_body: u64,
+}
+
+/// Whose request it is.
+pub(crate) enum Sender {
+    Session(Client, Session),
+    /// Of a client that finds its way by itself.
+    #[cfg(feature = "registration")]
+    Bootstrap(jeton::ResourceClient),
+}
+
+impl jeton_request {
+    pub(crate) fn new(sender: Sender, method: &str, url: &str) -> Result<Self, Failure> {
+        Ok(Self {
+            sender,
+            method: Method::from_bytes(method.as_bytes())
+                .map_err(|_| unusable(format!("{method:?} is no HTTP method; use a name such as \"GET\"")))?,
+            url: checked_url(url)?,
+            headers: Vec::new(),
+            query: Vec::new(),
+            body: None,
+            timeout: None,
+            max_body: MAX_BODY,
+        })
+    }
 }
 
 /// A request that cannot be sent as it is.
@@ -72,19 +95,8 @@ pub unsafe extern "C" fn jeton_session_request(
         giving(request, "request", error, || {
             let session = handle(session, "session")?;
             let (method, url) = (text(method, "method")?, text(url, "url")?);
-            Ok(boxed(jeton_request {
-                client: session.client.clone(),
-                session: session.session.clone(),
-                method: Method::from_bytes(method.as_bytes()).map_err(|_| {
-                    unusable(format!("{method:?} is no HTTP method; use a name such as \"GET\""))
-                })?,
-                url: checked_url(url)?,
-                headers: Vec::new(),
-                query: Vec::new(),
-                body: None,
-                timeout: None,
-                max_body: MAX_BODY,
-            }))
+            let sender = Sender::Session(session.client.clone(), session.session.clone());
+            jeton_request::new(sender, method, url).map(boxed)
         })
     }
 }
@@ -268,11 +280,7 @@ pub unsafe extern "C" fn jeton_request_send(
 ) -> i32 {
     // SAFETY: as the caller promises.
     unsafe {
-        giving(response, "response", error, || {
-            let request = handle(request, "request")?;
-            let answer = wait(&request.client, watch(cancel), request.sending())?;
-            Ok(boxed(answer?))
-        })
+        giving(response, "response", error, || handle(request, "request")?.send(watch(cancel)).map(boxed))
     }
 }
 
@@ -308,43 +316,60 @@ impl fmt::Debug for jeton_request {
     }
 }
 
-impl jeton_request {
-    fn sending(
-        &self,
-    ) -> impl Future<Output = Result<Result<jeton_response, Failure>, Error>> + Send + 'static {
-        let mut sending = self.session.request(self.method.clone(), &self.url);
-        for (name, value) in &self.headers {
+/// Fills in a request of either kind: their builders have the same methods.
+macro_rules! filled {
+    ($sending:expr, $request:expr) => {{
+        let mut sending = $sending;
+        for (name, value) in &$request.headers {
             sending = sending.header(name.clone(), value.clone());
         }
-        sending = sending.query(self.query.iter().cloned());
-        if let Some(body) = &self.body {
+        sending = sending.query($request.query.iter().cloned());
+        if let Some(body) = &$request.body {
             // Shared, not copied, and so there for a second try.
             sending = sending.body(body.clone());
         }
-        if let Some(timeout) = self.timeout {
+        if let Some(timeout) = $request.timeout {
             sending = sending.timeout(timeout);
         }
+        sending
+    }};
+}
+
+impl jeton_request {
+    pub(crate) fn send(&self, cancel: Watch) -> Result<jeton_response, Failure> {
         let max_body = self.max_body;
-        async move {
-            let mut answer = sending.send().await?;
-            let too_long = || {
-                unusable(format!(
-                    "the answer's body is longer than {max_body} bytes; allow more with jeton_request_set_max_body"
-                ))
-            };
-            if answer.content_length().is_some_and(|length| length > max_body) {
-                return Ok(Err(too_long()));
+        match &self.sender {
+            Sender::Session(client, session) => {
+                let sending = filled!(session.request(self.method.clone(), &self.url), self);
+                wait(client, cancel, async move { Ok(whole(sending.send().await?, max_body).await) })?
             }
-            let mut body = Vec::new();
-            while let Some(chunk) = answer.chunk().await? {
-                if (body.len() + chunk.len()) as u64 > max_body {
-                    return Ok(Err(too_long()));
-                }
-                body.extend_from_slice(&chunk);
+            #[cfg(feature = "registration")]
+            Sender::Bootstrap(client) => {
+                let sending = filled!(client.request(self.method.clone(), &self.url), self);
+                wait(client, cancel, async move { Ok(whole(sending.send().await?, max_body).await) })?
             }
-            Ok(Ok(jeton_response::new(answer.status(), answer.headers(), body)))
         }
     }
+}
+
+/// Reads the whole answer, but no body that is too long.
+async fn whole(mut answer: jeton::reqwest::Response, max_body: u64) -> Result<jeton_response, Failure> {
+    let too_long = || {
+        unusable(format!(
+            "the answer's body is longer than {max_body} bytes; allow more with jeton_request_set_max_body"
+        ))
+    };
+    if answer.content_length().is_some_and(|length| length > max_body) {
+        return Err(too_long());
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await.map_err(Error::from)? {
+        if (body.len() + chunk.len()) as u64 > max_body {
+            return Err(too_long());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(jeton_response::new(answer.status(), answer.headers(), body))
 }
 
 #[cfg(test)]

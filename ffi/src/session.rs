@@ -717,21 +717,10 @@ pub unsafe extern "C" fn jeton_session_judge(
         }
         fallible(error, || {
             let (session, token) = (handle(session, "session")?, handle(token, "token")?);
-            let status = u16::try_from(http_status).ok().and_then(|status| StatusCode::from_u16(status).ok());
-            let status = status.ok_or_else(|| {
-                jeton_error::argument(format!(
-                    "the argument http_status is {http_status}, which is no HTTP status"
-                ))
-            })?;
+            let status = self::http_status(http_status)?;
             let mut headers = HeaderMap::new();
             if !www_authenticate.is_null() {
-                // As a server sent it: not always UTF-8.
-                let value = HeaderValue::from_bytes(CStr::from_ptr(www_authenticate).to_bytes()).map_err(|_| {
-                    jeton_error::argument(
-                        "the argument www_authenticate has characters that no header has; join its values by a comma",
-                    )
-                })?;
-                headers.insert(WWW_AUTHENTICATE, value);
+                headers.insert(WWW_AUTHENTICATE, header_value(www_authenticate, "www_authenticate")?);
             }
             let rejected = session.session.judge(&token.token, status, &headers);
             if !try_again.is_null() {
@@ -740,6 +729,28 @@ pub unsafe extern "C" fn jeton_session_judge(
             Ok(())
         })
     }
+}
+
+/// An HTTP status that the program tells.
+pub(crate) fn http_status(http_status: i32) -> Result<StatusCode, Failure> {
+    let status = u16::try_from(http_status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+    status.ok_or_else(|| {
+        jeton_error::argument(format!("the argument http_status is {http_status}, which is no HTTP status"))
+    })
+}
+
+/// A header as a server sent it: not always UTF-8. `name` is the argument's, for the error.
+///
+/// # Safety
+///
+/// `value` points to a NUL-terminated string.
+pub(crate) unsafe fn header_value(value: *const c_char, name: &str) -> Result<HeaderValue, Failure> {
+    // SAFETY: as the caller promises.
+    HeaderValue::from_bytes(unsafe { CStr::from_ptr(value) }.to_bytes()).map_err(|_| {
+        jeton_error::argument(format!(
+            "the argument {name} has characters that no header has; join its values by a comma"
+        ))
+    })
 }
 
 /// A token answer that the program brings (RFC 6749 §5.1), or a refresh token alone.

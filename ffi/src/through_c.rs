@@ -1040,3 +1040,12 @@ fn null_arguments_are_refused_or_answer_neutrally() {
         jeton_introspection_free(null_mut());
     }
 }
+
+#[cfg(all(
+    feature = "jose",
+    feature = "openid",
+    feature = "registration",
+    feature = "profiles",
+    feature = "loopback"
+))]
+mod standards;

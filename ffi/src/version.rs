@@ -35,6 +35,16 @@ const FEATURES: &[&str] = &[
     "keyring",
     #[cfg(feature = "sealed")]
     "sealed",
+    #[cfg(feature = "jose")]
+    "jose",
+    #[cfg(feature = "openid")]
+    "openid",
+    #[cfg(feature = "mtls")]
+    "mtls",
+    #[cfg(feature = "registration")]
+    "registration",
+    #[cfg(feature = "profiles")]
+    "profiles",
 ];
 
 /// One component of the version; beyond 255 it would run into its neighbour, which fails the build.
@@ -77,7 +87,10 @@ pub extern "C" fn jeton_version_number() -> u32 {
 /// Names known to this version: "version" (the functions of this group); "rustls" and "native-tls" (where TLS comes
 /// from); "http2"; "system-proxy" (the proxy settings of macOS and Windows); "loopback"
 /// (JETON_GRANT_AUTHORIZATION_CODE); "browser" (opening it where no open_url is set); "file" (JETON_STORE_FILE,
-/// JETON_STORE_AUTOMATIC); "keyring" (JETON_STORE_KEYRING); "sealed" (JETON_STORE_SEALED).
+/// JETON_STORE_AUTOMATIC); "keyring" (JETON_STORE_KEYRING); "sealed" (JETON_STORE_SEALED);
+/// "jose" (whatever is signed: private_key_jwt, client_secret_jwt, DPoP, request objects, signed answers); "openid" (ID tokens);
+/// "mtls" (JETON_OPTION_CLIENT_CERTIFICATE); "registration" (jeton_client_register, jeton_resource_client_new); "profiles"
+/// (JETON_OPTION_PROVIDER).
 ///
 /// `name`: NUL-terminated UTF-8, compared byte for byte; read during the call only. NULL, invalid UTF-8 and
 /// names that this version does not know answer 0.

@@ -2,6 +2,31 @@
 
 use jeton::{Client, Error};
 
+/// Whatever has jeton's runtime at hand.
+pub(crate) trait Runs {
+    fn run<T: Send + 'static>(&self, call: impl Future<Output = T> + Send + 'static) -> Result<T, Error>;
+}
+
+impl Runs for Client {
+    fn run<T: Send + 'static>(&self, call: impl Future<Output = T> + Send + 'static) -> Result<T, Error> {
+        self.block_on(call)
+    }
+}
+
+#[cfg(feature = "registration")]
+impl Runs for jeton::ResourceClient {
+    fn run<T: Send + 'static>(&self, call: impl Future<Output = T> + Send + 'static) -> Result<T, Error> {
+        self.block_on(call)
+    }
+}
+
+#[cfg(feature = "registration")]
+impl Runs for jeton::Registrar {
+    fn run<T: Send + 'static>(&self, call: impl Future<Output = T> + Send + 'static) -> Result<T, Error> {
+        self.block_on(call)
+    }
+}
+
 use crate::cancel::Watch;
 use crate::error::{Failure, jeton_error};
 use crate::store::in_store_callback;
@@ -20,7 +45,7 @@ pub(crate) fn check_thread() -> Result<(), Failure> {
 /// Runs a call to its end and waits for it. If `cancel` is cancelled first, the call's future is dropped, and what
 /// that means stands with each of the Rust functions.
 pub(crate) fn wait<T: Send + 'static>(
-    client: &Client,
+    client: &impl Runs,
     cancel: Watch,
     call: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Failure> {
@@ -28,7 +53,7 @@ pub(crate) fn wait<T: Send + 'static>(
     if cancel.is_cancelled() {
         return Err(jeton_error::cancelled());
     }
-    client.block_on(async move {
+    client.run(async move {
         // A value of its own, so that the call, and the sessions in it, are dropped before the answer is seen.
         let result = tokio::select! {
             biased;

@@ -24,6 +24,10 @@ const WORDS: &[(&str, &str)] = &[
         "build jeton-client with the feature `rustls` or `native-tls`",
         "use a libjeton that was built with the feature \"rustls\" or \"native-tls\"",
     ),
+    (
+        "set the `authentication` that was registered",
+        "set JETON_OPTION_CLIENT_AUTHENTICATION to what was registered",
+    ),
     ("make one with `SealingKey::generate`", "make one from 32 random bytes"),
     ("say `allow_unencrypted_file`", "set JETON_OPTION_STORE_ALLOW_UNENCRYPTED_FILE"),
     (

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jeton_devserver::{Builder, DevServer, Endpoint, Fault, RecordedRequest, Rotation};
+use jeton_devserver::{Builder, DevServer, Endpoint, Fault, RecordedRequest, ResourceMetadata, Rotation};
 use lexopt::prelude::*;
 use serde_json::{Value, json};
 use url::Url;
@@ -37,6 +37,8 @@ Scopes: read (the default), write, profile, email, admin, offline_access.
   --deny                        everything is denied in the same way
   --device-interval SECONDS     1 unless told
   --latency-ms N                the token endpoint waits so long before it does anything
+  --registration                clients may register themselves
+  --resource-metadata           the APIs say which server they trust, and need no other announcement
   --fault NAME[:ENDPOINT]       for the next request there, may be given several times; NAME and ENDPOINT as below
 
 Commands, one a line. Each is answered with one line, {\"ok\":true,...} or {\"ok\":false,\"error\":\"...\"}:
@@ -116,6 +118,8 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error>
         let Long(name) = argument else { return Err(argument.unexpected()) };
         builder = match name {
             "help" => return Ok(None),
+            "registration" => builder.registration(true),
+            "resource-metadata" => builder.resource_metadata(ResourceMetadata::InHeader),
             "access-token-life" => match parser.value()?.string()?.as_str() {
                 "never" => builder.access_tokens_never_expire(),
                 seconds => builder.access_token_lifetime(Duration::from_secs(number(seconds)?)),

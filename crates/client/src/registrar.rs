@@ -229,6 +229,17 @@ impl Registrar {
         })
     }
 
+    /// Runs a future to its end on jeton's own runtime and blocks this thread meanwhile: see [`Client::block_on`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn block_on<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.0.background.block_on(future)
+    }
+
     async fn discovered(&self, issuer: &Issuer) -> Result<AuthorizationServerMetadata, Error> {
         let issuer = issuer.clone();
         self.run(async move |inner| {

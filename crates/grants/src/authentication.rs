@@ -47,6 +47,29 @@ pub trait ClientAuthentication: Send + Sync {
     }
 }
 
+#[async_trait]
+impl<A: ClientAuthentication + ?Sized> ClientAuthentication for Arc<A> {
+    fn method(&self) -> &str {
+        (**self).method()
+    }
+
+    fn signing_algorithm(&self) -> Option<&str> {
+        (**self).signing_algorithm()
+    }
+
+    async fn authenticate(
+        &self,
+        request: &mut EndpointRequest,
+        cx: &AuthenticationContext<'_>,
+    ) -> Result<(), GrantError> {
+        (**self).authenticate(request, cx).await
+    }
+
+    fn uses_mutual_tls(&self) -> bool {
+        (**self).uses_mutual_tls()
+    }
+}
+
 /// What client authentication may need to know.
 #[derive(Clone, Copy)]
 #[non_exhaustive]

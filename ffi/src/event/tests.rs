@@ -76,6 +76,7 @@ fn device_login() -> (DevServer, Config) {
         device_code_pending: None,
         login_ended: None,
         destroy: None,
+        approve_authorization_server: None,
     };
     // SAFETY: all of it lives through the call.
     ok(|error| unsafe { jeton_config_set_interaction(config.0, &raw const interaction, error) });

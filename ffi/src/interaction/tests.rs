@@ -90,6 +90,7 @@ fn table(person: &Arc<Person>) -> jeton_interaction {
         device_code_pending: Some(tick),
         login_ended: Some(ended),
         destroy: Some(destroy),
+        approve_authorization_server: None,
     }
 }
 

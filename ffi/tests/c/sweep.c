@@ -47,11 +47,15 @@ static struct {
   jeton_accounts *accounts;
   jeton_pending_login *pending_login;
   jeton_introspection *introspection;
+  jeton_id_token *id_token;
+  jeton_dpop_proof *dpop_proof;
+  jeton_resource_client *resource_client;
   jeton_request *request;
   jeton_response *response;
   jeton_sink *sink; /* lent to a store's callback only: see store.c */
   const jeton_interaction *interaction;
   const jeton_store *store;
+  const jeton_signer *signer;
 } fixtures;
 
 /* What is being called, for what is said when it goes wrong. */
@@ -79,6 +83,7 @@ static int64_t sweep_number(const char *function, const char *argument) {
   }
   if (strcmp(argument, "length") == 0) return sizeof sweep_bytes - 1;
   if (strcmp(argument, "request") == 0) return JETON_REQUEST_TOKEN;
+  if (strcmp(argument, "purpose") == 0) return JETON_SIGNER_CLIENT;
   if (strcmp(argument, "max_level") == 0) return JETON_LOG_ERROR;
   if (strcmp(argument, "http_status") == 0) return 200;
   if (strcmp(argument, "timeout_ms") == 0 || strcmp(argument, "bytes") == 0) return 10000;
@@ -117,6 +122,9 @@ static bool may_be_null(const char *function, const char *argument) {
       {"jeton_client_session", "account"},
       {"jeton_session_judge", "www_authenticate"},
       {"jeton_session_judge", "try_again"},
+      {"jeton_session_dpop_nonce", "www_authenticate"},
+      {"jeton_session_dpop_nonce", "nonce"},
+      {"jeton_session_dpop_nonce", "try_again"},
       {"jeton_session_log_out", "revocation_error"},
       {"jeton_set_log", "callback"},
   };
@@ -129,7 +137,9 @@ static bool may_be_null(const char *function, const char *argument) {
 
 /* A header as a server sent it may hold any bytes. */
 static bool may_be_bytes(const char *function, const char *argument) {
-  return strcmp(function, "jeton_session_judge") == 0 && strcmp(argument, "www_authenticate") == 0;
+  if (strcmp(function, "jeton_session_dpop_nonce") == 0 && strcmp(argument, "nonce") == 0) return true;
+  bool reads = strcmp(function, "jeton_session_judge") == 0 || strcmp(function, "jeton_session_dpop_nonce") == 0;
+  return reads && strcmp(argument, "www_authenticate") == 0;
 }
 
 /* ---- what has to come of it ---- */
@@ -142,7 +152,13 @@ static void sweep_begin(enum mode mode) {
 #endif
 }
 
+/* What there may be none of, which is no error. */
+static bool may_give_nothing(const char *function) {
+  return strcmp(function, "jeton_session_id_token") == 0 || strcmp(function, "jeton_session_dpop_proof") == 0;
+}
+
 static void sweep_given(int32_t status, const void *given) {
+  if (status == JETON_OK && given == NULL && may_give_nothing(now->name)) return;
   if (status == JETON_OK ? given == NULL || given == POISON : given != NULL) {
     lab_fail(__FILE__, __LINE__, "%s gave %s and %s handle", now->name, jeton_status_name(status),
              given == NULL ? "no" : given == POISON ? "left the old" : "a");
@@ -222,7 +238,40 @@ static const jeton_interaction INTERACTION = {.struct_size = sizeof INTERACTION,
 static const jeton_store STORE = {
     .struct_size = sizeof STORE, .name = "swept", .load = load_nothing, .save = save_nothing, .remove = remove_nothing};
 
+static int32_t refuse_to_sign(void *userdata, const uint8_t *message, size_t length, uint8_t *signature, size_t capacity,
+                              size_t *signature_length) {
+  (void)userdata, (void)message, (void)length, (void)signature, (void)capacity, (void)signature_length;
+  return 7;
+}
+
+static const jeton_signer SIGNER = {.struct_size = sizeof SIGNER, .algorithm = "ES256", .sign = refuse_to_sign};
+
+/* A login with an ID token, whose tokens are bound. */
+static void make_bound_fixtures(void) {
+  jeton_config *config = lab_config(server, "confidential", JETON_GRANT_AUTHORIZATION_CODE);
+  OK(jeton_config_set_int(config, JETON_OPTION_DPOP, 1, &error));
+  OK(jeton_config_set_str(config, JETON_OPTION_SCOPE, "openid", &error));
+  jeton_client *client = lab_client(config);
+  jeton_session *session = lab_session(client, "bound");
+  jeton_token *token = NULL;
+  const char *api = lab_server_value(server, "api");
+  lab_log_in(server, session);
+  OK(jeton_session_id_token(session, NULL, &fixtures.id_token, &error));
+  CHECK(strcmp(jeton_id_token_subject(fixtures.id_token), "alice") == 0);
+  CHECK(strstr(jeton_id_token_claims_json(fixtures.id_token), "\"alice\"") != NULL);
+  OK(jeton_session_token(session, 0, NULL, &token, &error));
+  CHECK(strcmp(jeton_token_type(token), "DPoP") == 0);
+  OK(jeton_session_dpop_proof(session, "GET", api, token, NULL, &fixtures.dpop_proof, &error));
+  CHECK(strlen(jeton_dpop_proof_value(fixtures.dpop_proof)) > 100);
+  OK(jeton_resource_client_new(config, &fixtures.resource_client, &error));
+  jeton_token_free(token);
+  jeton_session_free(session);
+  jeton_client_free(client);
+  jeton_config_free(config);
+}
+
 static void make_fixtures(void) {
+  make_bound_fixtures();
   fixtures.config = lab_config(server, "confidential", JETON_GRANT_AUTHORIZATION_CODE);
   OK(jeton_config_set_interaction(fixtures.config, &INTERACTION, &error));
   fixtures.client = lab_client(fixtures.config);
@@ -241,6 +290,7 @@ static void make_fixtures(void) {
   jeton_cancel_cancel(fixtures.cancel);
   fixtures.interaction = &INTERACTION;
   fixtures.store = &STORE;
+  fixtures.signer = &SIGNER;
 }
 
 static void free_fixtures(void) {
@@ -251,6 +301,9 @@ static void free_fixtures(void) {
   jeton_pending_login_free(fixtures.pending_login);
   jeton_accounts_free(fixtures.accounts);
   jeton_introspection_free(fixtures.introspection);
+  jeton_id_token_free(fixtures.id_token);
+  jeton_dpop_proof_free(fixtures.dpop_proof);
+  jeton_resource_client_free(fixtures.resource_client);
   jeton_token_free(fixtures.token);
   jeton_session_free(fixtures.session);
   jeton_client_free(fixtures.client);
