@@ -974,7 +974,7 @@ async fn assertions(run: &Run) {
         run.shown.debug(&client);
         for (kind, fault) in failures(&[known.to_owned(), EXTRA.to_owned()]).into_iter().enumerate() {
             run.world.server.fault(Endpoint::Token, fault);
-            run.see(&client.account(&format!("signs {kind}")).token().await.unwrap_err());
+            run.see(&client.account(format!("signs {kind}")).token().await.unwrap_err());
         }
         let session = client.account("signs");
         run.shown.debug(&session.token().await.unwrap());

@@ -100,7 +100,11 @@ impl Registrar {
             && kept.is_good(metadata, self.0.now_ms())
         {
             if self.0.unsaved().contains_key(&key) {
-                self.run(async move |inner| Ok(inner.save_what_is_unsaved(&key).await)).await?;
+                self.run(async move |inner| {
+                    inner.save_what_is_unsaved(&key).await;
+                    Ok(())
+                })
+                .await?;
             }
             return Ok(kept.client);
         }

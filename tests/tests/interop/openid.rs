@@ -86,9 +86,9 @@ async fn openid_userinfo_is_about_the_same_person_and_signed_where_that_was_regi
         let mut request = user_info_request(&cx).unwrap();
         request.headers_mut().insert("authorization", token.authorization().clone());
         let response = asking.transport.send(request, &Limits::default()).await.unwrap();
-        let user_info = read_user_info(&cx, &response, Some(&id_token), is_signed).await.unwrap();
+        let user_info = read_user_info(&cx, &response, &[], Some(&id_token), is_signed).await.unwrap();
         assert_eq!(user_info.sub, "alice");
-        let insisting = read_user_info(&cx, &response, Some(&id_token), true).await;
+        let insisting = read_user_info(&cx, &response, &[], Some(&id_token), true).await;
         assert_eq!(insisting.is_ok(), is_signed);
 
         // Bob's answer does not pass for Alice's.
@@ -96,7 +96,7 @@ async fn openid_userinfo_is_about_the_same_person_and_signed_where_that_was_regi
         let other = builder.build().unwrap().session();
         log_in(&other, &mut screen, &UserAgent::new(), "bob").await;
         let of_bob = other.id_token().await.unwrap().unwrap();
-        let error = read_user_info(&cx, &response, Some(&of_bob), false).await.unwrap_err();
+        let error = read_user_info(&cx, &response, &[], Some(&of_bob), false).await.unwrap_err();
         assert!(matches!(error, GrantError::UserInfoSubject), "{error}");
     }
 }

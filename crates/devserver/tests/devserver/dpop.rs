@@ -133,8 +133,8 @@ fn a25_a_proof_binds_the_token_and_a_bound_token_needs_a_proof() {
     assert_eq!(answer["token_type"], "DPoP");
     let token = member(&answer, "access_token");
     let url = server.resource_url();
-    let proof = || Proof::at_resource(KEY, &url, &token);
-    assert_eq!(get(&format!("{url}?a=1"), "dpop", &token, Some(&proof().text())).status, 200);
+    let proof = || Proof::at_resource(KEY, &url, token);
+    assert_eq!(get(&format!("{url}?a=1"), "dpop", token, Some(&proof().text())).status, 200);
 
     let refused = |scheme: &str, token: &str, proof: Option<&str>, error: &str| {
         let reply = get(&url, scheme, token, proof);
@@ -145,17 +145,17 @@ fn a25_a_proof_binds_the_token_and_a_bound_token_needs_a_proof() {
             "{challenge}"
         );
     };
-    refused("Bearer", &token, None, "invalid_token");
-    refused("DPoP", &token, None, "invalid_dpop_proof");
-    refused("DPoP", &token, Some(&Proof::at_resource(OTHER_KEY, &url, &token).text()), "invalid_token");
-    refused("DPoP", &token, Some(&Proof::at_resource(KEY, &url, "another").text()), "invalid_dpop_proof");
-    refused("DPoP", &token, Some(&proof().without("ath").text()), "invalid_dpop_proof");
-    refused("DPoP", &token, Some(&proof().with("htm", json!("POST")).text()), "invalid_dpop_proof");
-    let elsewhere = Proof::at_resource(KEY, &server.url("/api/other"), &token);
-    refused("DPoP", &token, Some(&elsewhere.text()), "invalid_dpop_proof");
+    refused("Bearer", token, None, "invalid_token");
+    refused("DPoP", token, None, "invalid_dpop_proof");
+    refused("DPoP", token, Some(&Proof::at_resource(OTHER_KEY, &url, token).text()), "invalid_token");
+    refused("DPoP", token, Some(&Proof::at_resource(KEY, &url, "another").text()), "invalid_dpop_proof");
+    refused("DPoP", token, Some(&proof().without("ath").text()), "invalid_dpop_proof");
+    refused("DPoP", token, Some(&proof().with("htm", json!("POST")).text()), "invalid_dpop_proof");
+    let elsewhere = Proof::at_resource(KEY, &server.url("/api/other"), token);
+    refused("DPoP", token, Some(&elsewhere.text()), "invalid_dpop_proof");
     let used = proof().text();
-    assert_eq!(get(&url, "DPoP", &token, Some(&used)).status, 200);
-    refused("DPoP", &token, Some(&used), "invalid_dpop_proof");
+    assert_eq!(get(&url, "DPoP", token, Some(&used)).status, 200);
+    refused("DPoP", token, Some(&used), "invalid_dpop_proof");
 
     // And one that is not bound is no better for a proof.
     let authorization = basic(DevServer::SERVICE_CLIENT);

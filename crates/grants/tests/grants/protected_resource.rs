@@ -35,7 +35,7 @@ impl Asked {
         error
     }
 
-    fn is_mismatch(self) -> bool {
+    fn was_a_mismatch(self) -> bool {
         matches!(
             self.error(),
             GrantError::ProtectedResource(ProtectedResourceError::Metadata(
@@ -115,10 +115,10 @@ async fn a28_a_document_of_another_resource_is_rejected_and_nothing_else_is_trie
     ] {
         let asked = ask(None, [document(other)]).await;
         assert_eq!(asked.urls, [AT_PATH], "{other}");
-        assert!(asked.is_mismatch(), "{other}");
+        assert!(asked.was_a_mismatch(), "{other}");
     }
     // The document at the root is of the origin, and of nothing below it.
-    assert!(ask(None, [not_found(), document("https://api.example/mcp/notes")]).await.is_mismatch());
+    assert!(ask(None, [not_found(), document("https://api.example/mcp/notes")]).await.was_a_mismatch());
     for other in [
         "https://evil.example/mcp",
         "https://docs.example/resources",
@@ -127,7 +127,7 @@ async fn a28_a_document_of_another_resource_is_rejected_and_nothing_else_is_trie
         "http://api.example/mcp",
         "https://api.example:8443/mcp",
     ] {
-        assert!(ask(Some(ANNOUNCED), [document(other)]).await.is_mismatch(), "{other}");
+        assert!(ask(Some(ANNOUNCED), [document(other)]).await.was_a_mismatch(), "{other}");
     }
 }
 
