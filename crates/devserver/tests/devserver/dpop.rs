@@ -164,7 +164,7 @@ fn a25_a_proof_binds_the_token_and_a_bound_token_needs_a_proof() {
         send("POST", &server.token_url(), &headers, b"grant_type=client_credentials").unwrap().json();
     assert_eq!(bearer["token_type"], "Bearer");
     let bearer = member(&bearer, "access_token");
-    refused("DPoP", &bearer, Some(&Proof::at_resource(KEY, &url, &bearer).text()), "invalid_token");
+    refused("DPoP", bearer, Some(&Proof::at_resource(KEY, &url, bearer).text()), "invalid_token");
     assert_eq!(server.stats().dpop_proofs, 5);
 }
 
@@ -261,14 +261,14 @@ fn a25_nonces_are_demanded_rotate_and_are_of_one_side() {
     let token = member(&answer, "access_token");
 
     let api = server.resource_url();
-    let proof = |nonce: &str| Proof::at_resource(KEY, &api, &token).with("nonce", json!(nonce)).text();
-    let reply = get(&api, "DPoP", &token, Some(&proof(&next)));
+    let proof = |nonce: &str| Proof::at_resource(KEY, &api, token).with("nonce", json!(nonce)).text();
+    let reply = get(&api, "DPoP", token, Some(&proof(&next)));
     assert_eq!((reply.status, reply.error().as_str()), (401, "use_dpop_nonce"));
     assert!(reply.header("www-authenticate").unwrap().contains(r#"error="use_dpop_nonce""#));
     let of_api = reply.header("dpop-nonce").unwrap().to_owned();
-    assert_eq!(get(&api, "DPoP", &token, Some(&proof(&of_api))).status, 200);
+    assert_eq!(get(&api, "DPoP", token, Some(&proof(&of_api))).status, 200);
     server.forget_dpop_nonces();
-    assert_eq!(get(&api, "DPoP", &token, Some(&proof(&of_api))).status, 401);
+    assert_eq!(get(&api, "DPoP", token, Some(&proof(&of_api))).status, 401);
     assert_eq!(server.stats().dpop_nonces_demanded, 4);
     // Whoever speaks no DPoP hears nothing of it.
     assert_eq!(token_request(&server, None, &[("grant_type", "x")]).header("dpop-nonce"), None);
@@ -307,7 +307,7 @@ fn a25_codes_and_refresh_tokens_of_public_clients_are_bound() {
             &[
                 ("grant_type", "refresh_token"),
                 ("client_id", DevServer::PUBLIC_CLIENT),
-                ("refresh_token", &refresh_token),
+                ("refresh_token", refresh_token),
             ],
         )
     };
@@ -330,7 +330,7 @@ fn a25_introspection_names_the_key() {
     let about = crate::http::post_basic(
         &server.introspection_url(),
         DevServer::CONFIDENTIAL_CLIENT,
-        &[("token", &member(&token, "access_token"))],
+        &[("token", member(&token, "access_token"))],
     )
     .json();
     assert_eq!((&about["token_type"], &about["cnf"]["jkt"]), (&json!("DPoP"), &json!(thumbprint(KEY))));
