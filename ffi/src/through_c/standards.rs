@@ -168,10 +168,9 @@ fn key_client_beside(server: &DevServer, with_signer: &Config, key: &str) -> Con
     with_signer.try_secret(JETON_OPTION_PRIVATE_KEY, key.as_bytes()).unwrap();
     let error = refused(with_signer.client());
     assert!(error.message().contains("remove one of the two"), "{}", error.message());
-    let again = Config::for_server(server, "c")
+    Config::for_server(server, "c")
         .number(JETON_OPTION_CLIENT_AUTHENTICATION, i64::from(JETON_AUTHENTICATION_PRIVATE_KEY_JWT))
-        .secret(JETON_OPTION_CLIENT_SECRET, b"s");
-    again
+        .secret(JETON_OPTION_CLIENT_SECRET, b"s")
 }
 
 fn config_without_key(server: &DevServer, module: &Arc<Module>, algorithm: &CString) -> Config {
