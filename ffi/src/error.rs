@@ -289,12 +289,13 @@ fn status_of_grant_error(error: &GrantError) -> i32 {
         GrantError::Interaction(_) | GrantError::PendingLoginExpired | GrantError::DeviceCodeExpired => {
             JETON_ERROR_INTERACTION
         }
+        #[cfg(feature = "jose")]
+        GrantError::RejectedJwt(_) => JETON_ERROR_ANSWER,
         GrantError::Unusable { .. }
         | GrantError::Redirected { .. }
         | GrantError::Metadata(_)
         | GrantError::AuthorizationResponse(_)
         | GrantError::NoS256 { .. }
-        | GrantError::RejectedJwt(_)
         | GrantError::NotAnAccessToken { .. }
         | GrantError::UserInfoSubject
         | GrantError::LogoutResponse
