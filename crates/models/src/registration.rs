@@ -561,6 +561,7 @@ mod tests {
         assert_eq!(read.registration_client_uri, first.registration_client_uri);
         let renewed =
             again(r#"{"client_id":"c","client_secret":"s2","client_secret_expires_at":0}"#).unwrap();
+        assert_eq!(renewed.registration_access_token, first.registration_access_token);
         assert_eq!(
             (renewed.client_secret, renewed.client_secret_expires_at),
             (Some(Secret::from("s2")), None)
