@@ -8,7 +8,9 @@ use jeton_client::{
     AuthorizationCode, Client, Error, GrantError, JwtBearer, PastedRedirect, Recovery, SecurityToken,
     Session, TokenExchange,
 };
-use jeton_devserver::{Client as Registered, DevServer, Endpoint, Fault};
+#[cfg(feature = "openid")]
+use jeton_devserver::DevServer;
+use jeton_devserver::{Client as Registered, Endpoint, Fault};
 use jeton_models::TokenTypeIdentifier;
 
 use crate::support::{World, text};
