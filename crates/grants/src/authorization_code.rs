@@ -140,7 +140,14 @@ impl PendingLogin {
 
     /// Whether a redirected URL carries the `state` of this login.
     pub fn matches(&self, redirected: &Url) -> bool {
-        AuthorizationResponse::has_state(redirected, &self.state)
+        if !self.is_answered_by_jwt() {
+            return AuthorizationResponse::has_state(redirected, &self.state);
+        }
+        // What stands beside the JWT is not read when the login is finished, and must not hide here whose answer it is.
+        let mut alone = redirected.clone();
+        let response = redirected.query_pairs().filter(|(name, _)| name == "response");
+        alone.query_pairs_mut().clear().extend_pairs(response);
+        AuthorizationResponse::has_state(&alone, &self.state)
     }
 }
 

@@ -42,7 +42,7 @@ async fn from_jwt(
 ) -> Result<Result<AuthorizationResponse, AuthorizationResponseError>, GrantError> {
     use std::time::UNIX_EPOCH;
 
-    use jeton_jose::{JwsAlgorithm, JwtError};
+    use jeton_jose::JwtError;
 
     use crate::{JwtRejection, RejectedJwt, SignedAnswer};
 
@@ -55,11 +55,8 @@ async fn from_jwt(
     if responses.next().is_some() {
         return Ok(Err(AuthorizationResponseError::Repeated));
     }
-    let mut allowed =
-        GrantContext::listed_algorithms(cx.server.authorization_signing_alg_values_supported.as_ref());
-    if cx.authorization.security_profile.is_some() {
-        allowed.retain(|algorithm: &JwsAlgorithm| crate::security_profile::allows(*algorithm));
-    }
+    let listed = cx.server.authorization_signing_alg_values_supported.as_ref();
+    let allowed = GrantContext::listed_algorithms(listed);
     let verified = cx.verify_jwt(SignedAnswer::AuthorizationResponse, &jwt, &allowed).await?;
     let claims = verified.claims();
     let now = cx.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

@@ -192,7 +192,10 @@ impl<'a> IdTokenCheck<'a> {
             None => GrantContext::listed_algorithms(cx.server.id_token_signing_alg_values_supported.as_ref()),
         };
         match &self.policy.client_secret {
-            Some(secret) => Ok(UnverifiedJwt::parse(text)?.verify_with_secret(secret, &allowed)?),
+            Some(secret) => {
+                let allowed = cx.good_algorithms(&allowed);
+                Ok(UnverifiedJwt::parse(text)?.verify_with_secret(secret, &allowed)?)
+            }
             None => {
                 let verified = cx.verify_jwt(SignedAnswer::IdToken, text, &allowed).await;
                 verified.map_err(|rejected| rejected.reason)

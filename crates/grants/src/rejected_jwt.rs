@@ -5,7 +5,7 @@ use std::fmt;
 use jeton_jose::{JwsAlgorithm, JwtError, VerifiedJwt};
 use jeton_models::Secret;
 
-use crate::{GrantContext, GrantError, JwksCache, Recovery};
+use crate::{GrantContext, GrantError, JwksCache, Recovery, security_profile};
 
 /// What a server signs for its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,18 +121,27 @@ impl PartialEq for JwtRejection {
 }
 
 impl GrantContext<'_> {
-    /// Checks the signature of what the server has signed, with its keys. Without a cache they are fetched each time.
+    /// Checks the signature of what the server has signed, with its keys. Without a cache they are fetched each time. A security
+    /// profile takes the good ones of the allowed algorithms only.
     pub(crate) async fn verify_jwt(
         &self,
         what: SignedAnswer,
         jwt: &str,
         allowed: &[JwsAlgorithm],
     ) -> Result<VerifiedJwt, RejectedJwt> {
+        let allowed = self.good_algorithms(allowed);
         let verified = match self.server_keys {
-            Some(cache) => cache.verify(self, jwt, allowed).await,
-            None => JwksCache::new().verify(self, jwt, allowed).await,
+            Some(cache) => cache.verify(self, jwt, &allowed).await,
+            None => JwksCache::new().verify(self, jwt, &allowed).await,
         };
         verified.map_err(|reason| RejectedJwt::new(what, reason))
+    }
+
+    /// Those of the algorithms that are good enough for the security profile, if there is one (FAPI 2.0 Security Profile §5.4).
+    pub(crate) fn good_algorithms(&self, allowed: &[JwsAlgorithm]) -> Vec<JwsAlgorithm> {
+        let is_free = self.authorization.security_profile.is_none();
+        let good = |algorithm: &JwsAlgorithm| is_free || security_profile::allows(*algorithm);
+        allowed.iter().copied().filter(good).collect()
     }
 
     /// The algorithms with keys of the server's that its metadata lists, or RS256, which is the standards' default, if it lists

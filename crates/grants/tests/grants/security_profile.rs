@@ -5,12 +5,12 @@ use std::time::Duration;
 use jeton_devserver::{DevServer, Endpoint};
 use jeton_grants::{
     AuthorizationPolicy, AuthorizationRequestError, ClientAuthentication, ClientCredentials,
-    ClientSecretBasic, ClientSecretJwt, Dpop, Grant, GrantContext, GrantError, JwksCache, ManualClock,
-    PkceDialect, PrivateKeyJwt, PublicClient, PushedRequests, Recovery, RefreshToken, RequestDialect,
-    RequestObject, ResourceOwnerPasswordCredentials, SecurityProfile, SecurityProfileError, TlsClientAuth,
-    begin_authorization, finish_authorization,
+    ClientSecretBasic, ClientSecretJwt, Dpop, Grant, GrantContext, GrantError, IdTokenCheck, IdTokenPolicy,
+    JwksCache, JwtRejection, ManualClock, PkceDialect, PrivateKeyJwt, PublicClient, PushedRequests, Recovery,
+    RefreshToken, RequestDialect, RequestObject, ResourceOwnerPasswordCredentials, SecurityProfile,
+    SecurityProfileError, TlsClientAuth, begin_authorization, finish_authorization,
 };
-use jeton_jose::{Claims, JwkSet, JwsAlgorithm, JwtHeader, Signer, SigningKey, sign_jwt};
+use jeton_jose::{Claims, JwkSet, JwsAlgorithm, JwtError, JwtHeader, Signer, SigningKey, sign_jwt};
 use jeton_models::{AuthorizationResponseError, AuthorizationServerMetadata, Secret};
 use url::Url;
 
@@ -258,5 +258,56 @@ async fn a31_signed_answers_are_taken_by_good_algorithms_only() {
         let url = Url::parse(&format!("{REDIRECT_URI}?response={}", jwt.expose())).unwrap();
         let finished = finish_authorization(&cx, pending, &url).await;
         assert_eq!(finished.is_ok(), good, "{finished:?}");
+    }
+}
+
+/// RS256 is the default of ID tokens, too, and a shared secret proves nothing to others; neither is good enough here.
+#[tokio::test]
+async fn a31_id_tokens_are_taken_by_good_algorithms_only() {
+    let clock = ManualClock::at(a_moment());
+    let (dpop, authentication) = (Dpop::generate().unwrap(), PrivateKeyJwt::new(es256()));
+    let client_secret = "a client secret of 32 bytes or more";
+    let hmac = SigningKey::from_secret(&Secret::from(client_secret), JwsAlgorithm::Hs256).unwrap();
+    let by_secret = IdTokenPolicy::new().signed_with_secret(JwsAlgorithm::Hs256, client_secret);
+    for (key, policy, good) in [
+        (rsa(JwsAlgorithm::Rs256), IdTokenPolicy::new(), false),
+        (rsa(JwsAlgorithm::Rs256), IdTokenPolicy::new().algorithm(JwsAlgorithm::Rs256), false),
+        (hmac, by_secret, false),
+        (rsa(JwsAlgorithm::Ps256), IdTokenPolicy::new(), true),
+    ] {
+        for authorization in [fapi(), AuthorizationPolicy::new()] {
+            let mut server = fapi_example();
+            server.id_token_signing_alg_values_supported = Some(vec!["RS256".into(), "PS256".into()]);
+            let keys = JwksCache::pinned(JwkSet::from_iter(key.public_jwk().cloned()));
+            let claims = Claims::new()
+                .with("iss", "https://as.example")
+                .with("sub", "alice")
+                .with("aud", "app")
+                .with("iat", 1_700_000_000)
+                .with("exp", 1_700_000_060);
+            let id_token = sign_jwt(&key, JwtHeader::default(), &claims).await.unwrap();
+            let answer = format!(
+                r#"{{"access_token":"t","token_type":"DPoP","refresh_token":"n3w","id_token":"{}"}}"#,
+                id_token.expose()
+            );
+            let transport = Scripted::new(&clock, [json(200, &answer)]);
+            let check = IdTokenCheck::new(&policy);
+            let mut cx = GrantContext::new(&server, "app", &authentication, &transport, &clock);
+            (cx.authorization, cx.dpop, cx.server_keys) = (&authorization, Some(&dpop), Some(&keys));
+            cx.id_tokens = Some(&check);
+            let obtained = ClientCredentials.obtain(&cx).await;
+            if good || authorization.security_profile.is_none() {
+                obtained.unwrap();
+                continue;
+            }
+            match obtained {
+                Err(GrantError::RejectedJwt(rejected)) => {
+                    let reason = &rejected.reason;
+                    assert!(matches!(reason, JwtRejection::Jwt(JwtError::Algorithm { .. })), "{reason}");
+                    assert!(rejected.refresh_token.is_some(), "a rotated refresh token is not lost");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }

@@ -124,6 +124,9 @@ async fn a30_only_what_stands_in_the_jwt_is_read() {
         .append_pair("error", "access_denied")
         .append_pair("state", "another")
         .append_pair("iss", "https://evil.example");
+    assert!(pending.matches(&url), "whoever takes care that it works once must see whose it is");
+    let foreign = answer.with("state", "another".into()).url().await;
+    assert!(!pending.matches(&foreign));
     finish_authorization(&cx, pending, &url).await.unwrap();
     assert!(transport.bodies()[0].contains("code=c0de-in-the-jwt"), "{:?}", transport.bodies());
 }
