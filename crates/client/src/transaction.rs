@@ -268,7 +268,7 @@ impl Transaction<'_> {
             let binding = login.binding_to_begin(&record)?;
             return match client.obtain(&*grant, &self.slot.target, &binding).await {
                 Ok(response) => {
-                    forget_refresh_token(&mut record);
+                    forget_what_was_before(&mut record);
                     self.keep(lease, record, stored, response, asked_at, &binding).await
                 }
                 Err(error) => Err(self.failed(error, Sent::Nothing)),
@@ -417,7 +417,7 @@ impl Transaction<'_> {
             let binding = client.dpop.new_binding()?;
             match client.obtain(&*grant, &self.slot.target, &binding).await {
                 Ok(response) => {
-                    forget_refresh_token(&mut record);
+                    forget_what_was_before(&mut record);
                     return self.keep(lease, record, stored, response, asked_at, &binding).await;
                 }
                 Err(error) => {
@@ -574,10 +574,12 @@ enum Sent {
     Nothing,
 }
 
-/// Before the answer of a grant is put into a record: the refresh token there belongs to what was before.
-fn forget_refresh_token(record: &mut LoginRecord) {
+/// Before the answer of a grant is put into a record: the refresh token there belongs to what was before, and so does the ID
+/// token, which may name somebody else.
+fn forget_what_was_before(record: &mut LoginRecord) {
     record.refresh_token = None;
     record.refresh_token_received_at_ms = None;
+    record.id_token = None;
 }
 
 /// The record under the lease. One that this process could not save yet is newer, and tried again.

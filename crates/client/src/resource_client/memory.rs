@@ -79,9 +79,9 @@ pub(super) struct Origin {
     stored: Option<Vec<Remembered>>,
     /// The login under way.
     flight: Option<WeakShared<BoxFuture<'static, Result<bool, Error>>>>,
-    /// When logins were begun, by resource.
+    /// When logins were begun, by resource in its [`one_spelling`].
     tries_ms: HashMap<String, Vec<u64>>,
-    /// Resource and server that the person did not approve, and when.
+    /// Resource, likewise, and server that the person did not approve, and when.
     declined_ms: HashMap<(String, String), u64>,
 }
 
@@ -129,9 +129,13 @@ impl Origin {
 
     /// Counts one more login for the resource; `false` if there were too many.
     fn may_try(&mut self, resource: &str, now_ms: u64) -> bool {
-        let tries = self.tries_ms.entry(resource.to_owned()).or_default();
         // One in the future is from before the clock was set back.
-        tries.retain(|at_ms| now_ms.checked_sub(*at_ms).is_some_and(|age| age < TRIES_WITHIN_MS));
+        let is_recent = |at_ms: &u64| now_ms.checked_sub(*at_ms).is_some_and(|age| age < TRIES_WITHIN_MS);
+        self.tries_ms.retain(|_, tries| {
+            tries.retain(is_recent);
+            !tries.is_empty()
+        });
+        let tries = self.tries_ms.entry(one_spelling(resource)).or_default();
         let may = tries.len() < MOST_TRIES;
         if may {
             tries.push(now_ms);
@@ -279,7 +283,7 @@ impl Inner {
 
     pub(super) fn was_declined(&self, url: &Url, resource: &str, issuer: &str) -> bool {
         let now_ms = self.now_ms();
-        let declined = (resource.to_owned(), issuer.to_owned());
+        let declined = (one_spelling(resource), issuer.to_owned());
         let at_ms = self.origins().of(url).declined_ms.get(&declined).copied();
         at_ms.and_then(|at_ms| now_ms.checked_sub(at_ms)).is_some_and(|age| age < NO_COUNTS_MS)
     }
@@ -289,7 +293,7 @@ impl Inner {
         let mut origins = self.origins();
         let declined = &mut origins.of(url).declined_ms;
         declined.retain(|_, at_ms| now_ms.checked_sub(*at_ms).is_some_and(|age| age < NO_COUNTS_MS));
-        declined.insert((resource.to_owned(), issuer.to_owned()), now_ms);
+        declined.insert((one_spelling(resource), issuer.to_owned()), now_ms);
     }
 
     /// Whose login is meant: one for each resource, as its tokens are for that alone.
@@ -307,6 +311,12 @@ impl Inner {
     }
 }
 
+/// What is counted of a resource is counted for all spellings of its URL: it chooses its name itself, and could choose another
+/// one each time (`https://API.example`, `https://api.example:443`).
+fn one_spelling(resource: &str) -> String {
+    Url::parse(resource).map_or_else(|_| resource.to_owned(), String::from)
+}
+
 fn read(record: &LoginRecord) -> Vec<Remembered> {
     let stored = record.registration.as_ref().and_then(|json| serde_json::from_str(json.expose()).ok());
     stored.map(|Stored { resources }| resources).unwrap_or_default()
@@ -318,4 +328,33 @@ fn put(resources: &mut Vec<Remembered>, remembered: &Remembered) {
         resources.remove(0);
     }
     resources.push(remembered.clone());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ResourceClient;
+
+    const SPELLINGS: [&str; 4] =
+        ["https://api.example/", "https://API.example", "https://api.example:443", "https://aPi.example/"];
+
+    #[test]
+    fn a_resource_that_spells_itself_anew_gets_no_further_logins() {
+        let mut origin = Origin::default();
+        assert_eq!(SPELLINGS.map(|resource| origin.may_try(resource, 1_000)), [true, true, true, false]);
+        assert!(origin.may_try("https://api.example/v1", 1_000), "that is another resource");
+        // What is over is not kept.
+        assert!(origin.may_try(SPELLINGS[0], 1_000 + TRIES_WITHIN_MS));
+        assert_eq!(origin.tries_ms.len(), 1);
+    }
+
+    #[test]
+    fn a_no_counts_for_every_spelling_of_the_resource() {
+        let client = ResourceClient::builder().build().unwrap();
+        let (url, issuer) = ("https://api.example/x".parse().unwrap(), "https://as.example");
+        client.0.note_declined(&url, SPELLINGS[0], issuer);
+        assert!(SPELLINGS.iter().all(|resource| client.0.was_declined(&url, resource, issuer)));
+        assert!(!client.0.was_declined(&url, "https://api.example/v1", issuer));
+        assert!(!client.0.was_declined(&url, SPELLINGS[0], "https://other.example"));
+    }
 }

@@ -8,7 +8,7 @@ use jeton_client::grants::{JwtRejection, SignedAnswer};
 use jeton_client::jose::JwsAlgorithm;
 use jeton_client::{
     AccessToken, Client, ClientBuilder, ClientSecretPost, DeviceCode, Error, GrantError, IdTokenPolicy,
-    Recovery, Session,
+    JwtBearer, Recovery, Session,
 };
 use jeton_devserver::{DevServer, Endpoint, Fault, IdTokenFault};
 
@@ -431,4 +431,21 @@ async fn a29_the_browser_logs_out_at_the_server_and_comes_back_with_its_state() 
         let error = session.end_session_url(Some(wrong)).await.unwrap_err();
         assert!(error.to_string().contains("redirect URI"), "{error}");
     }
+}
+
+/// What begins anew without a person may be about somebody else: the ID token from before says nothing of it.
+#[tokio::test]
+async fn a29_a_grant_without_a_person_that_begins_anew_leaves_no_id_token_of_what_was_before() {
+    let world = World::new();
+    let person = world.openid().build().unwrap().session();
+    world.try_log_in(&person).await.unwrap();
+    assert!(person.id_token().await.unwrap().is_some());
+
+    let grant = JwtBearer::new(|| async { Ok("an assertion about somebody else".into()) });
+    let session = world.openid().grant(grant).build().unwrap().session();
+    world.server.fault(Endpoint::Token, Fault::oauth_error("invalid_grant"));
+    let answer = r#"{"access_token":"an0ther","token_type":"Bearer"}"#;
+    world.server.fault(Endpoint::Token, Fault::answer(200, "application/json", answer));
+    assert_eq!(text(&session.token().await.unwrap()), "an0ther");
+    assert_eq!(session.id_token().await.unwrap(), None);
 }
