@@ -194,6 +194,35 @@ impl ClientBuilder {
         self
     }
 
+    /// The endpoint for backchannel authentication requests (CIBA); together with an issuer it overrides what discovery finds.
+    pub fn backchannel_authentication_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.given.backchannel_authentication_endpoint = Some(url.into());
+        self
+    }
+
+    /// The userinfo endpoint (OpenID Connect Core §5.3); together with an issuer it overrides what discovery finds.
+    #[cfg(feature = "openid")]
+    pub fn userinfo_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.given.userinfo_endpoint = Some(url.into());
+        self
+    }
+
+    /// Where the browser logs out at the server (OpenID Connect RP-Initiated Logout 1.0); together with an issuer it overrides
+    /// what discovery finds.
+    #[cfg(feature = "openid")]
+    pub fn end_session_endpoint(mut self, url: impl Into<String>) -> Self {
+        self.given.end_session_endpoint = Some(url.into());
+        self
+    }
+
+    /// Where the server's public keys are, by which its signatures are checked (RFC 7517); together with an issuer it overrides
+    /// what discovery finds.
+    #[cfg(feature = "jose")]
+    pub fn jwks_uri(mut self, url: impl Into<String>) -> Self {
+        self.given.jwks_uri = Some(url.into());
+        self
+    }
+
     // ----- The client --------------------------------------------------------------------------------------------------
 
     /// A client secret, sent by `client_secret_basic` (RFC 6749 §2.3.1). Without one the client is public.
@@ -578,6 +607,10 @@ impl ClientBuilder {
             ("revocation endpoint", &self.given.revocation_endpoint),
             ("introspection endpoint", &self.given.introspection_endpoint),
             ("pushed authorization request endpoint", &self.given.pushed_authorization_request_endpoint),
+            ("backchannel authentication endpoint", &self.given.backchannel_authentication_endpoint),
+            ("userinfo endpoint", &self.given.userinfo_endpoint),
+            ("end session endpoint", &self.given.end_session_endpoint),
+            ("URL of the server's keys", &self.given.jwks_uri),
         ] {
             if let Some(url) = url {
                 check_endpoint(name, url)?;

@@ -312,6 +312,14 @@ impl ClientInner {
                         &given.pushed_authorization_request_endpoint,
                         &mut found.pushed_authorization_request_endpoint,
                     ),
+                    (
+                        "backchannel_authentication_endpoint",
+                        &given.backchannel_authentication_endpoint,
+                        &mut found.backchannel_authentication_endpoint,
+                    ),
+                    ("userinfo_endpoint", &given.userinfo_endpoint, &mut found.userinfo_endpoint),
+                    ("end_session_endpoint", &given.end_session_endpoint, &mut found.end_session_endpoint),
+                    ("jwks_uri", &given.jwks_uri, &mut found.jwks_uri),
                 ] {
                     if let Some(own) = own {
                         *found_endpoint = Some(own.clone());

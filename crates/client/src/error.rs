@@ -126,6 +126,10 @@ impl fmt::Display for Error {
                 | GrantError::Redirected { .. }
                 | GrantError::AuthorizationResponse(_)
                 | GrantError::Other(_) => write!(f, "{error}; {}", error.recovery()),
+                #[cfg(feature = "jose")]
+                GrantError::RejectedJwt(rejected) if tells_only_what_is_wrong(&rejected.reason) => {
+                    write!(f, "{error}; {}", error.recovery())
+                }
                 _ => error.fmt(f),
             },
             Self::Store(error) => error.fmt(f),
@@ -159,6 +163,15 @@ impl fmt::Display for Error {
             }
         }
     }
+}
+
+/// Whether that names what is wrong with a signed answer, and not what to do.
+#[cfg(feature = "jose")]
+fn tells_only_what_is_wrong(reason: &jeton_grants::JwtRejection) -> bool {
+    use jeton_grants::JwtRejection::{Jwt, Keys};
+    use jeton_jose::JwtError::Encrypted;
+
+    matches!(reason, Jwt(_) | Keys(_)) && !matches!(reason, Jwt(Encrypted))
 }
 
 impl fmt::Display for LoginRequired {

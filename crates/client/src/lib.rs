@@ -26,6 +26,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # What a strict server may ask for
+//! How the client authenticates, what binds its tokens and how it asks for them are settings of the [`ClientBuilder`]; a session
+//! works the same with all of them. What needs a feature is off unless that is on.
+//!
+//! | wanted | set | feature |
+//! |---|---|---|
+//! | `private_key_jwt`, `client_secret_jwt` | `authentication(PrivateKeyJwt::new(key))`, `ClientSecretJwt` | `jose` |
+//! | mutual TLS | `http(HttpOptions::new().client_certificate(..))`, `authentication(TlsClientAuth)` | `mtls` |
+//! | DPoP | `dpop(true)`, `dpop_signer(key)` | `jose` |
+//! | pushed, signed, detailed authorization requests | `pushed_authorization_requests`, `request_object`, `authorization_details` | `jose` to sign |
+//! | signed authorization responses (JARM) | `signed_authorization_responses(true)` | `jose` |
+//! | FAPI 2.0 Security Profile | `fapi2_security_profile()` | `jose` or `mtls` |
+//! | OpenID Connect | scope `openid`, then `Session::{id_token, user_info, end_session_url}` | `openid` |
+//! | another grant | `grant(TokenExchange, JwtBearer, Ciba, IdentityAssertion)` | `jose` for the last |
+//! | introspection | [`Session::introspect`], [`Client::introspect`], `introspection_cache`, `signed_introspection` | `jose` for signed ones |
+//! | to be registered | `Registrar` | `registration` |
+//! | an API of which only the URL is known | `ResourceClient` | `registration` |
+//! | a provider with ways of its own | `provider(Profile::named(..)?)` | `profiles` |
+//!
 //! # What it reads from the environment
 //! Only what platforms' conventions ask for: proxies (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`; with the feature
 //! `system-proxy` also the settings of macOS and Windows), certificate authorities on Linux (`SSL_CERT_FILE`, `SSL_CERT_DIR`),
@@ -129,7 +148,12 @@ pub use jeton_jose as jose;
 #[cfg(feature = "jose")]
 pub use jeton_jose::{JwsAlgorithm, Signer, SigningKey};
 pub use jeton_models as models;
-pub use jeton_models::{AuthorizationDetail, Introspection, Scope, Secret, Token, UserInfo, Warning};
+pub use jeton_models::{
+    AuthorizationDetail, AuthorizationServerMetadata, Introspection, Issuer, Scope, Secret, Token,
+    TokenTypeIdentifier, UserInfo, Warning,
+};
+#[cfg(feature = "registration")]
+pub use jeton_models::{ClientMetadata, ClientMetadataDocument, ClientRegistration};
 #[cfg(feature = "profiles")]
 pub use jeton_profiles as profiles;
 #[cfg(feature = "profiles")]

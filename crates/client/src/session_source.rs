@@ -44,6 +44,21 @@ const LEAST: std::time::Duration = std::time::Duration::from_secs(30);
 impl Session {
     /// The ID tokens of this login as a source for grants that present them. One that has expired, or is about to, is replaced by a
     /// refresh; most servers issue a new one with it. Where they do not, somebody has to log in again.
+    ///
+    /// ```
+    /// # use jeton_client::{Client, ClientSecretBasic, IdentityAssertion};
+    /// // `at_work` is the client at the enterprise's identity provider, where the person has logged in.
+    /// async fn wiki(at_work: Client) -> Result<Client, jeton_client::Error> {
+    ///     let provider = at_work.metadata().await?;
+    ///     let person = at_work.session().id_tokens();
+    ///     let authentication = ClientSecretBasic::new("s3cr3t at the provider");
+    ///     Client::builder("wiki-reader")
+    ///         .issuer("https://wiki.example")
+    ///         .client_secret("s3cr3t at the wiki")
+    ///         .grant(IdentityAssertion::new(provider, "wiki-reader-at-work", authentication, person))
+    ///         .build()
+    /// }
+    /// ```
     #[must_use]
     pub fn id_tokens(&self) -> SessionIdTokens {
         SessionIdTokens(self.clone())

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jeton_grants::{
-    AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError, LoginOutcome,
-    ManualRegistration, RegistrationPrompt, ServerPrompt, ServerReason,
+    AuthorizationPrompt, AuthorizationReply, BackchannelPrompt, DeviceCodePrompt, Interaction,
+    InteractionError, LoginOutcome, ManualRegistration, RegistrationPrompt, ServerPrompt, ServerReason,
 };
 use jeton_models::is_deceptive;
 use tokio::sync::oneshot;
@@ -32,7 +32,7 @@ const RARELY: Duration = Duration::from_secs(60);
 /// To authorize, it opens the browser (feature `browser`) and shows the URL for copying. Where there is no browser, as in
 /// an SSH session, it shows the URL and asks to paste the URL to which the browser was redirected; meanwhile the listener
 /// goes on waiting, so that a forwarded port works as well. For a device login it shows where to enter which code, and
-/// how long that is possible.
+/// how long that is possible; for a login that the person approves on another device (CIBA), what to compare there.
 ///
 /// Everything is written to standard error, and lines are read from standard input on a thread of its own, from the
 /// first question on. Control characters in a server's texts are replaced.
@@ -197,6 +197,27 @@ impl Interaction for TerminalInteraction {
     async fn device_code_pending(
         &self,
         _: &DeviceCodePrompt<'_>,
+        remaining: Duration,
+    ) -> Result<(), InteractionError> {
+        self.screen().count_down(remaining)
+    }
+
+    async fn show_backchannel_authentication(
+        &self,
+        prompt: &BackchannelPrompt<'_>,
+    ) -> Result<(), InteractionError> {
+        let who = prompt.login_hint.map(|hint| format!(" of {}", shown(hint))).unwrap_or_default();
+        // The person compares it, so that nobody has them approve another request (CIBA Core §7.1).
+        let check = prompt
+            .binding_message
+            .map(|message| format!(", and check that it says {}", shown(message)))
+            .unwrap_or_default();
+        self.screen().say(&format!("Approve the sign-in on the device{who}{check}\n"))
+    }
+
+    async fn backchannel_authentication_pending(
+        &self,
+        _: &BackchannelPrompt<'_>,
         remaining: Duration,
     ) -> Result<(), InteractionError> {
         self.screen().count_down(remaining)

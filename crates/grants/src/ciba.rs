@@ -22,7 +22,8 @@ use crate::{
 /// Exactly one hint says who is meant: it is what the value is made of. The scope has to contain `openid`. What the person
 /// sees on their device, the [binding message](Self::binding_message), is shown here too through
 /// [`Interaction`](crate::Interaction); polling keeps to the server's interval, adds 5 s at each `slow_down`, and ends when the
-/// request expires.
+/// request expires. A login that names somebody itself ([`LoginOptions::login_hint`](crate::LoginOptions::login_hint)) asks that
+/// person, so that one client serves many.
 ///
 /// ```
 /// use jeton_grants::Ciba;
@@ -114,6 +115,12 @@ impl Ciba {
         if !cx.login.acr_values.is_empty() {
             request.acr_values = Some(cx.login.acr_values.join(" "));
         }
+        if let Some(login_hint) = &cx.login.login_hint {
+            // In the place of the grant's own hint, whichever that is: there must be exactly one.
+            request.id_token_hint = None;
+            request.login_hint_token = None;
+            request.login_hint = Some(login_hint.clone());
+        }
         cx.append_authorization_details(&mut request.extra)?;
         cx.append_resources(&mut request.extra)?;
         let parameters = request.to_parameters()?;
@@ -203,7 +210,8 @@ impl Grant for Ciba {
         let answer = request.send(cx).await?;
         let asked = answer.read(|answer| BackchannelAuthenticationResponse::parse(answer, &cx.parse))?;
         cx.report(&asked.warnings, endpoint, "the CIBA answer is not what the standard says");
-        let (message, hint) = (self.request.binding_message.as_deref(), self.request.login_hint.as_deref());
+        let message = self.request.binding_message.as_deref();
+        let hint = cx.login.login_hint.as_deref().or(self.request.login_hint.as_deref());
         let prompt = BackchannelPrompt::new(message, hint, end_of_life(asked_at, asked.expires_in));
         cx.interaction.show_backchannel_authentication(&prompt).await?;
 

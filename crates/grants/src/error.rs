@@ -253,12 +253,14 @@ pub enum GrantError {
     },
     /// The userinfo answer is about somebody else than the ID token (OpenID Connect Core §5.3.2).
     #[error(
-        "the server's userinfo answer is about another person than the one who logged in; it is not used"
+        "the server's userinfo answer is about another person than the one who logged in; it is not used: log in \
+         again, and tell whoever runs the server if it says so again"
     )]
     UserInfoSubject,
     /// The browser did not come back from the log-out that was begun (OpenID Connect RP-Initiated Logout §3).
     #[error(
-        "this URL is not the answer to the log-out that was begun: it is another place, or its `state` is another one"
+        "this URL is not the answer to the log-out that was begun: it is another place, or its `state` is another one; \
+         begin the log-out again"
     )]
     LogoutResponse,
     /// Two methods of client authentication met in one request (RFC 6749 §2.3).

@@ -34,14 +34,18 @@ use jeton_models::AuthorizationServerMetadata;
 use jeton_storage::StoreDescription;
 
 #[cfg(feature = "registration")]
+mod registrar;
+#[cfg(feature = "registration")]
 mod resource_client;
 
+#[cfg(feature = "registration")]
+pub use registrar::Registrar;
 #[cfg(feature = "registration")]
 pub use resource_client::{ResourceClient, ResourceRequest};
 
 use crate::{
     AccessToken, CachedToken, Error, Introspection, LoggedOut, LoginKey, LoginOptions, PendingLogin, Scope,
-    Token,
+    Secret, Token,
 };
 
 /// A [`jeton::Client`](crate::Client) whose calls block.
@@ -57,12 +61,12 @@ impl From<crate::Client> for Client {
 impl Client {
     /// The login of the account `default`.
     pub fn session(&self) -> Session {
-        Session { client: self.0.clone(), session: self.0.session() }
+        Session { runner: Runner::Client(self.0.clone()), session: self.0.session() }
     }
 
     /// The login of that account.
     pub fn account(&self, account: impl Into<String>) -> Session {
-        Session { client: self.0.clone(), session: self.0.account(account) }
+        Session { runner: Runner::Client(self.0.clone()), session: self.0.account(account) }
     }
 
     /// The accounts of this client that the store has a login of.
@@ -83,6 +87,15 @@ impl Client {
         self.0.block_on(async move { client.metadata().await })?
     }
 
+    /// Asks the authorization server about somebody's access token (RFC 7662), for resource servers.
+    ///
+    /// # Errors
+    /// As [`jeton::Client::introspect`](crate::Client::introspect).
+    pub fn introspect(&self, token: &Secret) -> Result<Introspection, Error> {
+        let (client, token) = (self.0.clone(), token.clone());
+        self.0.block_on(async move { client.introspect(&token).await })?
+    }
+
     /// Which store keeps the logins, where, and who else can see them.
     pub fn store(&self) -> StoreDescription {
         self.0.store()
@@ -97,7 +110,7 @@ impl Client {
 /// A [`jeton::Session`](crate::Session) whose calls block.
 #[derive(Clone, Debug)]
 pub struct Session {
-    client: crate::Client,
+    runner: Runner,
     session: crate::Session,
 }
 
@@ -110,13 +123,13 @@ impl Session {
     /// The same login, with its access token for one resource (RFC 8707).
     #[must_use]
     pub fn for_resource(&self, resource: impl Into<String>) -> Self {
-        Self { client: self.client.clone(), session: self.session.for_resource(resource) }
+        Self { runner: self.runner.clone(), session: self.session.for_resource(resource) }
     }
 
     /// The same login, with an access token for a part of its scope.
     #[must_use]
     pub fn with_scope(&self, scope: Scope) -> Self {
-        Self { client: self.client.clone(), session: self.session.with_scope(scope) }
+        Self { runner: self.runner.clone(), session: self.session.with_scope(scope) }
     }
 
     /// The session whose calls are async: the same login.
@@ -129,7 +142,7 @@ impl Session {
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        self.client.block_on(call(self.session.clone()))?
+        self.runner.block_on(call(self.session.clone()))?
     }
 
     /// A valid access token. As long as the cached one is valid: no lock, no allocation, no other thread.
@@ -368,7 +381,7 @@ impl Session {
 
     /// A request with the access token, to one of the client's resource servers.
     pub fn request(&self, method: Method, url: &str) -> AuthenticatedRequest {
-        AuthenticatedRequest { client: self.client.clone(), request: self.session.request(method, url) }
+        AuthenticatedRequest { runner: self.runner.clone(), request: self.session.request(method, url) }
     }
 }
 
@@ -376,7 +389,7 @@ impl Session {
 #[derive(Debug)]
 #[must_use = "a request does nothing until it is sent"]
 pub struct AuthenticatedRequest {
-    client: crate::Client,
+    runner: Runner,
     request: crate::AuthenticatedRequest,
 }
 
@@ -421,7 +434,7 @@ impl AuthenticatedRequest {
     }
 
     fn map(self, change: impl FnOnce(crate::AuthenticatedRequest) -> crate::AuthenticatedRequest) -> Self {
-        Self { client: self.client, request: change(self.request) }
+        Self { runner: self.runner, request: change(self.request) }
     }
 
     /// Sends the request. Any status is an answer, not an error.
@@ -429,13 +442,14 @@ impl AuthenticatedRequest {
     /// # Errors
     /// As [`jeton::AuthenticatedRequest::send`](crate::AuthenticatedRequest::send).
     pub fn send(self) -> Result<Response, Error> {
-        let Self { client, request } = self;
-        let response = client.block_on(request.send())??;
-        Ok(Response { client: Runner::Client(client), response })
+        let Self { runner, request } = self;
+        let response = runner.block_on(request.send())??;
+        Ok(Response { runner, response })
     }
 }
 
-/// Whose runtime an answer's body is read on.
+/// On whose behalf a call waits.
+#[derive(Clone, Debug)]
 enum Runner {
     Client(crate::Client),
     #[cfg(feature = "registration")]
@@ -457,7 +471,7 @@ impl Runner {
 
 /// The answer to an authenticated request. Its body is read when asked for.
 pub struct Response {
-    client: Runner,
+    runner: Runner,
     response: reqwest::Response,
 }
 
@@ -477,8 +491,8 @@ impl Response {
     /// # Errors
     /// [`Error::Request`] if the connection breaks.
     pub fn bytes(self) -> Result<Vec<u8>, Error> {
-        let Self { client, response } = self;
-        Ok(client.block_on(response.bytes())??.to_vec())
+        let Self { runner, response } = self;
+        Ok(runner.block_on(response.bytes())??.to_vec())
     }
 
     /// The whole body as text; what is not UTF-8 is replaced.
@@ -495,8 +509,8 @@ impl Response {
     /// [`Error::Request`] if the connection breaks or the body is not such JSON.
     #[cfg(feature = "json")]
     pub fn json<T: serde::de::DeserializeOwned + Send + 'static>(self) -> Result<T, Error> {
-        let Self { client, response } = self;
-        Ok(client.block_on(response.json())??)
+        let Self { runner, response } = self;
+        Ok(runner.block_on(response.json())??)
     }
 }
 

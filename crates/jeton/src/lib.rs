@@ -2,7 +2,7 @@
 //!
 //! This crate is the front door of jeton: one dependency that brings the client ([`Client`], [`Session`]), the grants, the
 //! stores, and a [`blocking`] API for programs without an async runtime. Whoever wants less takes single crates:
-//! [`models`], [`grants`], [`storage`], [`jeton_client`].
+//! [`models`], [`grants`], [`storage`], [`jeton_client`], and with the features `jose` and `profiles` the modules of these names.
 //!
 //! # A service that calls an API
 //! ```
@@ -69,6 +69,12 @@
 //! # #[cfg(not(feature = "blocking"))]
 //! # fn main() {}
 //! ```
+
+//!
+//! # What a strict server may ask for
+//! Keys instead of secrets, bound tokens, pushed and signed requests, FAPI 2.0, OpenID Connect, registration, further grants: each is
+//! a setting of the [`ClientBuilder`], most of them behind a feature. [`jeton_client`] has the list of what to set, the README
+//! that of the standards and the tests that show them.
 
 #[cfg(feature = "blocking")]
 pub mod blocking;

@@ -81,3 +81,41 @@ fn the_server_is_asked_about_the_token_and_told_to_forget_it() {
     server.revoke_access_tokens();
     assert!(!session.introspect().unwrap().active);
 }
+
+#[test]
+fn a_resource_server_asks_about_the_token_of_a_request() {
+    let server = DevServer::start().unwrap();
+    let client = client(&server);
+    let token = client.session().token().unwrap();
+    assert!(client.introspect(token.secret()).unwrap().active);
+    assert!(!client.introspect(&"unheard of".into()).unwrap().active);
+}
+
+#[cfg(feature = "registration")]
+#[test]
+fn a_client_registers_itself_once_and_goes_when_it_is_told_to() {
+    let server = DevServer::builder().registration(true).start().unwrap();
+    let mut metadata = jeton::ClientMetadata::new();
+    metadata.grant_types = Some(vec!["client_credentials".into()]);
+    metadata.response_types = Some(vec![]);
+    let registrar = blocking::Registrar::from(jeton::Registrar::builder().build().unwrap());
+    let issuer: jeton::Issuer = server.issuer().parse().unwrap();
+    assert!(registrar.stored(&issuer).unwrap().is_none());
+    for _ in 0..2 {
+        let builder = registrar.client(server.issuer(), &metadata).unwrap();
+        let client = blocking::Client::from(builder.grant(ClientCredentials).build().unwrap());
+        client.session().token().unwrap();
+    }
+    assert_eq!(server.stats().clients_registered, 1);
+    let kept = registrar.stored(&issuer).unwrap().unwrap();
+    let mut of_server = jeton::AuthorizationServerMetadata::new(server.issuer());
+    of_server.registration_endpoint = Some(server.registration_url());
+    assert_eq!(registrar.registered(&of_server, &metadata).unwrap().client_id, kept.client_id);
+    registrar.delete(&of_server).unwrap();
+    assert!(registrar.stored(&issuer).unwrap().is_none());
+    assert_eq!(server.registered_clients(), 0);
+    registrar.keep(&issuer, kept.clone()).unwrap();
+    assert_eq!(registrar.stored(&issuer).unwrap().unwrap().client_id, kept.client_id);
+    registrar.forget(&issuer).unwrap();
+    assert!(registrar.stored(&issuer).unwrap().is_none());
+}

@@ -352,6 +352,42 @@ async fn a29_the_server_says_more_about_the_person_and_only_about_that_one() {
 }
 
 #[tokio::test]
+async fn endpoints_that_the_server_does_not_name_are_set_by_hand() {
+    let world = World::new();
+    let server = &world.server;
+    for name in ["userinfo_endpoint", "end_session_endpoint", "jwks_uri"] {
+        // Each client asks for the metadata once.
+        server.fault(Endpoint::Metadata, Fault::remove(name));
+        let session = world.openid().build().unwrap().account(name);
+        let without = match name {
+            "userinfo_endpoint" => {
+                world.try_log_in(&session).await.unwrap();
+                soon(session.user_info()).await.map(|_| ())
+            }
+            "end_session_endpoint" => soon(session.end_session_url(None)).await.map(|_| ()),
+            _ => world.try_log_in(&session).await.map(|_| ()),
+        };
+        assert!(without.unwrap_err().to_string().contains(name), "{name}");
+    }
+
+    let all = Fault::rewrite(|mut metadata| {
+        for name in ["userinfo_endpoint", "end_session_endpoint", "jwks_uri"] {
+            assert!(!metadata[name].take().is_null());
+        }
+        metadata
+    });
+    server.fault(Endpoint::Metadata, all);
+    let builder = world.openid().jwks_uri(server.url("/jwks")).userinfo_endpoint(server.url("/userinfo"));
+    let session = builder.end_session_endpoint(server.url("/logout")).build().unwrap().account("by hand");
+    world.try_log_in(&session).await.unwrap();
+    assert_eq!(soon(session.user_info()).await.unwrap().sub, "alice");
+    assert!(soon(session.end_session_url(None)).await.unwrap().url.path().ends_with("/logout"));
+
+    let plain = world.openid().jwks_uri("http://as.example/jwks").build().unwrap_err();
+    assert!(plain.to_string().contains("use https://"), "{plain}");
+}
+
+#[tokio::test]
 async fn a_rejected_token_is_replaced_and_the_question_asked_again() {
     let world = World::new();
     let session = world.openid().build().unwrap().session();

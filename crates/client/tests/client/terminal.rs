@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use jeton_client::{HttpOptions, ReqwestTransport, SystemClock, TerminalInteraction};
 use jeton_devserver::{DevServer, Endpoint, Fault};
 use jeton_grants::{
-    AuthorizationCode, Clock, DeviceCode, Grant, GrantContext, GrantError, Interaction, ManualClock,
-    PastedRedirect, PublicClient, RegistrationPrompt, ServerPrompt, ServerReason,
+    AuthorizationCode, Ciba, ClientSecretBasic, Clock, DeviceCode, Grant, GrantContext, GrantError,
+    Interaction, ManualClock, PastedRedirect, PublicClient, RegistrationPrompt, ServerPrompt, ServerReason,
 };
 use jeton_models::{AuthorizationServerMetadata, TokenResponse};
 
@@ -246,6 +246,36 @@ async fn the_short_device_prompt_names_the_code() {
     // Where lines cannot be rewritten it is said once, not each second.
     assert_eq!(text.matches("Waiting for you: ").count(), 1, "{text}");
     assert!(!text.contains('\r'), "{text:?}");
+    assert!(text.ends_with("You are signed in.\n"), "{text}");
+}
+
+/// Approves what is waiting for alice as soon as the terminal has said so.
+#[tokio::test]
+async fn what_to_compare_on_another_device_is_shown_and_counted_down() {
+    let app = jeton_devserver::Client::basic("telephone", "s3cr3t");
+    let server = Arc::new(DevServer::builder().client(app).start().unwrap());
+    for _ in 0..2 {
+        server.fault(Endpoint::Token, Fault::oauth_error("authorization_pending"));
+    }
+    let approver = Arc::clone(&server);
+    let paper = Paper::new(move |text| {
+        if text.starts_with("Approve") {
+            assert_eq!(approver.approve_backchannel("alice"), Some(Some("W4SCT".to_owned())));
+        }
+    });
+    let terminal = TerminalInteraction::with_io(Box::new(Cursor::new("")), Box::new(paper.clone()));
+    let mut metadata = metadata(&server);
+    metadata.backchannel_authentication_endpoint = Some(server.url("/bc-authorize"));
+    let transport = ReqwestTransport::new(&HttpOptions::new()).unwrap();
+    let (clock, scope) = (ManualClock::at(SystemTime::now()), "openid".parse().unwrap());
+    let authentication = ClientSecretBasic::new("s3cr3t");
+    let mut cx = GrantContext::new(&metadata, "telephone", &authentication, &transport, &clock);
+    (cx.interaction, cx.scope) = (&terminal, Some(&scope));
+    Ciba::login_hint("alice").binding_message("W4SCT").obtain(&cx).await.unwrap();
+    let text = paper.read();
+    let first = text.lines().next().unwrap();
+    assert_eq!(first, "Approve the sign-in on the device of alice, and check that it says W4SCT");
+    assert_eq!(text.matches("Waiting for you: ").count(), 1, "{text}");
     assert!(text.ends_with("You are signed in.\n"), "{text}");
 }
 

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use jeton_grants::{
-    BackchannelPrompt, Ciba, Grant, GrantContext, GrantError, Interaction, InteractionError, LoginOutcome,
-    ManualClock, PublicClient, Recovery, TransportErrorKind, async_trait,
+    BackchannelPrompt, Ciba, Grant, GrantContext, GrantError, Interaction, InteractionError, LoginOptions,
+    LoginOutcome, ManualClock, PublicClient, Recovery, TransportErrorKind, async_trait,
 };
 use jeton_models::{AuthorizationServerMetadata, MetadataError, ParameterError, Scope};
 
@@ -66,11 +66,20 @@ async fn run(
     scope: &str,
     answers: impl IntoIterator<Item = Answered>,
 ) -> (Result<String, GrantError>, Vec<u64>, Vec<String>, Vec<String>) {
+    run_with(grant, scope, &LoginOptions::new(), answers).await
+}
+
+async fn run_with(
+    grant: Ciba,
+    scope: &str,
+    options: &LoginOptions,
+    answers: impl IntoIterator<Item = Answered>,
+) -> (Result<String, GrantError>, Vec<u64>, Vec<String>, Vec<String>) {
     let clock = ManualClock::at(a_moment());
     let (server, transport, onlooker) = (server(), Scripted::new(&clock, answers), Onlooker::default());
     let scope: Scope = scope.parse().unwrap();
     let mut cx = GrantContext::new(&server, "my-service", &PublicClient, &transport, &clock);
-    (cx.scope, cx.interaction) = (Some(&scope), &onlooker);
+    (cx.scope, cx.interaction, cx.login) = (Some(&scope), &onlooker, options);
     let result = grant.obtain(&cx).await.map(|response| response.access_token.expose().to_owned());
     let seen = onlooker.seen.lock().unwrap().clone();
     (result, transport.seconds_since(a_moment()), transport.bodies(), seen)
@@ -99,6 +108,18 @@ async fn the_person_is_asked_elsewhere_and_the_program_polls_in_the_servers_pace
     assert_eq!(seen.first().unwrap(), r#"Some("W4SCT") Some("alice")"#);
     assert_eq!(seen.last().unwrap(), "success");
     assert!(seen.len() > 30, "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_login_that_names_somebody_asks_that_person_and_no_other() {
+    let bob = LoginOptions::new().login_hint("bob");
+    for grant in [Ciba::login_hint("alice"), Ciba::id_token_hint("e30.e30.e30"), Ciba::login_hint_token("t")]
+    {
+        let (result, _, bodies, seen) = run_with(grant, "openid", &bob, [asked(), token()]).await;
+        result.unwrap();
+        assert_eq!(bodies[0], "scope=openid&login_hint=bob&client_id=my-service");
+        assert_eq!(seen[0], r#"None Some("bob")"#);
+    }
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jeton_client::reqwest;
 use jeton_grants::http::{HeaderName, HeaderValue, Method};
 
-use super::{Response, Runner};
+use super::{Response, Runner, Session};
 use crate::Error;
 
 /// A [`jeton::ResourceClient`](crate::ResourceClient) whose calls block.
@@ -34,6 +34,8 @@ use crate::Error;
 ///         .build()?,
 /// );
 /// println!("{}", client.get(&url).send()?.text()?);
+/// let session = client.session(&url)?.expect("somebody has just logged in");
+/// session.log_out()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -59,6 +61,17 @@ impl ResourceClient {
     /// A request to any resource.
     pub fn request(&self, method: Method, url: &str) -> ResourceRequest {
         ResourceRequest { client: self.0.clone(), request: self.0.request(method, url) }
+    }
+
+    /// The login that is in use for that URL, found in the store if need be: to ask who is logged in, or to log out. `None` if
+    /// there is none.
+    ///
+    /// # Errors
+    /// As [`jeton::ResourceClient::session`](crate::ResourceClient::session).
+    pub fn session(&self, url: &str) -> Result<Option<Session>, Error> {
+        let (client, url) = (self.0.clone(), url.to_owned());
+        let found = self.0.block_on(async move { client.session(&url).await })??;
+        Ok(found.map(|session| Session { runner: Runner::Resources(self.0.clone()), session }))
     }
 
     /// The client whose calls are async: the same logins.
@@ -126,6 +139,6 @@ impl ResourceRequest {
     pub fn send(self) -> Result<Response, Error> {
         let Self { client, request } = self;
         let response = client.block_on(request.send())??;
-        Ok(Response { client: Runner::Resources(client), response })
+        Ok(Response { runner: Runner::Resources(client), response })
     }
 }
