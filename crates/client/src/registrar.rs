@@ -364,7 +364,7 @@ impl Inner {
     ) -> Result<ClientRegistration, Error> {
         let mut lease = self.store.lease(key, self.lease_timeout).await?;
         let held = self.load(&mut *lease, key).await?;
-        let old = match &held.kept {
+        let mut old = match &held.kept {
             // Somebody else was faster.
             Some(kept) if kept.is_good(metadata, self.now_ms()) => {
                 return Ok(kept.client.clone());
@@ -372,7 +372,7 @@ impl Inner {
             old => old.clone(),
         };
         lease.reserve(held.record.to_json().len() + ANSWER).await?;
-        match self.renewed(server, metadata, old.as_ref()).await {
+        match self.renewed(server, metadata, &mut old).await {
             Ok(kept) => {
                 self.save(&mut *lease, held, &kept).await;
                 Ok(kept.client)
@@ -394,24 +394,24 @@ impl Inner {
         }
     }
 
-    /// Updates the registration, so that the client stays the same; else makes another one.
+    /// Updates the registration, so that the client stays the same; else makes another one. `old` is left as the server has it
+    /// after an update that was not enough: the registration access token may be another one (RFC 7592 §2.2).
     async fn renewed(
         &self,
         server: &AuthorizationServerMetadata,
         metadata: &ClientMetadata,
-        old: Option<&Kept>,
+        old: &mut Option<Kept>,
     ) -> Result<Kept, GrantError> {
         let cx = self.context(server);
-        if let Some(old) = old
-            && old.client.management().is_some()
-        {
-            match update_registration(&cx, &old.client, metadata).await {
+        if let Some(before) = old.as_ref().filter(|old| old.client.management().is_some()) {
+            match update_registration(&cx, &before.client, metadata).await {
                 Ok(client) => {
-                    let updated = old.with(client, metadata, self.now_ms());
+                    let updated = before.with(client, metadata, self.now_ms());
                     if updated.is_good(metadata, self.now_ms()) {
                         return Ok(updated);
                     }
                     // The server changes the client, but not its secret, which is about to expire.
+                    *old = Some(updated);
                 }
                 // It did not come so far, or not now: another client would be too much.
                 Err(error) if matches!(error.recovery(), Recovery::Retry { .. }) => return Err(error),
@@ -421,7 +421,7 @@ impl Inner {
         }
         let client = register(&cx, metadata).await?;
         let mut kept = Kept::new(client, Some(metadata.clone()), self.now_ms());
-        kept.replaced_at_ms = old.map(|old| old.replaced_at_ms.clone()).unwrap_or_default();
+        kept.replaced_at_ms = old.as_ref().map(|old| old.replaced_at_ms.clone()).unwrap_or_default();
         Ok(kept)
     }
 

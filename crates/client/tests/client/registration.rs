@@ -273,6 +273,23 @@ async fn a11_an_update_that_leaves_the_expiry_as_it_is_does_not_help() {
 }
 
 #[tokio::test]
+async fn a11_an_update_that_does_not_help_rotates_the_registration_access_token_all_the_same() {
+    let world = registering(|builder| builder.client_secret_lifetime(10 * DAY).updates_renew_secrets(false));
+    let registrar = world.registrar();
+    let server = world.server_metadata().await;
+    let first = soon(registrar.registered(&server, &service())).await.unwrap();
+    world.clock.advance(9 * DAY + DAY / 2);
+    // The update works, and the registration after it does not.
+    world.server.fault(Endpoint::Registration, Fault::set("client_name", "updated"));
+    world.server.fault(Endpoint::Registration, Fault::Status { status: 503, retry_after: None });
+    let kept = soon(registrar.registered(&server, &service())).await.unwrap();
+    assert_eq!((&kept.client_id, text(&kept)), (&first.client_id, text(&first)));
+    assert_eq!((world.registrations(), world.server.stats().requests_to(Endpoint::Registration)), (1, 3));
+    assert_ne!(kept.registration_access_token, first.registration_access_token);
+    assert_eq!(soon(registrar.stored(&world.issuer())).await.unwrap(), Some(kept));
+}
+
+#[tokio::test]
 async fn a11_an_expired_secret_is_not_sent() {
     let world = registering(|builder| builder.client_secret_lifetime(DAY));
     let registrar = world.registrar();
