@@ -43,7 +43,7 @@ async fn used(session: &Session, text: &str) -> Result<(), Failed> {
     #[cfg(feature = "use-openid")]
     {
         println!("{:?} {:?}", session.id_token().await?, session.user_info().await?);
-        println!("{:?}", session.end_session_url(text, None).await?);
+        println!("{:?}", session.end_session_url(Some(text)).await?.url);
     }
     #[cfg(feature = "use-registration")]
     println!("{}", jeton::ResourceClient::builder().build()?.get(text).send().await?.status());

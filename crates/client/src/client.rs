@@ -484,7 +484,7 @@ impl ClientInner {
 /// A session is there to send requests, which nothing but an access token can go along with.
 fn usable(response: TokenResponse) -> Result<TokenResponse, GrantError> {
     match response.token_type {
-        TokenType::NotApplicable => Err(GrantError::not_an_access_token(response.issued_token_type())),
+        TokenType::NotApplicable => Err(GrantError::not_an_access_token(&response)),
         _ => Ok(response),
     }
 }

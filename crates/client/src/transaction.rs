@@ -298,6 +298,7 @@ impl Transaction<'_> {
     ) -> Error {
         let rotated = match &mut error {
             GrantError::Unusable { answer, .. } => answer.refresh_token.take(),
+            GrantError::NotAnAccessToken { refresh_token, .. } => refresh_token.take(),
             #[cfg(feature = "jose")]
             GrantError::RejectedJwt(rejected) => rejected.refresh_token.take(),
             _ => None,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jeton_models::AnswerError;
 use jeton_models::{
     AuthorizationResponseError, ClientMetadataError, ErrorResponse, GrantType, MetadataError, OAuth2Error,
-    ParameterError, UnusableAnswer, UnusableReason,
+    ParameterError, Secret, TokenResponse, UnusableAnswer, UnusableReason,
 };
 
 use crate::{AuthorizationRequestError, InteractionError, SecurityProfileError, TransportError};
@@ -239,6 +239,8 @@ pub enum GrantError {
     NotAnAccessToken {
         /// What the server says it is, shortened.
         issued_token_type: Option<String>,
+        /// A refresh token that came with it: the one that was sent is spent then.
+        refresh_token: Option<Secret>,
     },
     /// What the identity provider issued as an ID-JAG is not one for this client at this server. It was not handed on.
     #[error(
@@ -322,9 +324,12 @@ impl GrantError {
     }
 
     /// That what was issued is no access token.
-    pub fn not_an_access_token(issued_token_type: Option<&str>) -> Self {
+    pub fn not_an_access_token(response: &TokenResponse) -> Self {
         let shown = |uri: &str| uri.chars().filter(char::is_ascii_graphic).take(100).collect();
-        Self::NotAnAccessToken { issued_token_type: issued_token_type.map(shown) }
+        Self::NotAnAccessToken {
+            issued_token_type: response.issued_token_type().map(shown),
+            refresh_token: response.refresh_token.clone(),
+        }
     }
 
     /// A source that has nothing to present, such as a session whose login is over. What it says is shown: no secrets.

@@ -9,6 +9,10 @@ use crate::{AuthorizationRequestError, GrantContext, GrantError};
 
 /// What one authorization asks for beyond what the client always does. Nothing unless set.
 ///
+/// An authorization request carries all of it. Other grants with a person take what their requests have a place for: the device
+/// grant the scope, CIBA the scope, `acr_values` and `login_hint`. Whether the person did authenticate that way is checked where there is an ID
+/// token that says so.
+///
 /// ```
 /// use std::time::Duration;
 /// use jeton_grants::LoginOptions;

@@ -82,6 +82,7 @@ async fn rule3_the_refresh_token_of_an_answer_that_cannot_be_used_is_kept() {
     // The server rotates, and something else is wrong with its answer: once.
     for (fault, strict) in [
         (Fault::set("token_type", "DPoP"), false),
+        (Fault::set("token_type", "N_A"), false),
         (Fault::set("access_token", "two\nlines"), false),
         (Fault::remove("access_token"), false),
         (Fault::set("expires_in", "3600"), true),
