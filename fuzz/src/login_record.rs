@@ -138,9 +138,10 @@ fn keeps_what_it_does_not_know(input: &Value, output: &Value, with_tokens: bool)
 }
 
 fn is_usable(token: &Value) -> bool {
-    let bearer = token["token_type"].as_str().is_some_and(|text| text.eq_ignore_ascii_case("bearer"));
+    let is_one = |text: &str| ["bearer", "dpop"].iter().any(|known| text.eq_ignore_ascii_case(known));
+    let known = token["token_type"].as_str().is_some_and(is_one);
     let target = token["target"].as_object();
-    bearer && target.is_some_and(|target| target.keys().all(|name| name == "resource" || name == "scope"))
+    known && target.is_some_and(|target| target.keys().all(|name| name == "resource" || name == "scope"))
 }
 
 /// Fails unless each member that the input has, but for those, is in the output as it was.

@@ -58,6 +58,11 @@ impl AccessToken {
     ) -> Result<Self, Error> {
         #[cfg(not(feature = "jose"))]
         let Binding = binding;
+        if stored.token_type == TokenType::NotApplicable {
+            return Err(Error::configuration(
+                "the token is no access token (its type is `N_A`), so that no request can carry it; start from an access token",
+            ));
+        }
         let text = Secret::new(format!("{} {}", stored.token_type, stored.access_token.expose()));
         let mut authorization = HeaderValue::try_from(text.expose())
             .map_err(|_| Error::configuration("the access token has characters that no header can carry"))?;

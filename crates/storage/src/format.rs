@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use jeton_models::{ExtraMembers, Scope, Secret, Warning, exposed, exposed_option, is_deceptive};
+use jeton_models::{ExtraMembers, Scope, Secret, TokenType, Warning, exposed, exposed_option, is_deceptive};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -352,10 +352,11 @@ impl TryFrom<TokenV1> for StoredToken {
     type Error = ForeignToken;
 
     fn try_from(wire: TokenV1) -> Result<Self, ForeignToken> {
-        let Ok(token_type) = wire.token_type.parse() else { return Err(ForeignToken(wire)) };
-        if !wire.target.unknown.is_empty() {
+        // What is no access token (`N_A`) goes along with no request.
+        let token_type = wire.token_type.parse().ok().filter(|own| *own != TokenType::NotApplicable);
+        let Some(token_type) = token_type.filter(|_| wire.target.unknown.is_empty()) else {
             return Err(ForeignToken(wire));
-        }
+        };
         Ok(Self {
             access_token: wire.access_token,
             token_type,

@@ -102,6 +102,7 @@ fn what_a_later_version_wrote_survives_a_rewrite_at_every_level() {
         json["tokens"][0]["warnings"] = json!(["from_the_future"]);
         json["tokens"].as_array_mut().unwrap().extend([
             json!({"access_token":"d","token_type":"future","target":{"scope":"read"},"received_at_ms":1,"k":{"n":null}}),
+            json!({"access_token":"a","token_type":"N_A","target":{"scope":"read"},"received_at_ms":1}),
             json!({"access_token":"n","token_type":"Bearer","target":{"scope":"read","details":[{"type":"pay"}]},
                    "received_at_ms":1}),
         ]);
@@ -119,7 +120,7 @@ fn what_a_later_version_wrote_survives_a_rewrite_at_every_level() {
     record.set_refresh_token(Secret::from("next"), at(1_700_009_000_000));
     record.set_token(StoredToken::new(&Token::new(Secret::from("fresh")), read, at(1_700_009_000_000)));
     let refreshed: Value = serde_json::from_slice(&record.to_json()).unwrap();
-    assert_eq!(refreshed["tokens"].as_array().unwrap().len(), 5);
+    assert_eq!(refreshed["tokens"].as_array().unwrap().len(), 6);
     assert_eq!(refreshed["tokens"].as_array().unwrap()[3..], original["tokens"].as_array().unwrap()[2..]);
     assert_eq!(refreshed["binding"], original["binding"]);
 

@@ -10,6 +10,7 @@ use jeton_client::{
     PendingLogin, Recovery, Scope, Secret, StoreError, Token,
 };
 use jeton_devserver::{DevServer, Endpoint, Fault};
+use jeton_models::TokenType;
 use jeton_storage::FileStore;
 
 // ----- Accounts and resources ------------------------------------------------------------------------------------------
@@ -226,6 +227,10 @@ async fn tokens_that_the_program_has_already_can_be_adopted() {
     world.assert_sound(&adopting).await;
 
     // One that cannot be sent replaces nothing.
+    let mut no_access_token = Token::new(Secret::from("an ID-JAG"));
+    no_access_token.token_type = TokenType::NotApplicable;
+    let error = adopting.adopt(no_access_token).await.unwrap_err();
+    assert!(matches!(&error, Error::Configuration(text) if text.contains("N_A")), "{error}");
     let error = adopting.adopt(Token::new(Secret::from("two\nlines"))).await.unwrap_err();
     assert!(matches!(error, Error::Configuration(_)) && !error.to_string().contains("two"), "{error}");
     let error = adopting.adopt(Token::new(Secret::from(""))).await.unwrap_err();

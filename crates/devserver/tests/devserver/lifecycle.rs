@@ -103,7 +103,7 @@ fn connections_are_kept_alive_and_counted() {
             answer.push(byte[0]);
         }
     }
-    assert_eq!((server.stats().connections, server.stats().requests_to(Endpoint::Other)), (1, 3));
+    assert_eq!((server.stats().connections, server.stats().requests_to(Endpoint::Jwks)), (1, 3));
 }
 
 #[test]
