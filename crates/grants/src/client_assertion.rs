@@ -193,7 +193,8 @@ pub enum ClientAssertionError {
     IssuerUnknown,
     /// The server's metadata has no token endpoint to name.
     #[error(
-        "a client assertion for the token endpoint needs its URL, which the server's metadata does not have"
+        "a client assertion for the token endpoint needs its URL, which the server's metadata does not have; \
+         set the token endpoint by hand, or take the issuer as audience"
     )]
     TokenEndpointUnknown,
     /// A shared secret was given in the place of a private key.
@@ -205,7 +206,9 @@ pub enum ClientAssertionError {
         algorithm: JwsAlgorithm,
     },
     /// The key could not be used.
-    #[error("the client assertion could not be signed: {0}")]
+    #[error(
+        "the client assertion could not be signed: {0}; nothing was sent, try again when the key can sign"
+    )]
     Sign(#[source] Arc<SignError>),
 }
 

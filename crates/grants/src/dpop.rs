@@ -306,7 +306,9 @@ pub enum DpopError {
         what: String,
     },
     /// The signer is none for DPoP.
-    #[error("the signer cannot be used for DPoP: {what}")]
+    #[error(
+        "the signer cannot be used for DPoP: {what}; give another one, or have jeton make a key by `dpop(true)`"
+    )]
     Unsuitable {
         /// Why.
         what: &'static str,
@@ -344,7 +346,7 @@ pub enum DpopError {
         listed: Vec<String>,
     },
     /// The key could not sign.
-    #[error("no DPoP proof could be signed: {what}")]
+    #[error("no DPoP proof could be signed: {what}; nothing was sent, try again when the key can sign")]
     Sign {
         /// Why; no secret.
         what: String,

@@ -172,7 +172,9 @@ pub enum GrantError {
     #[error("this pending login was used before; a login works once: start it again")]
     PendingLoginUsed,
     /// The server offers no PKCE by S256 (RFC 7636 §4.2).
-    #[error("{issuer} does not support PKCE with S256 (it lists {listed:?}); jeton does not log in without")]
+    #[error(
+        "{issuer} does not support PKCE with S256 (it lists {listed:?}); jeton does not log in without: have the server support it"
+    )]
     NoS256 {
         /// The server.
         issuer: String,
@@ -198,7 +200,8 @@ pub enum GrantError {
     },
     /// The page that the server names for the user code is not one to send a person to.
     #[error(
-        "the server sends the person to `{uri}`, which is neither HTTPS nor on loopback; jeton does not show that"
+        "the server sends the person to `{uri}`, which is neither HTTPS nor on loopback; jeton does not show that: the server's \
+         configuration has to be mended"
     )]
     VerificationUri {
         /// As the server named it, shortened.

@@ -77,7 +77,8 @@ pub enum SecurityProfileError {
     },
     /// A provider's dialect takes PKCE out of the request, or spells it in a way of its own.
     #[error(
-        "FAPI 2.0 asks for PKCE with S256, and the provider's dialect has none, or another one (FAPI 2.0 Security Profile §5.3.3.2)"
+        "FAPI 2.0 asks for PKCE with S256, and the provider's dialect has none, or another one; leave out the profile of the \
+         provider, or FAPI 2.0 (FAPI 2.0 Security Profile §5.3.3.2)"
     )]
     NoPkce,
 }
