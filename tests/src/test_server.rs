@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jeton_devserver::{Builder, DevServer, Endpoint, Fault, RecordedRequest, ResourceMetadata, Rotation};
+use jeton_jose::{Signer as _, SigningKey};
+use jeton_models::Secret;
 use lexopt::prelude::*;
 use serde_json::{Value, json};
 use url::Url;
@@ -23,7 +25,8 @@ Its first line on standard output is JSON without nested members:
   issuer, api (a resource that wants a token), api_identifier (for `resource`), second_api, second_api_identifier, metadata_url,
   authorization_endpoint, token_endpoint, device_authorization_endpoint, revocation_endpoint, introspection_endpoint,
   verification_uri, origin, port, public_client, confidential_client, confidential_secret, post_client, post_secret,
-  service_client, service_secret, password_client, username, password, redirect_uri (nobody listens there), pid
+  service_client, service_secret, password_client, username, password, key_client, key_jwk (its private key, for ES256),
+  redirect_uri (nobody listens there), pid
 Scopes: read (the default), write, profile, email, admin, offline_access.
 
   --access-token-life SECONDS   3600 unless told; `never` for tokens without expiry
@@ -39,11 +42,13 @@ Scopes: read (the default), write, profile, email, admin, offline_access.
   --latency-ms N                the token endpoint waits so long before it does anything
   --registration                clients may register themselves
   --resource-metadata           the APIs say which server they trust, and need no other announcement
+  --dpop-nonces                 proofs (DPoP) need a nonce of the server's
   --fault NAME[:ENDPOINT]       for the next request there, may be given several times; NAME and ENDPOINT as below
 
 Commands, one a line. Each is answered with one line, {\"ok\":true,...} or {\"ok\":false,\"error\":\"...\"}:
   stats                         requests by endpoint and by grant, refreshes, reuses_detected, logins_revoked, live_logins,
-                                tokens_issued, api_requests, api_unauthorized, connections, token_requests_at_once
+                                tokens_issued, api_requests, api_unauthorized, connections, token_requests_at_once,
+                                clients_registered
   last ENDPOINT                 the newest request there, secrets included: method, path, query, headers, form, body_length
   expire-access-tokens          those issued so far are expired on the server, and clients do not know
   revoke-access-tokens          those issued so far answer 401
@@ -58,6 +63,8 @@ Commands, one a line. Each is answered with one line, {\"ok\":true,...} or {\"ok
   fail-next N STATUS [ENDPOINT] the next N requests are answered with that HTTP status
   fault NAME [ENDPOINT]         for the next request; `fault-always NAME [ENDPOINT]` for each that meets no other
   clear-faults                  takes back all of them, but not --latency-ms
+  sign MESSAGE                  what a module with the key of key_client does: the ES256 signature of the message, a word, as
+                                `signature` in hexadecimal digits
   wait-held N                   answers when N requests are held by the fault `gate`, or after 30 s with ok false
   open-gate                     lets them go on
   quit                          the same as closing standard input
@@ -120,6 +127,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Option<Arguments>, lexopt::Error>
             "help" => return Ok(None),
             "registration" => builder.registration(true),
             "resource-metadata" => builder.resource_metadata(ResourceMetadata::InHeader),
+            "dpop-nonces" => builder.dpop_nonces(1000),
             "access-token-life" => match parser.value()?.string()?.as_str() {
                 "never" => builder.access_tokens_never_expire(),
                 seconds => builder.access_token_lifetime(Duration::from_secs(number(seconds)?)),
@@ -226,6 +234,7 @@ fn description(server: &DevServer) -> Value {
     let (confidential, confidential_secret) = DevServer::CONFIDENTIAL_CLIENT;
     let (post, post_secret) = DevServer::POST_CLIENT;
     let (service, service_secret) = DevServer::SERVICE_CLIENT;
+    let (key_client, key_jwk) = DevServer::KEY_CLIENT;
     let (username, password) = DevServer::ALICE;
     let origin = server.url("");
     json!({
@@ -253,6 +262,8 @@ fn description(server: &DevServer) -> Value {
         "password_client": DevServer::PASSWORD_CLIENT,
         "username": username,
         "password": password,
+        "key_client": key_client,
+        "key_jwk": key_jwk,
         "redirect_uri": crate::person::REDIRECT_URI,
         "pid": std::process::id(),
     })
@@ -293,6 +304,7 @@ fn obey(server: &Arc<DevServer>, words: &[&str]) -> Result<Value, String> {
         ["fault-always", name] => server.fault_always(Endpoint::Token, fault(name)?),
         ["fault-always", name, at] => server.fault_always(endpoint(Some(at))?, fault(name)?),
         ["clear-faults"] => server.clear_faults(),
+        ["sign", message] => return sign(message.as_bytes()),
         ["wait-held", count] => ok = server.wait_until_held_blocking(number(count)?, browser::PATIENCE),
         ["open-gate"] => server.open_gate(),
         _ => return Err(format!("no command `{}`; --help says what there is", words.join(" "))),
@@ -304,6 +316,16 @@ fn fail_next(server: &DevServer, count: &str, status: &str, at: Option<&str>) ->
     let fault = Fault::Status { status: number(status)?, retry_after: None };
     server.fault_times(endpoint(at)?, fault, number(count)?);
     Ok(())
+}
+
+/// For programs that sign with a key that they do not have.
+fn sign(message: &[u8]) -> Result<Value, String> {
+    let key =
+        SigningKey::from_jwk(&Secret::from(DevServer::KEY_CLIENT.1)).map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    let signature = runtime.block_on(key.sign(message)).map_err(|error| error.to_string())?;
+    let digits: String = signature.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(json!({ "ok": true, "signature": digits }))
 }
 
 fn stats(server: &DevServer) -> Value {
@@ -336,6 +358,7 @@ fn stats(server: &DevServer) -> Value {
         "api_unauthorized": stats.api_unauthorized,
         "connections": stats.connections,
         "token_requests_at_once": stats.max_concurrent_token_requests,
+        "clients_registered": stats.clients_registered,
     })
 }
 

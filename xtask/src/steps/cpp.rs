@@ -24,6 +24,7 @@ const TESTS: &[&str] = &[
     "mixed_test",
     "requests_test",
     "session_test",
+    "standards_test",
     "store_test",
     "values_test",
     "support_new",
