@@ -46,6 +46,14 @@ std::string signature_of(test_server &server, std::string_view message)
     return signature;
 }
 
+/// What the callbacks here throw. jeton's own exceptions are std::runtime_errors as well.
+struct locked : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// A text that C would see less of.
+std::string with_nul(const std::string &text) { return text + std::string("\0x", 2); }
+
 bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 /// The header of a JWS (RFC 7515): base64url, up to the first dot.
@@ -206,9 +214,6 @@ TEST_CASE("a signer of the program's own has the key")
 TEST_CASE("a signer that fails ends the call with its exception or its number")
 {
     test_server server;
-    struct locked : std::runtime_error {
-        using std::runtime_error::runtime_error;
-    };
     jeton::config throws = key_client(server);
     throws.signer(jeton::signer_purpose::client, "ES256",
         [](std::string_view, std::string &) { throw locked("the module is locked"); });
@@ -271,7 +276,7 @@ TEST_CASE("a program with an HTTP library of its own gets proofs")
     CHECK(session.dpop_proof("GET", "https://elsewhere.example/", token).error().status()
         == jeton::status::foreign_origin);
     CHECK_FALSE(session.dpop_proof("GET", "no URL", token));
-    CHECK_FALSE(session.dpop_proof(std::string("G\0T", 3), api, token));
+    CHECK_FALSE(session.dpop_proof(with_nul("GET"), api, token));
 
     const jeton::client plain = server.service().resource_server(server["origin"]).build().value();
     const jeton::session unbound = plain.session().value();
@@ -358,7 +363,7 @@ TEST_CASE("a client registers itself once")
     CHECK(has_one.error().status() == jeton::status::configuration);
     CHECK(contains(has_one.error().message(), "JETON_OPTION_CLIENT_ID"));
     CHECK_FALSE(config().client_metadata("[]").register_client());
-    CHECK_FALSE(config().issuer(std::string("a\0b", 3)).register_client());
+    CHECK_FALSE(config().issuer(with_nul(server["issuer"])).register_client());
     // A server that registers nobody.
     const test_server closed;
     CHECK_FALSE(config().issuer(closed["issuer"]).register_client());
@@ -403,7 +408,9 @@ TEST_CASE("an API is used of which only the URL is known, if the person approves
     CHECK(answer.status() == 200);
     CHECK(contains(answer.body(), "alice"));
     CHECK(client.request("POST", server["api"]).body("xyz").send().value().status() == 200);
-    CHECK(server.command("last api").number("body_length") == 3);
+    const json_line sent = server.command("last api");
+    CHECK(sent.text("method") == "POST");
+    CHECK(sent.number("body_length") == 3);
     CHECK(asked == 2);
     CHECK(server.count("clients_registered") == 1);
 
@@ -411,11 +418,17 @@ TEST_CASE("an API is used of which only the URL is known, if the person approves
     jeton::config silent = config();
     silent.on_approve_server([](const jeton::server_prompt &, bool &) {});
     CHECK_FALSE(silent.build_resource_client().value().get(server["api"]));
-    silent.on_approve_server([](const jeton::server_prompt &, bool &) { throw std::runtime_error("no screen"); });
+    silent.on_approve_server([](const jeton::server_prompt &, bool &) { throw locked("no screen"); });
     const auto thrown = silent.build_resource_client().value().get(server["api"]);
     REQUIRE_FALSE(thrown);
-    CHECK_THROWS_AS(static_cast<void>(thrown.value()), std::runtime_error);
-    CHECK_FALSE(client.get(std::string("a\0b", 3)));
+    CHECK(thrown.error().status() == jeton::status::callback);
+    CHECK_THROWS_AS(static_cast<void>(thrown.value()), locked);
+    silent.on_approve_server([](const jeton::server_prompt &, bool &approved) { return (approved = true) ? 7 : 0; });
+    const auto failed = silent.build_resource_client().value().get(server["api"]);
+    CHECK(failed.error().status() == jeton::status::callback);
+    CHECK(failed.error().callback_result() == 7);
+    CHECK_FALSE(client.get(with_nul(server["api"])));
+    CHECK_FALSE(client.request("GET", with_nul(server["api"])).send());
     CHECK_FALSE(client.request("GET", "no URL").send());
     CHECK(server.count("clients_registered") == 1);
 }
