@@ -28,6 +28,13 @@ const WORDS: &[(&str, &str)] = &[
         "set the `authentication` that was registered",
         "set JETON_OPTION_CLIENT_AUTHENTICATION to what was registered",
     ),
+    ("use SigningKey::from_jwk_for", "set JETON_OPTION_PRIVATE_KEY_ALGORITHM"),
+    (
+        "use ClientSecretJwt for that",
+        "set JETON_OPTION_CLIENT_AUTHENTICATION to JETON_AUTHENTICATION_CLIENT_SECRET_JWT for that",
+    ),
+    ("switch it on with `dpop(true)`", "switch it on with JETON_OPTION_DPOP"),
+    ("have jeton make a key by `dpop(true)`", "have jeton make a key by JETON_OPTION_DPOP"),
     ("make one with `SealingKey::generate`", "make one from 32 random bytes"),
     ("say `allow_unencrypted_file`", "set JETON_OPTION_STORE_ALLOW_UNENCRYPTED_FILE"),
     (
@@ -81,7 +88,7 @@ mod tests {
     #[test]
     fn what_is_put_into_other_words_is_what_the_rust_crates_say() {
         let mut all = String::new();
-        for package in ["models", "grants", "storage", "client", "jeton"] {
+        for package in ["models", "jose", "grants", "storage", "client", "jeton"] {
             let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
             sources(&crates.join(package).join("src"), &mut all);
         }
