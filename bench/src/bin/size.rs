@@ -24,7 +24,9 @@ fn configured(builder: ClientBuilder, text: &str) -> Result<ClientBuilder, Faile
     #[cfg(feature = "use-jose")]
     let builder = {
         use jeton::{JwsAlgorithm, PrivateKeyJwt, SigningKey};
-        builder.authentication(PrivateKeyJwt::new(SigningKey::from_pem(text, JwsAlgorithm::Es256)?)).dpop(true)
+        builder
+            .authentication(PrivateKeyJwt::new(SigningKey::from_pem(text, JwsAlgorithm::Es256)?))
+            .dpop(true)
     };
     #[cfg(feature = "use-mtls")]
     let builder = {
