@@ -12,6 +12,7 @@ use loom::thread;
 
 use super::{Flight, Joined, Slot, landed_or};
 use crate::access_token::Margins;
+use crate::binding::Binding;
 use crate::sync::Mutex;
 use crate::sync::checked;
 use crate::{AccessToken, Error};
@@ -23,7 +24,8 @@ fn token(text: &str, expires_at: u64, refresh_ahead: bool) -> AccessToken {
     let mut token = Token::new(Secret::from(text));
     token.expires_at = Some(expires_at);
     let stored = StoredToken::new(&token, TokenTarget::default(), UNIX_EPOCH);
-    AccessToken::new(stored, None, Margins { early_expiry: Duration::ZERO, refresh_ahead }).unwrap()
+    let margins = Margins { early_expiry: Duration::ZERO, refresh_ahead };
+    AccessToken::new(stored, None, margins, Binding::NONE).unwrap()
 }
 
 fn expired() -> AccessToken {
