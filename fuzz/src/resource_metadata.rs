@@ -23,7 +23,10 @@ pub fn check(data: &[u8]) {
     let metadata = match read {
         Ok(metadata) => metadata,
         Err(error) => {
-            assert!(!error.to_string().contains("s3cr3t"), "{error}");
+            // What the document calls itself is its own affair, and may be anything.
+            let shown = error.to_string();
+            let of_the_url = shown.split(" is of `").next().unwrap_or_default();
+            assert!(!of_the_url.contains("s3cr3t"), "{error}");
             return is_fit_to_be_shown(&error);
         }
     };
