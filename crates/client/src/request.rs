@@ -21,7 +21,7 @@ use crate::{Error, Session};
 const REDIRECTS: usize = 10;
 
 /// Without it reqwest does not refuse `https://` but speaks plain HTTP, to a proxy at least.
-pub(crate) const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
+const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
 
 /// A request that will carry the session's access token.
 ///
@@ -64,22 +64,21 @@ pub(crate) const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "native-
 #[must_use = "a request does nothing until it is sent"]
 pub struct AuthenticatedRequest {
     session: Session,
-    request: Result<RequestBuilder, Error>,
-    query: Vec<(String, String)>,
+    draft: Draft,
 }
 
 impl AuthenticatedRequest {
     pub(crate) fn new(session: Session, method: Method, url: &str) -> Self {
-        let request = session.client().new_request(method, url);
-        Self { session, request, query: Vec::new() }
+        let draft = Draft::new(session.client().new_request(method, url));
+        Self { session, draft }
     }
 
     /// A request that was made elsewhere.
     #[cfg(feature = "registration")]
     pub(crate) fn of(session: Session, request: reqwest::Request) -> Self {
         let api = session.client().api().map(|api| api.for_url(request.url()).clone());
-        let request = api.map(|api| RequestBuilder::from_parts(api, request));
-        Self { session, request, query: Vec::new() }
+        let draft = Draft::new(api.map(|api| RequestBuilder::from_parts(api, request)));
+        Self { session, draft }
     }
 
     /// Adds a header.
@@ -92,7 +91,7 @@ impl AuthenticatedRequest {
         mut self,
         parameters: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        self.query.extend(parameters.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self.draft.query(parameters);
         self
     }
 
@@ -103,9 +102,7 @@ impl AuthenticatedRequest {
 
     /// Sets a form as body: `application/x-www-form-urlencoded`.
     pub fn form<N: AsRef<str>, V: AsRef<str>>(self, parameters: impl IntoIterator<Item = (N, V)>) -> Self {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        self.with(|request| request.header(CONTENT_TYPE, form).body(body))
+        self.with(|request| form(request, parameters))
     }
 
     /// Sets a JSON body.
@@ -130,7 +127,7 @@ impl AuthenticatedRequest {
     /// Anything else that reqwest's builder can do. It cannot send the token elsewhere: the origin is checked in
     /// [`send`](Self::send), on the request as it then is.
     pub fn with(mut self, change: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Self {
-        self.request = self.request.map(change);
+        self.draft.change(change);
         self
     }
 
@@ -147,15 +144,8 @@ impl AuthenticatedRequest {
     /// ([`Error::LoginRequired`]); otherwise the 401 is the answer.
     pub async fn send(self) -> Result<Response, Error> {
         let session = self.session;
-        let mut request = self.request?.build()?;
-        if !self.query.is_empty() {
-            request.url_mut().query_pairs_mut().extend_pairs(&self.query);
-        }
-        if !HAS_TLS && request.url().scheme() == "https" {
-            return Err(Error::configuration(
-                "this build has no TLS; build jeton-client with the feature `rustls` or `native-tls`",
-            ));
-        }
+        let request = self.draft.build()?;
+        check_tls(request.url())?;
         #[cfg(feature = "jose")]
         if session.client().dpop.is_on() {
             return Box::pin(send_with_proofs(&session, request)).await;
@@ -221,14 +211,70 @@ impl ClientInner {
     }
 
     fn new_request(&self, method: Method, url: &str) -> Result<RequestBuilder, Error> {
-        let url = Url::parse(url).map_err(|error| {
-            // Neither the query nor a password before the host is shown.
-            let shown = url.split(['?', '#']).next().unwrap_or_default();
-            let shown = shown.rsplit('@').next().unwrap_or_default();
-            Error::invalid_request(format!("`{shown}` is no absolute URL: {error}"))
-        })?;
+        let url = parsed(url)?;
         Ok(self.api()?.for_url(&url).request(method, url))
     }
+}
+
+/// A request that is being put together. What is wrong with it is told when it is sent.
+pub(crate) struct Draft {
+    request: Result<RequestBuilder, Error>,
+    query: Vec<(String, String)>,
+}
+
+impl Draft {
+    pub(crate) fn new(request: Result<RequestBuilder, Error>) -> Self {
+        Self { request, query: Vec::new() }
+    }
+
+    pub(crate) fn query<N: Into<String>, V: Into<String>>(
+        &mut self,
+        parameters: impl IntoIterator<Item = (N, V)>,
+    ) {
+        self.query.extend(parameters.into_iter().map(|(name, value)| (name.into(), value.into())));
+    }
+
+    pub(crate) fn change(&mut self, change: impl FnOnce(RequestBuilder) -> RequestBuilder) {
+        let request = std::mem::replace(&mut self.request, Err(Error::Panicked));
+        self.request = request.map(change);
+    }
+
+    pub(crate) fn build(self) -> Result<reqwest::Request, Error> {
+        let mut request = self.request?.build()?;
+        if !self.query.is_empty() {
+            request.url_mut().query_pairs_mut().extend_pairs(&self.query);
+        }
+        Ok(request)
+    }
+}
+
+/// The request with a form as its body.
+pub(crate) fn form<N: AsRef<str>, V: AsRef<str>>(
+    request: RequestBuilder,
+    parameters: impl IntoIterator<Item = (N, V)>,
+) -> RequestBuilder {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+    request.header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded")).body(body)
+}
+
+/// Where a request is to go.
+pub(crate) fn parsed(url: &str) -> Result<Url, Error> {
+    Url::parse(url).map_err(|error| {
+        // Neither the query nor a password before the host is shown.
+        let shown = url.split(['?', '#']).next().unwrap_or_default();
+        let shown = shown.rsplit('@').next().unwrap_or_default();
+        Error::invalid_request(format!("`{shown}` is no absolute URL: {error}"))
+    })
+}
+
+/// Refuses what this build would send in the clear.
+pub(crate) fn check_tls(url: &Url) -> Result<(), Error> {
+    if HAS_TLS || url.scheme() != "https" {
+        return Ok(());
+    }
+    Err(Error::configuration(
+        "this build has no TLS; build jeton-client with the feature `rustls` or `native-tls`",
+    ))
 }
 
 /// Follows redirects. reqwest takes the token off at the first step that leaves the origin.

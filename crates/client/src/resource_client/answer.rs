@@ -12,7 +12,7 @@ use super::Inner;
 use super::memory::Known;
 use crate::exchange::check_unauthorized;
 use crate::reach::Zone;
-use crate::request::HAS_TLS;
+use crate::request::check_tls;
 use crate::{AuthenticatedRequest, Error};
 
 /// So often a request goes out for one answer, each time for another reason: without a token, with one, with more scope, with
@@ -49,11 +49,7 @@ impl Inner {
                 "the URL is neither HTTPS nor on loopback; a token must not go there, use https://",
             ));
         }
-        if !HAS_TLS && url.scheme() == "https" {
-            return Err(Error::configuration(
-                "this build has no TLS; build jeton-client with the feature `rustls` or `native-tls`",
-            ));
-        }
+        check_tls(&url)?;
         check_unauthorized(&url, request.headers())?;
         let mut request = request;
         for round in 1.. {

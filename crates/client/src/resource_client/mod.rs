@@ -13,7 +13,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::http::header::CONTENT_TYPE;
 use ::http::{HeaderName, HeaderValue, Method};
 use jeton_grants::{
     AuthorizationCode, ClientAuthentication, Clock, Interaction, Limits, NoInteraction, RedirectEndpoint,
@@ -22,13 +21,12 @@ use jeton_grants::{
 use jeton_models::{ClientMetadata, Issuer};
 use jeton_storage::{DEFAULT_ACCOUNT, MemoryStore, TokenStore};
 use reqwest::{RequestBuilder, Response};
-use url::{Url, form_urlencoded};
 
 use crate::background::Background;
 use crate::clock::SystemClock;
 use crate::http::{HttpClients, HttpOptions};
 use crate::reach::WitnessResolver;
-use crate::request::redirects;
+use crate::request::{Draft, form, parsed, redirects};
 use crate::{ClientBuilder, Error, Session};
 use memory::Origins;
 
@@ -140,7 +138,7 @@ impl ResourceClient {
 
     /// A request to any resource.
     pub fn request(&self, method: Method, url: &str) -> ResourceRequest {
-        ResourceRequest { client: self.clone(), request: self.0.new_request(method, url), query: Vec::new() }
+        ResourceRequest { client: self.clone(), draft: Draft::new(self.0.new_request(method, url)) }
     }
 
     /// The login that is in use for that URL, found in the store if need be: to ask who is logged in, or to log out. `None` if
@@ -179,8 +177,7 @@ impl fmt::Debug for ResourceClient {
 #[must_use = "a request does nothing until it is sent"]
 pub struct ResourceRequest {
     client: ResourceClient,
-    request: Result<RequestBuilder, Error>,
-    query: Vec<(String, String)>,
+    draft: Draft,
 }
 
 impl ResourceRequest {
@@ -194,7 +191,7 @@ impl ResourceRequest {
         mut self,
         parameters: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        self.query.extend(parameters.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self.draft.query(parameters);
         self
     }
 
@@ -205,9 +202,7 @@ impl ResourceRequest {
 
     /// Sets a form as body: `application/x-www-form-urlencoded`.
     pub fn form<N: AsRef<str>, V: AsRef<str>>(self, parameters: impl IntoIterator<Item = (N, V)>) -> Self {
-        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        self.with(|request| request.header(CONTENT_TYPE, form).body(body))
+        self.with(|request| form(request, parameters))
     }
 
     /// Sets a JSON body.
@@ -223,7 +218,7 @@ impl ResourceRequest {
 
     /// Anything else that reqwest's builder can do.
     pub fn with(mut self, change: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Self {
-        self.request = self.request.map(change);
+        self.draft.change(change);
         self
     }
 
@@ -238,11 +233,7 @@ impl ResourceRequest {
     /// errors of a login if that failed; [`Error::Request`] if there is no answer; [`Error::InvalidRequest`] for a URL that is
     /// neither HTTPS nor on loopback, or a request with an `Authorization` header.
     pub async fn send(self) -> Result<Response, Error> {
-        let mut request = self.request?.build()?;
-        if !self.query.is_empty() {
-            request.url_mut().query_pairs_mut().extend_pairs(&self.query);
-        }
-        self.client.0.answer(request).await
+        self.client.0.answer(self.draft.build()?).await
     }
 }
 
@@ -257,15 +248,6 @@ impl Inner {
         let url = parsed(url)?;
         Ok(self.api.for_url(&url).request(method, url))
     }
-}
-
-fn parsed(url: &str) -> Result<Url, Error> {
-    Url::parse(url).map_err(|error| {
-        // Neither the query nor a password before the host is shown.
-        let shown = url.split(['?', '#']).next().unwrap_or_default();
-        let shown = shown.rsplit('@').next().unwrap_or_default();
-        Error::invalid_request(format!("`{shown}` is no absolute URL: {error}"))
-    })
 }
 
 /// The configuration of a [`ResourceClient`]. Mistakes are told by [`build`](Self::build).
