@@ -1,0 +1,88 @@
+//! `Context`: what every command has at hand: the output, the profiles, the store, and a client made of them.
+
+use std::sync::Arc;
+
+use jeton::storage::TokenStore;
+use jeton::{Client, ClientBuilder, Session};
+
+use crate::arguments::Global;
+use crate::client::client_of;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::profile::Profile;
+use crate::profiles_file::ProfilesFile;
+use crate::store::{OpenStore, StoreSetting};
+
+/// The surroundings of a command.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    global: Global,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Self {
+        let output = Output::new(global.json, global.quiet, global.color);
+        Self { output, global }
+    }
+
+    /// The profiles file, read anew; an empty one where there is none.
+    pub(crate) fn profiles(&self) -> Result<ProfilesFile, Failure> {
+        ProfilesFile::read(self.global.config.as_deref())
+    }
+
+    /// The store that the arguments, else the file, else the platform suggest.
+    pub(crate) async fn store(&self, profiles: &ProfilesFile) -> Result<OpenStore, Failure> {
+        let setting = self.global.store.or(profiles.store()).unwrap_or(StoreSetting::Auto);
+        OpenStore::open(setting, profiles.passphrase_file().as_deref()).await
+    }
+
+    /// The profile of that name, or the default one, with its client. Nothing is sent.
+    pub(crate) async fn connect(&self, name: Option<&str>) -> Result<Connection, Failure> {
+        self.connect_with(name, |builder| builder).await
+    }
+
+    /// The same, with something added to the client.
+    pub(crate) async fn connect_with(
+        &self,
+        name: Option<&str>,
+        configure: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Connection, Failure> {
+        let profiles = self.profiles()?;
+        let (name, profile) = profiles.choose(name)?;
+        let (name, profile) = (name.to_owned(), profile.clone());
+        let store = self.store(&profiles).await?;
+        Connection::new(name, profile, store, configure)
+    }
+}
+
+/// A profile, and the client that it describes.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) name: String,
+    pub(crate) profile: Profile,
+    pub(crate) store: OpenStore,
+    pub(crate) client: Client,
+    pub(crate) session: Session,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        name: String,
+        profile: Profile,
+        store: OpenStore,
+        configure: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Self, Failure> {
+        let shared: Arc<dyn TokenStore> = store.shared();
+        let client = configure(client_of(&name, &profile, &shared)?)
+            .build()
+            .map_err(|error| Failure::of(&error, format!("the profile `{name}` cannot work"), &name))?;
+        let session = client.account(profile.account(&name));
+        Ok(Self { name, profile, store, client, session })
+    }
+
+    /// An error of the library, met while `what` was tried with this profile.
+    pub(crate) fn failure(&self, error: &jeton::Error, what: impl Into<String>) -> Failure {
+        Failure::of(error, what, &self.name)
+    }
+}

@@ -1,0 +1,45 @@
+//! Exit codes: documented in `jeton --help`, and the same in every version.
+
+use std::process::ExitCode;
+
+/// How the command ended. The numbers never change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All went well.
+    Success = 0,
+    /// Something else went wrong.
+    Failure = 1,
+    /// Wrong arguments, or a wrong configuration.
+    Usage = 2,
+    /// Somebody has to log in.
+    LoginRequired = 3,
+    /// The server, or the person, said no.
+    Refused = 4,
+    /// It may work later: the network, a server that is down, a limit.
+    TryLater = 5,
+    /// The store of logins: locked, no permission, damaged, full.
+    Store = 6,
+    /// The API answered 4xx or 5xx (`jeton request`).
+    HttpStatus = 7,
+    /// `jeton doctor` found something to mend.
+    Findings = 8,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// The table of `jeton --help`.
+pub(crate) const TABLE: &str = "\
+Exit codes:
+  0  it worked
+  1  something else went wrong
+  2  wrong arguments or configuration
+  3  a login is needed: run `jeton login NAME`
+  4  the server, or the person, said no
+  5  it may work later (network, server down, too many requests)
+  6  the store of logins: locked, damaged, full, no permission
+  7  the API answered 4xx or 5xx (`jeton request`)
+  8  `jeton doctor` found something to mend";

@@ -1,0 +1,160 @@
+//! `Failure`: what a command says when it does not work: what happened, why, what to do.
+
+use std::fmt::Write as _;
+
+use jeton::grants::{GrantError, Recovery};
+use jeton::storage::StoreError;
+use jeton::{Error, LoginRequired};
+use serde_json::{Value, json};
+
+use crate::exit::Exit;
+
+/// What went wrong, in three parts, each a sentence without a full stop. Holds no secret.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    /// A stable word for scripts, such as `login_required`.
+    pub(crate) code: &'static str,
+    /// What happened.
+    pub(crate) what: String,
+    /// Why, as the server, the system or the library put it.
+    pub(crate) why: Option<String>,
+    /// What to do.
+    pub(crate) help: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, code: &'static str, what: impl Into<String>) -> Self {
+        Self { exit, code, what: what.into(), why: None, help: None }
+    }
+
+    /// Wrong arguments.
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", what)
+    }
+
+    /// A wrong profile or profiles file.
+    pub(crate) fn configuration(what: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "configuration", what)
+    }
+
+    pub(crate) fn because(mut self, why: impl Into<String>) -> Self {
+        self.why = Some(why.into());
+        self
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Something of the operating system.
+    pub(crate) fn io(what: impl Into<String>, error: &std::io::Error) -> Self {
+        Self::new(Exit::Failure, "io", what).because(error.to_string())
+    }
+
+    /// An error of the library, met while `what` was tried for the profile of that name.
+    pub(crate) fn of(error: &Error, what: impl Into<String>, profile: &str) -> Self {
+        let what = what.into();
+        let log_in = format!("jeton login {profile}");
+        if let Error::LoginRequired(reason) = error {
+            let (what, why) = match reason {
+                LoginRequired::NeverLoggedIn => (format!("nobody has logged in to `{profile}` yet"), None),
+                LoginRequired::LoggedOut => (format!("`{profile}` was logged out"), None),
+                LoginRequired::Ended(reason) => {
+                    (format!("the login of `{profile}` has ended"), Some(reason.clone()))
+                }
+                LoginRequired::NoRefreshToken => (
+                    format!("the access token of `{profile}` has expired"),
+                    Some("the server gave no refresh token to get another one with".to_owned()),
+                ),
+                other => {
+                    (format!("`{profile}` needs a login"), Some(in_words_of_the_command(&other.to_string())))
+                }
+            };
+            let failure = Self::new(Exit::LoginRequired, "login_required", what).help(log_in);
+            return Self { why, ..failure };
+        }
+        let why = in_words_of_the_command(&error.to_string());
+        let (exit, code) = kind(error);
+        let failure = Self::new(exit, code, what).because(why);
+        match error.recovery() {
+            Recovery::LogIn => failure.help(log_in),
+            Recovery::Retry { after: Some(after) } => {
+                failure.help(format!("try again in {} s", after.as_secs_f64().ceil()))
+            }
+            _ => failure,
+        }
+    }
+
+    /// An error of the store.
+    pub(crate) fn store(error: &StoreError, what: impl Into<String>) -> Self {
+        Self::new(Exit::Store, "store", what).because(in_words_of_the_command(&error.to_string()))
+    }
+
+    /// For a person: one to three lines.
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = format!("jeton: {}\n", self.what);
+        if let Some(why) = &self.why {
+            let _ = writeln!(text, "  why: {why}");
+        }
+        if let Some(help) = &self.help {
+            let _ = writeln!(text, "  do:  {help}");
+        }
+        text
+    }
+
+    /// For a program.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "error": {
+            "code": self.code,
+            "exit": self.exit as u8,
+            "what": self.what,
+            "why": self.why,
+            "do": self.help,
+        }})
+    }
+}
+
+/// The exit code of an error, and its stable word.
+fn kind(error: &Error) -> (Exit, &'static str) {
+    match error {
+        Error::LoginRequired(_) => (Exit::LoginRequired, "login_required"),
+        Error::Store(_) => (Exit::Store, "store"),
+        Error::BackingOff { .. } | Error::FailedElsewhere(_) => (Exit::TryLater, "try_later"),
+        Error::Configuration(_) => (Exit::Usage, "configuration"),
+        Error::ForeignOrigin { .. } | Error::InvalidRequest(_) => (Exit::Usage, "usage"),
+        Error::Cancelled => (Exit::Refused, "cancelled"),
+        Error::Request(_) => (Exit::TryLater, "network"),
+        Error::Grant(grant) => match &**grant {
+            GrantError::Transport { .. } => (Exit::TryLater, "network"),
+            GrantError::OAuth { .. } | GrantError::AuthorizationResponse(_) => match error.recovery() {
+                Recovery::Retry { .. } => (Exit::TryLater, "try_later"),
+                _ => (Exit::Refused, "refused"),
+            },
+            _ => match error.recovery() {
+                Recovery::Retry { .. } => (Exit::TryLater, "try_later"),
+                Recovery::LogIn => (Exit::Refused, "refused"),
+                Recovery::FixConfiguration | Recovery::FixRequest => (Exit::Usage, "configuration"),
+                _ => (Exit::Failure, "failed"),
+            },
+        },
+        _ => (Exit::Failure, "failed"),
+    }
+}
+
+/// The library's texts name its functions; here the commands that call them.
+pub(crate) fn in_words_of_the_command(text: &str) -> String {
+    const WORDS: [(&str, &str); 6] = [
+        ("call `log_in`", "run `jeton login`"),
+        (
+            "bring them together with `StoreChoice::move_logins`",
+            "bring them together with `jeton store move`",
+        ),
+        ("`StoreChoice::move_logins` moves them", "`jeton store move` moves them"),
+        ("`StoreChoice::move_logins`", "`jeton store move`"),
+        ("name it with `resource_server`", "name it in the profile's `apis`"),
+        ("`allow_unencrypted_file`", "`--store file`"),
+    ];
+    WORDS.iter().fold(text.to_owned(), |text, (function, command)| text.replace(function, command))
+}

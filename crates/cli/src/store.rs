@@ -1,0 +1,95 @@
+//! Where this command keeps logins: the keychain, else a file; the same as last time.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use jeton::storage::{StoreChoice, StoreDescription, StoreError, StoreKind, TokenStore};
+use jeton::{ChosenStore, Secret};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// The name under which the logins are kept: programs that choose their store for this name share them.
+pub(crate) const PROGRAM: &str = "jeton";
+
+/// Which store is wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum StoreSetting {
+    /// The keychain, or a file where there is none.
+    #[default]
+    Auto,
+    /// The operating system's keychain and nothing else.
+    Keychain,
+    /// A file that is not encrypted, readable by this user only.
+    File,
+    /// Files sealed with a passphrase.
+    Sealed,
+}
+
+/// The store of this run.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenStore(Arc<ChosenStore>);
+
+impl OpenStore {
+    /// Opens the store. The passphrase of sealed files is read from that file, or asked for.
+    pub(crate) async fn open(setting: StoreSetting, passphrase_file: Option<&Path>) -> Result<Self, Failure> {
+        let choice = choice(setting, passphrase_file)?;
+        let store = choice.choose().await.map_err(|error| unavailable(&error))?;
+        Ok(Self(Arc::new(store)))
+    }
+
+    pub(crate) fn shared(&self) -> Arc<dyn TokenStore> {
+        self.0.clone()
+    }
+
+    pub(crate) fn kind(&self) -> StoreKind {
+        self.0.kind()
+    }
+
+    pub(crate) fn describe(&self) -> StoreDescription {
+        self.0.describe()
+    }
+}
+
+/// What is chosen from for that setting.
+pub(crate) fn choice(setting: StoreSetting, passphrase_file: Option<&Path>) -> Result<StoreChoice, Failure> {
+    let choice = StoreChoice::for_program(PROGRAM);
+    Ok(match setting {
+        StoreSetting::Auto => choice.allow_unencrypted_file(),
+        StoreSetting::Keychain => choice,
+        StoreSetting::File => choice.without_keychain().allow_unencrypted_file(),
+        StoreSetting::Sealed => {
+            choice.without_keychain().or_sealed_with_passphrase(passphrase(passphrase_file)?)
+        }
+    })
+}
+
+fn unavailable(error: &StoreError) -> Failure {
+    let failure = Failure::store(error, "the logins cannot be reached");
+    match error {
+        StoreError::Locked { .. } => failure.help("unlock the keychain and try again, or see `jeton doctor`"),
+        _ => failure.help("see `jeton doctor`"),
+    }
+}
+
+fn passphrase(file: Option<&Path>) -> Result<Secret, Failure> {
+    let unreadable =
+        |error: &std::io::Error| Failure::io("the passphrase of the store could not be read", error);
+    if let Some(path) = file {
+        let mut text = String::new();
+        std::fs::File::open(path)
+            .and_then(|mut file| file.read_to_string(&mut text))
+            .map_err(|error| unreadable(&error))?;
+        return Ok(Secret::new(text.trim_end_matches(['\r', '\n'])));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("the store is sealed with a passphrase, and nobody is here to type it")
+            .help("set JETON_PASSPHRASE_FILE, or `passphrase_file` in the profiles file, to a file that holds it"));
+    }
+    rpassword::prompt_password("Passphrase of the store: ")
+        .map(Secret::new)
+        .map_err(|error| unreadable(&error))
+}
