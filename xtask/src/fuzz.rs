@@ -15,7 +15,7 @@ use crate::project::Project;
 /// What a target gets where nobody says anything else.
 pub(crate) const SECONDS: u64 = 60;
 /// Long enough for each target to go through its corpus and some ten thousand inputs near to it.
-const SECONDS_OF_THE_STEP: u64 = 5;
+const SECONDS_OF_THE_STEP: u64 = 3;
 /// The longest that one input may take, in seconds: what takes longer does not end, or is quadratic.
 const TIMEOUT: u64 = 10;
 /// What libFuzzer looks at: a counter at each edge of the control flow, and the operands of comparisons.

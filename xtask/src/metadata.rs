@@ -17,6 +17,8 @@ pub(crate) struct Package {
     pub(crate) forwarding: Vec<String>,
     /// Its integration tests.
     pub(crate) tests: Vec<String>,
+    /// Whether there is nothing in it for other crates.
+    pub(crate) is_program: bool,
     pub(crate) is_member: bool,
     pub(crate) folder: PathBuf,
 }
@@ -49,15 +51,25 @@ impl Metadata {
 
     /// The library crates, each of which must be worth having alone: those in the folder `crates`.
     pub(crate) fn libraries(&self) -> impl Iterator<Item = &Package> {
+        self.crates().filter(|package| !package.is_program)
+    }
+
+    /// The programs in that folder.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = &Package> {
+        self.crates().filter(|package| package.is_program)
+    }
+
+    /// All that is in that folder.
+    pub(crate) fn crates(&self) -> impl Iterator<Item = &Package> {
         self.packages.iter().filter(|package| {
             package.is_member
                 && package.folder.parent().and_then(|parent| parent.file_name()) == Some("crates".as_ref())
         })
     }
 
-    /// Every feature of every library but those in `without`, as one `--features` list for the workspace.
+    /// Every feature of every crate but those in `without`, as one `--features` list for the workspace.
     pub(crate) fn all_features(&self, without: &[&str]) -> String {
-        let features = self.libraries().flat_map(|package| {
+        let features = self.crates().flat_map(|package| {
             let wanted = package.features.iter().filter(|feature| !without.contains(&feature.as_str()));
             wanted.map(|feature| format!("{}/{feature}", package.name))
         });
@@ -76,8 +88,11 @@ impl Package {
             told[*name].as_array().is_some_and(|items| !items.is_empty() && items.iter().all(elsewhere))
         };
         let forwarding = features.iter().filter(forwards).cloned().collect();
-        let tests = package["targets"].as_array()?.iter().filter(|target| target["kind"][0] == "test");
+        let targets = package["targets"].as_array()?;
+        let has = |kind: &str| targets.iter().any(|target| target["kind"][0] == kind);
+        let tests = targets.iter().filter(|target| target["kind"][0] == "test");
         Some(Self {
+            is_program: has("bin") && !has("lib"),
             name: package["name"].as_str()?.to_owned(),
             version: package["version"].as_str()?.to_owned(),
             rust_version: package["rust_version"].as_str().map(str::to_owned),
@@ -126,12 +141,15 @@ mod tests {
              "targets": [{"kind": ["lib"], "name": "client"}, {"kind": ["test"], "name": "terminal"}]},
             {"id": "b", "name": "jeton-models", "version": "0.1.0", "rust_version": "1.89",
              "manifest_path": "/x/crates/models/Cargo.toml", "features": {}, "targets": []},
+            {"id": "p", "name": "jeton-cli", "version": "0.1.0", "rust_version": "1.89",
+             "manifest_path": "/x/crates/cli/Cargo.toml", "features": {"default": ["devserver"], "devserver": []},
+             "targets": [{"kind": ["bin"], "name": "jeton"}]},
             {"id": "t", "name": "xtask", "version": "0.1.0", "rust_version": "1.89",
              "manifest_path": "/x/xtask/Cargo.toml", "features": {"own": []}, "targets": []},
             {"id": "c", "name": "serde", "version": "1.0.0", "rust_version": null,
              "manifest_path": "/registry/crates/serde/Cargo.toml", "features": {"derive": []}, "targets": []}
         ],
-        "workspace_members": ["a", "b", "t"],
+        "workspace_members": ["a", "b", "p", "t"],
         "target_directory": "/x/target"
     }"#;
 
@@ -140,6 +158,10 @@ mod tests {
         let metadata = Metadata::parse(JSON).unwrap();
         let names: Vec<_> = metadata.libraries().map(|package| package.name.as_str()).collect();
         assert_eq!(names, ["jeton-client", "jeton-models"]);
+        assert_eq!(
+            metadata.programs().map(|package| package.name.as_str()).collect::<Vec<_>>(),
+            ["jeton-cli"]
+        );
         assert!(metadata.member("serde").is_none());
         assert!(metadata.member("xtask").is_some());
         assert_eq!(metadata.member("jeton-client").unwrap().tests, ["terminal"]);
@@ -161,7 +183,10 @@ mod tests {
         );
         assert_eq!(metadata.member("jeton-client").unwrap().forwarding, ["rustls"]);
         assert_eq!(metadata.member("jeton-models").unwrap().feature_sets(&[]), [Vec::<String>::new()]);
-        assert_eq!(metadata.all_features(&["native-tls"]), "jeton-client/json,jeton-client/rustls");
+        assert_eq!(
+            metadata.all_features(&["native-tls"]),
+            "jeton-client/json,jeton-client/rustls,jeton-cli/devserver"
+        );
     }
 
     #[test]

@@ -11,9 +11,6 @@ use super::code::NEEDS_MORE_THAN_RUST;
 
 const FRONT_DOOR: &str = "jeton";
 
-/// Crates whose sets of features are too large to be tested one by one.
-const LARGE: &[&str] = &[FRONT_DOOR, "jeton-client"];
-
 /// The library with each set; its tests and examples with none and with the default ones (the step `clippy` has them with all).
 /// A feature of the front door that only switches on one of jeton-client has been built there.
 pub(crate) fn clippy(project: &Project) -> Result<(), Stop> {
@@ -31,6 +28,11 @@ pub(crate) fn clippy(project: &Project) -> Result<(), Stop> {
             cmd.args(set).args(["--", "-D", "warnings"]).run()?;
         }
     }
+    // A program comes with its default features, or is built without them by somebody who wants it small.
+    for package in project.metadata.programs() {
+        let cmd = project.cargo().args(["clippy", "--quiet", "--bins", "-p", &package.name]);
+        cmd.args(["--no-default-features", "--", "-D", "warnings"]).run()?;
+    }
     Ok(())
 }
 
@@ -38,9 +40,8 @@ fn names_a_feature(set: &[String]) -> bool {
     set.iter().any(|argument| argument == "--features")
 }
 
-/// All tests without any feature, unit tests and doctests with the default ones; in the crates whose features are small, unit tests
-/// with each alone. The step `test` runs all tests with every feature: to run them all again with each would take most of an
-/// hour. Of jeton-client and the front door each set builds an HTTP stack anew, and the step `features` has compiled it.
+/// All tests without any feature, unit tests and doctests with the default ones. The step `test` runs all tests with every feature, and
+/// the step `features` has compiled each alone: to run them all again with each would take most of an hour, and tell little.
 pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     let before = disk::libraries(project);
     let ended = test_each(project);
@@ -52,15 +53,11 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
 fn test_each(project: &Project) -> Result<(), Stop> {
     for package in project.metadata.libraries() {
         for set in package.feature_sets(NEEDS_MORE_THAN_RUST) {
-            if names_a_feature(&set) && LARGE.contains(&package.name.as_str()) {
+            if names_a_feature(&set) {
                 continue;
             }
             let bare = set == ["--no-default-features"];
-            let kinds: &[&[&str]] = match names_a_feature(&set) {
-                true => &[&["--lib"]],
-                false if bare => &[&[]],
-                false => &[&["--lib"], &["--doc"]],
-            };
+            let kinds: &[&[&str]] = if bare { &[&[]] } else { &[&["--lib"], &["--doc"]] };
             for kind in kinds {
                 let cmd = project.cargo().args(["test", "--quiet", "-p", &package.name]);
                 cmd.args(&set).args(kind.iter().copied()).run()?;

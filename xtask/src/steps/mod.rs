@@ -70,7 +70,7 @@ pub(crate) const STEPS: &[Step] = &[
     step("features", "each library alone: clippy with each feature alone and with none", features::clippy),
     step(
         "features-test",
-        "each library alone: unit tests and doctests with each feature alone, all tests with none",
+        "each library alone: all tests with no feature, unit tests and doctests with the default ones",
         features::test,
     ),
     step("native-tls", "the feature native-tls (on Linux needs OpenSSL's headers)", features::native_tls),

@@ -22,7 +22,7 @@ pub(crate) fn scan(project: &Project) -> Result<(), Stop> {
         scanned += 1;
         found.extend(findings(path, &text, &places));
     }
-    let crates = project.metadata.libraries().filter(|package| !package.folder.join("README.md").is_file());
+    let crates = project.metadata.crates().filter(|package| !package.folder.join("README.md").is_file());
     found.extend(crates.map(|package| format!("{}: has no README.md", package.name)));
     println!("{scanned} files");
     if found.is_empty() { Ok(()) } else { Err(Stop::Failed(found.join("\n"))) }
