@@ -12,6 +12,8 @@ pub mod house;
 mod html;
 pub mod log;
 pub mod person;
+#[cfg(unix)]
+pub mod terminal;
 pub mod test_server;
 pub mod user_agent;
 pub mod worker;
