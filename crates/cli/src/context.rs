@@ -33,8 +33,12 @@ impl Context {
 
     /// The store that the arguments, else the file, else the platform suggest.
     pub(crate) async fn store(&self, profiles: &ProfilesFile) -> Result<OpenStore, Failure> {
-        let setting = self.global.store.or(profiles.store()).unwrap_or(StoreSetting::Auto);
-        OpenStore::open(setting, profiles.passphrase_file().as_deref()).await
+        OpenStore::open(self.store_setting(profiles), profiles.passphrase_file().as_deref()).await
+    }
+
+    /// Which store is wanted: the arguments say, else the file.
+    pub(crate) fn store_setting(&self, profiles: &ProfilesFile) -> StoreSetting {
+        self.global.store.or(profiles.store()).unwrap_or(StoreSetting::Auto)
     }
 
     /// The profile of that name, or the default one, with its client. Nothing is sent.

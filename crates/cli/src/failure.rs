@@ -145,7 +145,7 @@ fn kind(error: &Error) -> (Exit, &'static str) {
 
 /// The library's texts name its functions; here the commands that call them.
 pub(crate) fn in_words_of_the_command(text: &str) -> String {
-    const WORDS: [(&str, &str); 6] = [
+    const WORDS: [(&str, &str); 10] = [
         ("call `log_in`", "run `jeton login`"),
         (
             "bring them together with `StoreChoice::move_logins`",
@@ -153,6 +153,16 @@ pub(crate) fn in_words_of_the_command(text: &str) -> String {
         ),
         ("`StoreChoice::move_logins` moves them", "`jeton store move` moves them"),
         ("`StoreChoice::move_logins`", "`jeton store move`"),
+        (
+            "do not leave the keychain out, or move them with `transfer`",
+            "run `jeton --store keychain store move`, or leave the setting `store` out",
+        ),
+        (
+            "say `allow_unencrypted_file`, or move them with `transfer`",
+            "take `--store file` for now, or move them with `jeton store move`",
+        ),
+        ("give their key or passphrase", "take `--store sealed`"),
+        ("the program leaves the keychain out", "the setting `store` leaves the keychain out"),
         ("name it with `resource_server`", "name it in the profile's `apis`"),
         ("`allow_unencrypted_file`", "`--store file`"),
     ];

@@ -8,9 +8,11 @@ mod credentials;
 mod exit;
 mod failure;
 mod output;
+mod printable;
 mod profile;
 mod profiles_file;
 mod store;
+mod wrap;
 
 use std::process::ExitCode;
 

@@ -67,6 +67,21 @@ pub(crate) fn choice(setting: StoreSetting, passphrase_file: Option<&Path>) -> R
     })
 }
 
+/// The same, with every lesser store as one that logins may come from.
+pub(crate) fn choice_of_all(
+    setting: StoreSetting,
+    passphrase_file: Option<&Path>,
+) -> Result<StoreChoice, Failure> {
+    let choice = choice(setting, passphrase_file)?.allow_unencrypted_file();
+    match (setting, passphrase_file) {
+        // Logins in sealed files come along if their passphrase can be had without a question.
+        (StoreSetting::Auto | StoreSetting::Keychain, Some(file)) => {
+            Ok(choice.or_sealed_with_passphrase(passphrase(Some(file))?))
+        }
+        _ => Ok(choice),
+    }
+}
+
 fn unavailable(error: &StoreError) -> Failure {
     let failure = Failure::store(error, "the logins cannot be reached");
     match error {
