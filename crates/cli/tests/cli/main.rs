@@ -1,0 +1,6 @@
+//! The `jeton` command as people and scripts have it: the real binary, in a home of its own, against the devserver.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod frame;
+mod world;
