@@ -27,8 +27,8 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// # Environment
 /// Read by platform convention, when a client is made: `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY` and their lower-case
 /// forms, unless [`proxy`](Self::proxy) or [`no_proxy`](Self::no_proxy) is set (with the feature `system-proxy` also the
-/// proxy settings of macOS and Windows); and, with the feature `rustls` on Unix other than Apple's,
-/// `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+/// proxy settings of macOS and Windows). With the feature `rustls` on Unix other than Apple's also
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR`: when the first certificate of a server is verified, for a program may well need none.
 ///
 /// ```
 /// use std::time::Duration;
@@ -399,24 +399,21 @@ mod tls {
         Ok(roots)
     }
 
-    #[cfg(not(target_os = "android"))]
+    /// Where the platform's authorities are files, they are read when the first certificate is to be verified.
+    #[cfg(all(unix, not(target_vendor = "apple"), not(target_os = "android")))]
     fn verifier(
         roots: Vec<CertificateDer<'static>>,
         provider: Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
-        use rustls_platform_verifier::Verifier;
+        Ok(Arc::new(crate::authorities::Authorities::new(roots, provider)))
+    }
 
-        let verifier = Verifier::new_with_extra_roots(roots, Arc::clone(&provider));
-        // A bare container has no certificate authorities at all. Plain HTTP on loopback works there nevertheless.
-        #[cfg(all(unix, not(target_vendor = "apple")))]
-        let verifier =
-            verifier.map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>).or_else(|error| {
-                tracing::warn!("HTTPS will not work: {error}");
-                Ok(Arc::new(super::no_authorities::NoAuthorities::new(provider)))
-            });
-        #[cfg(not(all(unix, not(target_vendor = "apple"))))]
-        let verifier = verifier.map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>);
-        verifier
+    #[cfg(not(all(unix, not(target_vendor = "apple"))))]
+    fn verifier(
+        roots: Vec<CertificateDer<'static>>,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ServerCertVerifier>, rustls::Error> {
+        Ok(Arc::new(rustls_platform_verifier::Verifier::new_with_extra_roots(roots, provider)?))
     }
 
     #[cfg(target_os = "android")]
@@ -429,85 +426,6 @@ mod tls {
             return Err(rustls::Error::General(what.to_owned()));
         }
         Ok(Arc::new(rustls_platform_verifier::Verifier::new(provider)?))
-    }
-}
-
-#[cfg(all(feature = "rustls", unix, not(target_vendor = "apple"), not(target_os = "android")))]
-mod no_authorities {
-    //! What verifies certificates where the machine has no certificate authorities: nothing passes, and the error says
-    //! what to do.
-
-    use std::sync::Arc;
-
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::crypto::CryptoProvider;
-    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-    use rustls::{DigitallySignedStruct, Error, SignatureScheme};
-
-    #[derive(Debug)]
-    pub(super) struct NoAuthorities(Arc<CryptoProvider>);
-
-    impl NoAuthorities {
-        pub(super) fn new(provider: Arc<CryptoProvider>) -> Self {
-            Self(provider)
-        }
-    }
-
-    fn error() -> Error {
-        let what = "this machine has no certificate authorities; install them (the package is mostly called \
-                    ca-certificates), name their file in SSL_CERT_FILE, or set HttpOptions::root_certificates";
-        Error::General(what.to_owned())
-    }
-
-    impl ServerCertVerifier for NoAuthorities {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Err(error())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Err(error())
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            _: &[u8],
-            _: &CertificateDer<'_>,
-            _: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            Err(error())
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.0.signature_verification_algorithms.supported_schemes()
-        }
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn nothing_passes_and_the_error_says_what_to_do() {
-            let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let verifier = NoAuthorities::new(provider);
-            let name = ServerName::try_from("as.example").unwrap();
-            let certificate = CertificateDer::from(vec![0x30, 0x00]);
-            let result = verifier.verify_server_cert(&certificate, &[], &name, &[], UnixTime::now());
-            assert!(result.unwrap_err().to_string().contains("ca-certificates"));
-            assert!(!verifier.supported_verify_schemes().is_empty());
-        }
     }
 }
 

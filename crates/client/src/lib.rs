@@ -52,6 +52,8 @@
 //! `WAYLAND_DISPLAY`, `SSH_CONNECTION`, `SSH_TTY`, `WSL_INTEROP`, `WSL_DISTRO_NAME`).
 
 mod access_token;
+#[cfg(all(feature = "rustls", unix, not(target_vendor = "apple"), not(target_os = "android")))]
+mod authorities;
 mod background;
 mod backoff;
 mod binding;

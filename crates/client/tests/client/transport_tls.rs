@@ -134,6 +134,50 @@ async fn an_own_authority_is_trusted_beside_the_platforms() {
     assert_eq!(answer.status(), 200);
 }
 
+/// The name of the file of certificate authorities for the process that the next test starts.
+#[cfg(all(feature = "rustls", unix, not(target_vendor = "apple")))]
+const FILE: &str = "SSL_CERT_FILE";
+#[cfg(all(feature = "rustls", unix, not(target_vendor = "apple")))]
+const CHILD: &str = "JETON_AUTHORITIES_TEST_CHILD";
+
+/// In a process of its own, which has its own environment.
+#[cfg(all(feature = "rustls", unix, not(target_vendor = "apple")))]
+#[test]
+fn the_platforms_authorities_are_read_when_a_certificate_is_verified_and_not_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "transport_tls::authorities_child", "--nocapture"])
+        .env(CHILD, "1")
+        .env(FILE, folder.path().join("authorities.pem"))
+        .env_remove("SSL_CERT_DIR")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("the file was read in time"), "{output:?}");
+}
+
+#[cfg(all(feature = "rustls", unix, not(target_vendor = "apple")))]
+#[tokio::test]
+async fn authorities_child() {
+    if std::env::var_os(CHILD).is_none() {
+        return;
+    }
+    let authority = Authority::new();
+    let address = authority.serve("localhost", &[]).await;
+    let early = ReqwestTransport::new(&HttpOptions::new()).unwrap();
+    let late = ReqwestTransport::new(&HttpOptions::new()).unwrap();
+    let request =
+        || Request::get(format!("https://localhost:{}/", address.port())).body(Bytes::new()).unwrap();
+    // There is no file yet: the machine has no authorities, which is told to whoever needs them.
+    let error = early.send(request(), &Limits::default()).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Tls);
+    assert!(format!("{error:?}").contains("ca-certificates"), "{error:?}");
+    std::fs::write(std::env::var_os(FILE).unwrap(), authority.pem()).unwrap();
+    let answer = late.send(request(), &Limits::default()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    println!("the file was read in time");
+}
+
 #[tokio::test]
 async fn a33_a_certificate_of_an_unknown_authority_is_refused_before_anything_is_sent() {
     let address = Authority::new().serve("localhost", &[]).await;
