@@ -250,3 +250,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
         )),
     }
 }
+
+#[cfg(test)]
+#[path = "profiles_file_tests.rs"]
+mod tests;

@@ -1,0 +1,173 @@
+//! The profiles file is somebody's own: what a person wrote stays, what cannot be understood is told by line and never shown.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // A test says what it expects.
+
+use super::*;
+use crate::profile::{Authentication, LoginMethod};
+
+const WRITTEN: &str = "\
+# mine
+default = \"work\" # the one at work
+store = \"file\"
+
+[profiles.work] # since May
+issuer = \"https://as.example\" # the old one
+client_id = \"my-tool\"
+scope = \"read\"
+
+[profiles.home]
+provider = \"github\"
+client_id = \"abc\"
+";
+
+fn file_with(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("profiles.toml");
+    fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+fn read(path: &Path) -> ProfilesFile {
+    ProfilesFile::read(Some(path)).unwrap()
+}
+
+#[test]
+fn saving_a_profile_leaves_everything_else_as_it_was_written() {
+    let (_folder, path) = file_with(WRITTEN);
+    let mut file = read(&path);
+    let mut work = file.get("work").unwrap().clone();
+    work.issuer = Some("https://new.example".to_owned());
+    work.scope = None;
+    work.dpop = true;
+    file.save("work", &work).unwrap();
+
+    let text = fs::read_to_string(&path).unwrap();
+    let expected = WRITTEN
+        .replace("\"https://as.example\"", "\"https://new.example\"")
+        .replace("scope = \"read\"\n", "dpop = true\n");
+    assert_eq!(text, expected);
+    assert_eq!(read(&path).get("work"), Some(&work));
+}
+
+#[test]
+fn a_first_profile_makes_the_file_and_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a/b/profiles.toml");
+    let profile = Profile {
+        issuer: Some("https://as.example".to_owned()),
+        client_id: Some("my-tool".to_owned()),
+        resource: vec!["https://api.example".to_owned()],
+        login: Some(LoginMethod::ClientCredentials),
+        authentication: Some(Authentication::ClientSecretBasic),
+        provider_values: [("tenant".to_owned(), "acme".to_owned())].into(),
+        ..Profile::default()
+    };
+    let mut file = read(&path);
+    file.save("my.tool@work", &profile).unwrap();
+    assert_eq!(read(&path).get("my.tool@work"), Some(&profile));
+    assert_eq!(read(&path).choose(None).unwrap().0, "my.tool@work");
+    file.remove("my.tool@work").unwrap();
+    assert_eq!(read(&path).iter().count(), 0);
+}
+
+#[test]
+fn two_who_save_at_once_lose_nothing() {
+    let (_folder, path) = file_with(WRITTEN);
+    std::thread::scope(|scope| {
+        for number in 0..16 {
+            let path = &path;
+            scope.spawn(move || {
+                let client_id = Some(format!("client-{number}"));
+                let profile = Profile { client_id, ..Profile::default() };
+                read(path).save(&format!("profile-{number}"), &profile).unwrap();
+            });
+        }
+    });
+    let file = read(&path);
+    assert_eq!(file.iter().count(), 18);
+    assert!((0..16).all(|number| file.get(&format!("profile-{number}")).is_some()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_the_file_stays_a_link() {
+    let (folder, path) = file_with(WRITTEN);
+    let link = folder.path().join("link.toml");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    read(&link).remove("home").unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(read(&path).get("home").is_none());
+}
+
+#[test]
+fn what_cannot_be_understood_is_told_by_its_line_and_not_shown() {
+    for (text, line, expected) in [
+        ("[profiles.work]\nissuer = 5\n", 2, "invalid type"),
+        ("[profiles.work]\nisuer = \"https://as.example\"\n", 2, "unknown field `isuer`"),
+        ("store = \"paper\"\n", 1, "unknown variant `paper`"),
+        ("\n\n[profiles.work\n", 3, ""),
+    ] {
+        let (_folder, path) = file_with(text);
+        let failure = ProfilesFile::read(Some(&path)).unwrap_err();
+        assert!(
+            failure.what.contains(&format!("profiles.toml, line {line} cannot be understood")),
+            "{failure:?}"
+        );
+        assert!(failure.why.as_deref().unwrap().contains(expected), "{failure:?}");
+        assert_eq!(failure.exit, crate::exit::Exit::Usage);
+    }
+}
+
+#[test]
+fn a_client_secret_in_the_file_is_refused_and_never_shown() {
+    let (_folder, path) =
+        file_with("[profiles.work]\nclient_id = \"a\"\nclient_secret = \"m4rk3r s3cr3t\"\n");
+    let failure = ProfilesFile::read(Some(&path)).unwrap_err();
+    assert!(failure.what.contains("line 3"), "{failure:?}");
+    assert!(failure.why.as_deref().unwrap().contains("in the store"), "{failure:?}");
+    assert!(!format!("{failure:?}{}{}", failure.to_text(), failure.to_json()).contains("m4rk3r"));
+    // Nor is it when the file is no TOML at that very place.
+    let (_folder, path) = file_with("[profiles.work]\nclient_secret = \"m4rk3r\ns3cr3t\"\n");
+    let failure = ProfilesFile::read(Some(&path)).unwrap_err();
+    assert!(!failure.to_text().contains("m4rk3r"), "{failure:?}");
+}
+
+#[test]
+fn a_file_that_somebody_broke_is_not_written_over() {
+    let (_folder, path) = file_with(WRITTEN);
+    let mut file = read(&path);
+    fs::write(&path, "[[[").unwrap();
+    file.save("new", &Profile::default()).unwrap_err();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "[[[");
+}
+
+#[test]
+fn without_a_name_it_is_the_default_one_or_the_only_one() {
+    let (_folder, path) = file_with(WRITTEN);
+    let file = read(&path);
+    assert_eq!(file.choose(None).unwrap().0, "work");
+    assert_eq!(file.choose(Some("home")).unwrap().0, "home");
+    let failure = file.choose(Some("hom")).unwrap_err();
+    assert!(failure.why.unwrap().ends_with("has: home, work"));
+
+    let (_folder, path) = file_with(&WRITTEN.replace("default = \"work\"", ""));
+    let failure = read(&path).choose(None).unwrap_err();
+    assert!(failure.why.unwrap().contains("home, work"));
+
+    let folder = tempfile::tempdir().unwrap();
+    let failure = read(&folder.path().join("none.toml")).choose(None).unwrap_err();
+    assert!(failure.help.unwrap().starts_with("jeton login"));
+}
+
+#[test]
+fn names_are_such_as_can_be_typed() {
+    for good in ["work", "a", "my.tool@work-2", "A_b"] {
+        check_name(good).unwrap();
+    }
+    let long = "a".repeat(65);
+    for bad in ["", "-work", ".work", "a b", "a/b", "wörk", "a\n", long.as_str()] {
+        check_name(bad).unwrap_err();
+    }
+    let (_folder, path) = file_with("[profiles.\"a b\"]\nclient_id = \"x\"\n");
+    ProfilesFile::read(Some(&path)).unwrap_err();
+}
