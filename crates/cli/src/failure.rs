@@ -75,14 +75,21 @@ impl Failure {
             let failure = Self::new(Exit::LoginRequired, "login_required", what).help(log_in);
             return Self { why, ..failure };
         }
-        let why = in_words_of_the_command(&error.to_string());
+        let recovery = error.recovery();
+        let text = error.to_string();
+        // Some texts end with what to do, which has a line of its own here.
+        let why = text.strip_suffix(&format!("; {recovery}")).unwrap_or(&text);
         let (exit, code) = kind(error);
-        let failure = Self::new(exit, code, what).because(why);
-        match error.recovery() {
-            Recovery::LogIn => failure.help(log_in),
-            Recovery::Retry { after: Some(after) } => {
+        let failure = Self::new(exit, code, what).because(in_words_of_the_command(why));
+        match (code, recovery) {
+            (_, Recovery::LogIn) => failure.help(log_in),
+            (_, Recovery::Retry { after: Some(after) }) => {
                 failure.help(format!("try again in {} s", after.as_secs_f64().ceil()))
             }
+            ("network", _) => failure.help(format!(
+                "check the address and the network, then try again; `jeton doctor {profile}` looks into it"
+            )),
+            _ if why.len() < text.len() => failure.help(recovery.to_string()),
             _ => failure,
         }
     }
@@ -167,4 +174,58 @@ pub(crate) fn in_words_of_the_command(text: &str) -> String {
         ("`allow_unencrypted_file`", "`--store file`"),
     ];
     WORDS.iter().fold(text.to_owned(), |text, (function, command)| text.replace(function, command))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn failed(error: &Error) -> Failure {
+        Failure::of(error, "it did not work", "work")
+    }
+
+    #[test]
+    fn what_to_do_stands_in_its_own_line_and_only_there() {
+        let error =
+            Error::BackingOff { after: Duration::from_millis(1_500), last: Box::new(Error::Cancelled) };
+        let failure = failed(&error);
+        assert_eq!((failure.exit, failure.code), (Exit::TryLater, "try_later"));
+        assert_eq!(failure.help.as_deref(), Some("try again in 2 s"));
+
+        let error = Error::from(GrantError::other("the coupon is not known"));
+        let failure = failed(&error);
+        assert_eq!(failure.why.as_deref(), Some("the coupon is not known"));
+        assert!(failure.help.is_some(), "{failure:?}");
+    }
+
+    #[test]
+    fn each_reason_for_a_login_names_the_command() {
+        for reason in [
+            LoginRequired::NeverLoggedIn,
+            LoginRequired::LoggedOut,
+            LoginRequired::Ended("invalid_grant".to_owned()),
+            LoginRequired::NoRefreshToken,
+        ] {
+            let failure = failed(&Error::LoginRequired(reason));
+            assert_eq!((failure.exit, failure.code), (Exit::LoginRequired, "login_required"));
+            assert_eq!(failure.help.as_deref(), Some("jeton login work"));
+            assert!(!failure.to_text().contains("log_in"), "{}", failure.to_text());
+        }
+    }
+
+    #[test]
+    fn json_has_the_same_as_the_text() {
+        let failure = Failure::usage("a").because("b").help("c");
+        assert_eq!(failure.to_text(), "jeton: a\n  why: b\n  do:  c\n");
+        let json = failure.to_json();
+        assert_eq!(json, json!({"error": {"code": "usage", "exit": 2, "what": "a", "why": "b", "do": "c"}}));
+    }
+
+    #[test]
+    fn functions_of_the_library_become_commands() {
+        let text = in_words_of_the_command("nobody has logged in yet; call `log_in`");
+        assert_eq!(text, "nobody has logged in yet; run `jeton login`");
+    }
 }
