@@ -1,6 +1,7 @@
 //! The arguments: one place for the options of all commands, and the list of commands.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Parser, Subcommand};
 
@@ -34,6 +35,16 @@ pub(crate) struct Arguments {
     pub(crate) global: Global,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// The arguments of this process. By the name `git-credential-jeton`, under which git looks for a helper, it is that helper.
+pub(crate) fn of_process() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    let name = arguments.first().map(Path::new).and_then(Path::file_stem);
+    if name.is_some_and(|name| name == "git-credential-jeton") {
+        arguments.insert(1, "git-credential".into());
+    }
+    arguments
 }
 
 /// Options of every command.

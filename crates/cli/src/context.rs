@@ -1,5 +1,6 @@
 //! `Context`: what every command has at hand: the output, the profiles, the store, and a client made of them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jeton::storage::TokenStore;
@@ -24,6 +25,11 @@ impl Context {
     pub(crate) fn new(global: Global) -> Self {
         let output = Output::new(global.json, global.quiet, global.color);
         Self { output, global }
+    }
+
+    /// The profiles file that was named, if it is not at the platform's place.
+    pub(crate) fn config_option(&self) -> Option<&Path> {
+        self.global.config.as_deref()
     }
 
     /// The profiles file, read anew; an empty one where there is none.

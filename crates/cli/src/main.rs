@@ -1,6 +1,7 @@
 //! The `jeton` command: the library's logins for the shell, git, kubectl, curl and scripts.
 
 mod arguments;
+mod bearer;
 mod client;
 mod commands;
 mod context;
@@ -23,7 +24,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    let Arguments { global, command } = Arguments::parse();
+    let Arguments { global, command } = Arguments::parse_from(arguments::of_process());
     let context = Context::new(global);
     // The library has threads of its own; this one waits.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -32,6 +32,12 @@ pub(crate) struct Profile {
     /// Origins to which `jeton request` and helpers may send the token, beside those of `resource`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) apis: Vec<String>,
+    /// Git servers that take the token as a password: `https://github.com`, or with a path where several profiles serve one host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) git: Vec<String>,
+    /// The user name for git, where the usual one of that host does not serve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) git_username: Option<String>,
     /// The label of the login; the profile's name unless set. Programs that share the login name the same account.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) account: Option<String>,

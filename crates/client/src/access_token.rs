@@ -128,6 +128,14 @@ impl AccessToken {
         UNIX_EPOCH.checked_add(Duration::from_millis(self.0.stored.expires_at_ms?))
     }
 
+    /// Until when sessions hand it out without asking anybody: its expiry less the client's
+    /// [`early_expiry`](crate::ClientBuilder::early_expiry), of which a fifth of its lifetime counts at most. What to tell a program that
+    /// keeps the token and comes back for another one. `None`: it never expires by time.
+    pub fn fresh_until(&self) -> Option<SystemTime> {
+        self.0.stored.expires_at_ms?;
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.0.fresh_until_ms))
+    }
+
     /// What had to be forgiven when the server's answer was read.
     pub fn warnings(&self) -> &[Warning] {
         &self.0.stored.warnings
@@ -279,6 +287,7 @@ mod tests {
                         1_000_000_000 + lifetime_s * 1_000 - (early_s * 1_000).min(lifetime_s * 200);
                     let window_ms = (ends_ms - 1_000_000_000) / 5;
                     assert_eq!(token.0.fresh_until_ms, ends_ms);
+                    assert_eq!(token.fresh_until(), Some(UNIX_EPOCH + Duration::from_millis(ends_ms)));
                     let ahead_at_ms = token.0.ahead_at_ms.load(Ordering::Relaxed);
                     assert!(ahead_at_ms >= ends_ms - window_ms && ahead_at_ms <= ends_ms - window_ms / 2);
                     assert!(!token.is_due_ahead(ahead_at_ms - 1) && token.is_due_ahead(ahead_at_ms));
