@@ -69,7 +69,8 @@ Commands, one a line. Each is answered with one line, {\"ok\":true,...} or {\"ok
   open-gate                     lets them go on
   quit                          the same as closing standard input
 
-ENDPOINT: token (unless told), metadata, openid, authorization, device-authorization, device, revocation, introspection, api
+ENDPOINT: token (unless told), metadata, openid, authorization, consent, par, device-authorization, device, backchannel,
+      revocation, introspection, jwks, userinfo, end-session, registration, api, api-metadata, other
 NAME: drop-before-commit, drop-after-commit, truncated, hang, gate, unavailable, unavailable-retry-after-1, invalid-grant,
       invalid-client, server-error, html, garbage, huge-body, redirect, form-encoded, no-access-token, slow-down";
 
@@ -163,43 +164,12 @@ fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
 }
 
 fn endpoint(name: Option<&str>) -> Result<Endpoint, String> {
-    Ok(match name.unwrap_or("token") {
-        "token" => Endpoint::Token,
-        "metadata" => Endpoint::Metadata,
-        "openid" => Endpoint::OpenIdConfiguration,
-        "authorization" => Endpoint::Authorization,
-        "device-authorization" => Endpoint::DeviceAuthorization,
-        "device" => Endpoint::DeviceVerification,
-        "revocation" => Endpoint::Revocation,
-        "introspection" => Endpoint::Introspection,
-        "api" => Endpoint::Resource,
-        other => return Err(format!("no endpoint `{other}`")),
-    })
+    let name = name.unwrap_or("token");
+    Endpoint::named(name).ok_or_else(|| format!("no endpoint `{name}`"))
 }
 
 fn fault(name: &str) -> Result<Fault, String> {
-    Ok(match name {
-        "drop-before-commit" => Fault::DropBeforeCommit,
-        "drop-after-commit" => Fault::DropAfterCommit,
-        "truncated" => Fault::TruncateAfter(20),
-        "hang" => Fault::Hang,
-        "gate" => Fault::Gate,
-        "unavailable" => Fault::unavailable(None),
-        "unavailable-retry-after-1" => Fault::unavailable(Some("1")),
-        "invalid-grant" => Fault::oauth_error("invalid_grant"),
-        "invalid-client" => {
-            Fault::OAuthError { status: 401, error: "invalid_client".to_owned(), description: None }
-        }
-        "server-error" => Fault::Status { status: 500, retry_after: None },
-        "html" => Fault::answer(200, "text/html", "<html>Please accept our terms of use</html>"),
-        "garbage" => Fault::answer(200, "application/json", &b"\xff\xfe{\"access_token\":\0"[..]),
-        "huge-body" => Fault::HugeBody(64 << 20),
-        "redirect" => Fault::Redirect("http://127.0.0.1:9/elsewhere".to_owned()),
-        "form-encoded" => Fault::FormEncoded,
-        "no-access-token" => Fault::remove("access_token"),
-        "slow-down" => Fault::SlowDown,
-        other => return Err(format!("no fault `{other}`")),
-    })
+    Fault::named(name).ok_or_else(|| format!("no fault `{name}`"))
 }
 
 fn serve(arguments: Arguments) -> std::io::Result<()> {
@@ -330,24 +300,14 @@ fn sign(message: &[u8]) -> Result<Value, String> {
 
 fn stats(server: &DevServer) -> Value {
     let stats = server.stats();
-    let endpoints = [
-        ("metadata", Endpoint::Metadata),
-        ("openid", Endpoint::OpenIdConfiguration),
-        ("authorization", Endpoint::Authorization),
-        ("token", Endpoint::Token),
-        ("device-authorization", Endpoint::DeviceAuthorization),
-        ("device", Endpoint::DeviceVerification),
-        ("revocation", Endpoint::Revocation),
-        ("introspection", Endpoint::Introspection),
-        ("api", Endpoint::Resource),
-    ];
-    let endpoints = endpoints.map(|(name, endpoint)| (name.to_owned(), stats.requests_to(endpoint).into()));
+    let endpoints =
+        Endpoint::all().map(|endpoint| (endpoint.name().to_owned(), stats.requests_to(endpoint).into()));
     let grant = |(name, counts): (&String, &jeton_devserver::GrantStats)| {
         (name.clone(), json!({ "requests": counts.requests, "successes": counts.successes }))
     };
     json!({
         "ok": true,
-        "endpoints": Value::Object(endpoints.into_iter().collect()),
+        "endpoints": Value::Object(endpoints.collect()),
         "grants": Value::Object(stats.grants.iter().map(grant).collect()),
         "refreshes": stats.refreshes,
         "reuses_detected": stats.refresh_reuses_detected,

@@ -9,9 +9,12 @@ use serde_json::{Value, json};
 
 use crate::clients::{CLIENT_CREDENTIALS, Client, PASSWORD, REFRESH_TOKEN};
 use crate::clock::TimeSource;
+use crate::exchange::Exchange;
 use crate::protected_resource::{Announcement, ResourceMetadata};
+use crate::record::KEPT;
 use crate::refresh::{RefreshEvent, RefreshListener};
 use crate::registration::RegistrationSettings;
+use crate::seen::ExchangeListener;
 use crate::server::DevServer;
 use crate::tokens::Rotation;
 
@@ -50,6 +53,10 @@ pub struct Builder {
     pub(crate) authorization_detail_types: Vec<String>,
     pub(crate) fapi2: bool,
     pub(crate) dpop_nonce_uses: Option<u32>,
+    pub(crate) port: u16,
+    pub(crate) kept_requests: usize,
+    pub(crate) seen_page: bool,
+    pub(crate) exchange_listener: Option<ExchangeListener>,
 }
 
 impl Default for Builder {
@@ -90,6 +97,10 @@ impl Default for Builder {
             authorization_detail_types: Vec::new(),
             fapi2: false,
             dpop_nonce_uses: None,
+            port: 0,
+            kept_requests: KEPT,
+            seen_page: false,
+            exchange_listener: None,
         }
     }
 }
@@ -132,9 +143,35 @@ impl Builder {
     /// Starts the server.
     ///
     /// # Errors
-    /// When no loopback port, thread or randomness is to be had.
+    /// When no loopback port, thread or randomness is to be had; `AddrInUse` when the [port](Self::port) is taken.
     pub fn start(self) -> io::Result<DevServer> {
         DevServer::start_with(self)
+    }
+
+    /// The port on `127.0.0.1`, for a server that people come back to. Until set, or for 0, any free one: then any number of
+    /// servers can run at once.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// How many requests are kept for [`DevServer::requests`]; 4096 until set.
+    pub fn keep_requests(mut self, most: usize) -> Self {
+        self.kept_requests = most;
+        self
+    }
+
+    /// Whether `/seen` shows, to anybody on this machine, the newest 500 requests and what became of them, without secrets, and has
+    /// buttons to end logins, advance the clock and the like. Off until set.
+    pub fn seen_page(mut self, yes: bool) -> Self {
+        self.seen_page = yes;
+        self
+    }
+
+    /// Tells `listener` of each exchange when it has ended. It runs on the server's thread: it must not wait.
+    pub fn on_exchange(mut self, listener: impl Fn(&Exchange) + Send + Sync + 'static) -> Self {
+        self.exchange_listener = Some(Arc::new(listener));
+        self
     }
 
     /// Registers a client. One with the id of a predefined client takes its place.

@@ -9,6 +9,7 @@ use crate::answer::Request;
 use crate::clients::{Client, Method};
 use crate::form::{self, Parameters};
 use crate::jwt::Jwt;
+use crate::record::RecordedRequest;
 use crate::refusal::Refusal;
 use crate::state::State;
 
@@ -75,6 +76,15 @@ pub(crate) fn authenticate(
         Proof::Assertion(assertion) => check_assertion(state, now, &client, &assertion)?,
     }
     Ok(client)
+}
+
+/// Who a request says it is, believed by nobody, for showing what came in.
+pub(crate) fn claimed(request: &RecordedRequest) -> Option<String> {
+    let named = request.form_value("client_id").or_else(|| request.query_value("client_id"));
+    let by_basic = || Some(basic(request.header("authorization")?.as_bytes()).ok()?.0);
+    let by_assertion =
+        || Some(Jwt::unverified(request.form_value("client_assertion")?)?.text("sub")?.to_owned());
+    named.map(str::to_owned).or_else(by_basic).or_else(by_assertion)
 }
 
 /// A client assertion (RFC 7521 §4.2, RFC 7523 §3 and its update): whose it is was read from it, and the rest is checked here.

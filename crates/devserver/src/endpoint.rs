@@ -45,7 +45,44 @@ pub enum Endpoint {
     Other,
 }
 
+/// What command lines and pages call the endpoints.
+const NAMES: [(&str, Endpoint); 18] = [
+    ("token", Endpoint::Token),
+    ("metadata", Endpoint::Metadata),
+    ("openid", Endpoint::OpenIdConfiguration),
+    ("authorization", Endpoint::Authorization),
+    ("consent", Endpoint::Consent),
+    ("par", Endpoint::PushedAuthorization),
+    ("device-authorization", Endpoint::DeviceAuthorization),
+    ("device", Endpoint::DeviceVerification),
+    ("backchannel", Endpoint::BackchannelAuthentication),
+    ("revocation", Endpoint::Revocation),
+    ("introspection", Endpoint::Introspection),
+    ("jwks", Endpoint::Jwks),
+    ("userinfo", Endpoint::UserInfo),
+    ("end-session", Endpoint::EndSession),
+    ("registration", Endpoint::Registration),
+    ("api", Endpoint::Resource),
+    ("api-metadata", Endpoint::ResourceMetadata),
+    ("other", Endpoint::Other),
+];
+
 impl Endpoint {
+    /// What it is called on command lines, such as `token`, `device-authorization` or `api`.
+    pub fn name(self) -> &'static str {
+        NAMES.iter().find(|(_, endpoint)| *endpoint == self).map_or("other", |(name, _)| name)
+    }
+
+    /// The endpoint of that [name](Self::name).
+    pub fn named(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, endpoint)| *endpoint)
+    }
+
+    /// All endpoints.
+    pub fn all() -> impl Iterator<Item = Self> {
+        NAMES.into_iter().map(|(_, endpoint)| endpoint)
+    }
+
     /// Which endpoint a path belongs to, on a server whose issuer has the path `base_path` (without `/` at
     /// its end; empty when it has none).
     pub(crate) fn of(path: &str, base_path: &str) -> Self {

@@ -80,7 +80,44 @@ pub enum Fault {
     Sequence(Vec<Fault>),
 }
 
+type Named = (&'static str, fn() -> Fault);
+
+/// What command lines call the faults that need nothing to be said about them.
+const NAMES: [Named; 17] = [
+    ("drop-before-commit", || Fault::DropBeforeCommit),
+    ("drop-after-commit", || Fault::DropAfterCommit),
+    ("truncated", || Fault::TruncateAfter(20)),
+    ("hang", || Fault::Hang),
+    ("gate", || Fault::Gate),
+    ("unavailable", || Fault::unavailable(None)),
+    ("unavailable-retry-after-1", || Fault::unavailable(Some("1"))),
+    ("invalid-grant", || Fault::oauth_error("invalid_grant")),
+    ("invalid-client", || Fault::OAuthError {
+        status: 401,
+        error: "invalid_client".to_owned(),
+        description: None,
+    }),
+    ("server-error", || Fault::Status { status: 500, retry_after: None }),
+    ("html", || Fault::answer(200, "text/html", "<html>Please accept our terms of use</html>")),
+    ("garbage", || Fault::answer(200, "application/json", &b"\xff\xfe{\"access_token\":\0"[..])),
+    ("huge-body", || Fault::HugeBody(64 << 20)),
+    ("redirect", || Fault::Redirect("http://127.0.0.1:9/elsewhere".to_owned())),
+    ("form-encoded", || Fault::FormEncoded),
+    ("no-access-token", || Fault::remove("access_token")),
+    ("slow-down", || Fault::SlowDown),
+];
+
 impl Fault {
+    /// The names of the faults that command lines know.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.into_iter().map(|(name, _)| name)
+    }
+
+    /// The fault of that name, such as `drop-after-commit` or `unavailable`.
+    pub fn named(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, fault)| fault())
+    }
+
     /// 503 Service Unavailable with this `Retry-After`.
     pub fn unavailable(retry_after: Option<&str>) -> Self {
         Self::Status { status: 503, retry_after: retry_after.map(str::to_owned) }

@@ -10,26 +10,65 @@ use crate::state::{Settings, State};
 
 const STYLE: &str = include_str!("pages.css");
 
-/// `title` is text, `content` is HTML.
+/// A small page for one question or one message. `title` is text, `content` is HTML.
 fn page(status: StatusCode, title: &str, content: &str) -> Answer {
-    let title = escape(title);
+    // No form-action: browsers apply it to the redirect back to the app as well.
+    whole_page(status, title, "", "", &format!("<main>\n{content}</main>"), "")
+}
+
+/// A page for lists. `head` is HTML, `style` is CSS beside that of all pages.
+pub(crate) fn wide_page(title: &str, head: &str, style: &str, content: &str) -> Answer {
+    let content = format!("<main class=\"wide\">\n{content}</main>");
+    whole_page(StatusCode::OK, title, head, style, &content, "; form-action 'self'")
+        .with_header("cross-origin-resource-policy", "same-origin")
+}
+
+fn whole_page(status: StatusCode, title: &str, head: &str, style: &str, body: &str, policy: &str) -> Answer {
+    // Beside other tabs a title says whose it is.
+    let title = plain(title);
     let html = format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n{content}</main>\n\
-         <footer>jeton devserver &middot; for tests, not for secrets</footer>\n</body>\n</html>\n"
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{head}\
+         <title>{title}</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>\n{STYLE}{style}</style>\n</head>\n<body>\n\
+         {body}\n<footer>jeton devserver &middot; for tests, not for secrets</footer>\n</body>\n</html>\n"
     );
-    // No form-action: browsers apply it to the redirect back to the app as well.
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'";
+    let policy = format!(
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; frame-ancestors 'none'{policy}"
+    );
     Answer::new(status, "text/html; charset=utf-8", html)
         .no_store()
-        .with_header("content-security-policy", policy)
+        .with_header("content-security-policy", &policy)
         .with_header("referrer-policy", "no-referrer")
         .with_header("x-content-type-options", "nosniff")
 }
 
+/// A text for people to read: escaped, without characters that show nothing or turn the text around, and apart from what stands
+/// beside it, which a text from right to left would mix up.
+pub(crate) fn shown(text: &str) -> String {
+    format!("<bdi>{}</bdi>", plain(text))
+}
+
+/// The same for where no element can be.
+fn plain(text: &str) -> String {
+    escape(
+        &text
+            .chars()
+            .map(|character| if is_deceptive(character) { '\u{fffd}' } else { character })
+            .collect::<String>(),
+    )
+}
+
+fn is_deceptive(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
 /// Text that may stand in an element or in a quoted attribute.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -46,9 +85,16 @@ fn escape(text: &str) -> String {
 
 /// Something went wrong that no client can be told.
 pub(crate) fn problem(status: StatusCode, text: &str) -> Answer {
-    let content =
-        format!("<div class=\"mark bad\">!</div>\n<h1>That did not work</h1>\n<p>{}</p>\n", escape(text));
+    let content = format!(
+        "<div class=\"mark bad\" aria-hidden=\"true\">!</div>\n<h1>That did not work</h1>\n<p>{}</p>\n",
+        shown(text)
+    );
     Answer { problem: Some(text.to_owned()), ..page(status, "That did not work", &content) }
+}
+
+/// The name in the URL is not this server's.
+pub(crate) fn wrong_host() -> Answer {
+    problem(StatusCode::MISDIRECTED_REQUEST, "The Host header does not name this server.")
 }
 
 /// Shall this app have that?
@@ -57,7 +103,7 @@ pub(crate) fn consent(state: &State, request: &AuthorizationRequest, transaction
     let content = format!(
         "{header}<p class=\"fine\">You will go back to <b>{destination}</b></p>\n{form}",
         header = asks(name, &request.scope, &request.resources),
-        destination = escape(&destination(&request.redirect_uri)),
+        destination = shown(&destination(&request.redirect_uri)),
         form = decision_form(state, "/authorize/decision", transaction),
     );
     page(StatusCode::OK, &format!("Allow {name}?"), &content)
@@ -77,32 +123,37 @@ pub(crate) fn confirm_device(
     let content = format!(
         "{header}<p>Go on only if the device in front of you shows this code:</p>\n<p class=\"code\">{code}</p>\n{form}",
         header = asks(name, scope, resources),
-        code = escape(user_code),
+        code = shown(user_code),
         form = decision_form(state, "/device/decision", transaction),
     );
     page(StatusCode::OK, &format!("Allow {name}?"), &content)
 }
 
 pub(crate) fn enter_user_code(status: StatusCode, complaint: Option<&str>) -> Answer {
-    let complaint =
-        complaint.map(|text| format!("<p class=\"complaint\" role=\"alert\">{}</p>\n", escape(text)));
+    let said = complaint.map(|text| format!("<p class=\"complaint\" role=\"alert\">{}</p>\n", shown(text)));
     let content = format!(
-        "<div class=\"mark\">&#8942;</div>\n<h1>Connect a device</h1>\n<p>Enter the code that your device shows.</p>\n\
-         {complaint}<form method=\"post\">\n<label for=\"user_code\">Code</label>\n\
+        "<div class=\"mark\" aria-hidden=\"true\">&#8942;</div>\n<h1>Connect a device</h1>\n<p>Enter the code that your device shows.</p>\n\
+         {said}<form method=\"post\">\n<label for=\"user_code\">Code</label>\n\
          <input id=\"user_code\" name=\"user_code\" class=\"code\" placeholder=\"XXXX-XXXX\" required autofocus \
          autocomplete=\"off\" autocapitalize=\"characters\" spellcheck=\"false\" maxlength=\"20\">\n\
          <div class=\"buttons\"><button class=\"yes\">Continue</button></div>\n</form>\n",
-        complaint = complaint.unwrap_or_default(),
+        said = said.unwrap_or_default(),
     );
-    page(status, "Connect a device", &content)
+    Answer { problem: complaint.map(str::to_owned), ..page(status, "Connect a device", &content) }
 }
 
 pub(crate) fn device_decided(approved: bool) -> Answer {
     let (mark, title, text) = match approved {
-        true => ("<div class=\"mark good\">&#10003;</div>", "Device connected", "Your device is signed in."),
-        false => {
-            ("<div class=\"mark bad\">&#215;</div>", "Device refused", "Nothing was given to the device.")
-        }
+        true => (
+            "<div class=\"mark good\" aria-hidden=\"true\">&#10003;</div>",
+            "Device connected",
+            "Your device is signed in.",
+        ),
+        false => (
+            "<div class=\"mark bad\" aria-hidden=\"true\">&#215;</div>",
+            "Device refused",
+            "Nothing was given to the device.",
+        ),
     };
     let content = format!("{mark}\n<h1>{title}</h1>\n<p>{text} You can close this window.</p>\n");
     page(StatusCode::OK, title, &content)
@@ -111,38 +162,43 @@ pub(crate) fn device_decided(approved: bool) -> Answer {
 pub(crate) fn signed_out() -> Answer {
     let title = "Signed out";
     let content = format!(
-        "<div class=\"mark good\">&#10003;</div>\n<h1>{title}</h1>\n<p>You can close this window.</p>\n"
+        "<div class=\"mark good\" aria-hidden=\"true\">&#10003;</div>\n<h1>{title}</h1>\n<p>You can close this window.</p>\n"
     );
     page(StatusCode::OK, title, &content)
 }
 
-pub(crate) fn home(settings: &Settings) -> Answer {
+pub(crate) fn home(settings: &Settings, has_seen_page: bool) -> Answer {
+    let base = escape(&settings.base);
+    let seen = match has_seen_page {
+        true => format!("<li><b>What it saw</b> <a href=\"{base}/seen\">{base}/seen</a></li>\n"),
+        false => String::new(),
+    };
     let content = format!(
-        "<div class=\"mark\">j</div>\n<h1>jeton devserver</h1>\n<p>An authorization server and a resource server to test \
-         against.</p>\n<ul>\n<li><b>Issuer</b> {}</li>\n<li><b>Resource</b> {}</li>\n<li><b>Devices</b> \
-         <a href=\"{base}/device\">{base}/device</a></li>\n</ul>\n",
-        escape(&settings.issuer),
-        escape(&settings.resources[0]),
-        base = escape(&settings.base),
+        "<div class=\"mark\" aria-hidden=\"true\">j</div>\n<h1>jeton devserver</h1>\n<p>An authorization server and a \
+         resource server to test against.</p>\n<ul>\n<li><b>Issuer</b> {}</li>\n<li><b>Resource</b> {}</li>\n\
+         <li><b>Connect a device</b> <a href=\"{base}/device\">{base}/device</a></li>\n{seen}</ul>\n",
+        shown(&settings.issuer),
+        shown(&settings.resources[0]),
     );
     page(StatusCode::OK, "jeton devserver", &content)
 }
 
-fn client_name<'a>(state: &'a State, client_id: &'a str) -> &'a str {
+/// What people call a client.
+pub(crate) fn client_name<'a>(state: &'a State, client_id: &'a str) -> &'a str {
     state.clients.get(client_id).map_or(client_id, |client| client.name.as_str())
 }
 
 fn asks(name: &str, scope: &Scope, resources: &[String]) -> String {
     let initial = name.chars().find(|character| character.is_alphanumeric()).unwrap_or('?');
-    let name = escape(name);
+    let name = shown(name);
     let scopes: String = scope
         .tokens()
         .iter()
         .map(|token| format!("<li><b>{}</b> {}</li>\n", escape(token), meaning(token)))
         .collect();
-    let resources: Vec<String> = resources.iter().map(|resource| escape(resource)).collect();
+    let resources: Vec<String> = resources.iter().map(|resource| shown(resource)).collect();
     format!(
-        "<div class=\"mark\">{initial}</div>\n<h1>Allow <span>{name}</span>?</h1>\n<p>It asks for:</p>\n<ul>\n\
+        "<div class=\"mark\" aria-hidden=\"true\">{initial}</div>\n<h1>Allow <span>{name}</span>?</h1>\n<p>It asks for:</p>\n<ul>\n\
          {scopes}</ul>\n<p class=\"fine\">at {}</p>\n",
         resources.join(" and "),
     )

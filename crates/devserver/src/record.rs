@@ -8,7 +8,7 @@ use crate::dpop;
 use crate::endpoint::Endpoint;
 use crate::form;
 
-/// How many requests are kept; older ones fall out.
+/// How many requests are kept unless somebody says otherwise; older ones fall out.
 pub(crate) const KEPT: usize = 4096;
 
 /// One request that arrived. `Debug` shows values only of what is known to be harmless.
@@ -94,7 +94,7 @@ fn first<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
 
 /// Names of parameters and headers whose values are no secret. A list of what may be shown forgets more safely than
 /// a list of what may not.
-const HARMLESS: &[&str] = &[
+pub(crate) const HARMLESS: &[&str] = &[
     "accept",
     "accept-encoding",
     "client_id",
@@ -149,22 +149,34 @@ impl fmt::Debug for RecordedRequest {
 }
 
 /// The newest requests, oldest first.
-#[derive(Default)]
-pub(crate) struct RequestLog(VecDeque<RecordedRequest>);
+pub(crate) struct RequestLog {
+    requests: VecDeque<RecordedRequest>,
+    most: usize,
+}
+
+impl Default for RequestLog {
+    fn default() -> Self {
+        Self::keeping(KEPT)
+    }
+}
 
 impl RequestLog {
+    pub(crate) fn keeping(most: usize) -> Self {
+        Self { requests: VecDeque::new(), most }
+    }
+
     pub(crate) fn push(&mut self, request: RecordedRequest) {
-        if self.0.len() == KEPT {
-            self.0.pop_front();
+        self.requests.push_back(request);
+        if self.requests.len() > self.most {
+            self.requests.pop_front();
         }
-        self.0.push_back(request);
     }
 
     pub(crate) fn all(&self) -> Vec<RecordedRequest> {
-        self.0.iter().cloned().collect()
+        self.requests.iter().cloned().collect()
     }
 
     pub(crate) fn last(&self, endpoint: Endpoint) -> Option<RecordedRequest> {
-        self.0.iter().rev().find(|request| request.endpoint == endpoint).cloned()
+        self.requests.iter().rev().find(|request| request.endpoint == endpoint).cloned()
     }
 }

@@ -24,7 +24,7 @@ struct Log(Mutex<RequestLog>);
 
 impl Recorder {
     pub(crate) fn start() -> io::Result<Self> {
-        let bound = serve::bind()?;
+        let bound = serve::bind(0)?;
         let url = format!("http://{}", bound.address);
         let log = Arc::new(Log(Mutex::default()));
         let running = bound.serve(Arc::clone(&log))?;

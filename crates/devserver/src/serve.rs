@@ -76,11 +76,12 @@ pub(crate) struct Bound {
     tls: Option<(TcpListener, Arc<MutualTls>)>,
 }
 
-pub(crate) fn bind() -> io::Result<Bound> {
+/// Binds a port on loopback, or any free one for 0.
+pub(crate) fn bind(port: u16) -> io::Result<Bound> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let bound = {
         let _entered = runtime.enter();
-        listen()
+        listen(port)
     };
     match bound {
         Ok((listener, address)) => Ok(Bound { runtime, listener, address, tls: None }),
@@ -92,9 +93,14 @@ pub(crate) fn bind() -> io::Result<Bound> {
     }
 }
 
-fn listen() -> io::Result<(TcpListener, SocketAddr)> {
+fn listen(port: u16) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = TcpSocket::new_v4()?;
-    socket.bind(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)))?;
+    // On a port that was asked for, connections of the server before may still be ending. On Windows the same option would let two
+    // servers have one port, and with port 0 it would let the system choose one that is taken.
+    if cfg!(unix) && port != 0 {
+        socket.set_reuseaddr(true)?;
+    }
+    socket.bind(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)))?;
     let listener = socket.listen(BACKLOG)?;
     let address = listener.local_addr()?;
     Ok((listener, address))
@@ -104,7 +110,7 @@ impl Bound {
     /// A second port, on TLS; its address.
     pub(crate) fn bind_tls(&mut self, tls: Arc<MutualTls>) -> io::Result<SocketAddr> {
         let _entered = self.runtime.enter();
-        let (listener, address) = listen()?;
+        let (listener, address) = listen(0)?;
         self.tls = Some((listener, tls));
         Ok(address)
     }

@@ -31,6 +31,8 @@ use crate::protected_resource::ResourceMetadata;
 use crate::record::{RecordedRequest, RequestLog};
 use crate::recorder::Recorder;
 use crate::registration::Registrations;
+use crate::seen::{Seen, Watched};
+use crate::seen_page;
 use crate::serve::{self, Cut, Delivery, Reply, Respond, Running};
 use crate::state::{Settings, State};
 use crate::stats::{Counters, Stats};
@@ -130,8 +132,9 @@ impl DevServer {
     }
 
     pub(crate) fn start_with(builder: Builder) -> io::Result<Self> {
-        let mint = Mint::new()?;
-        let mut bound = serve::bind()?;
+        let mut mint = Mint::new()?;
+        let form_token = builder.seen_page.then(|| mint.secret());
+        let mut bound = serve::bind(builder.port)?;
         let mut settings = settings(&builder, &format!("http://{}", bound.address));
         let tls = if builder.mutual_tls { Some(Arc::new(MutualTls::new()?)) } else { None };
         if let Some(tls) = &tls {
@@ -155,7 +158,8 @@ impl DevServer {
             dpop: Dpop::new(builder.dpop_nonce_uses),
             tokens: Tokens::default(),
             counters: Counters::default(),
-            log: RequestLog::default(),
+            log: RequestLog::keeping(builder.kept_requests),
+            seen: Seen::new(form_token, builder.exchange_listener),
             registrations: Registrations::default(),
             documents: ClientDocuments::default(),
             faults: Faults::default(),
@@ -242,6 +246,11 @@ impl DevServer {
     /// The device authorization endpoint.
     pub fn device_authorization_url(&self) -> String {
         self.endpoint_url("/device_authorization")
+    }
+
+    /// The page that lists what the server saw ([`Builder::seen_page`]).
+    pub fn seen_url(&self) -> String {
+        self.endpoint_url("/seen")
     }
 
     /// The page where people enter a user code.
@@ -353,8 +362,11 @@ impl DevServer {
         if endpoint != expected {
             return Err(wrong("not that endpoint of this server"));
         }
-        state.arrived(endpoint, &request);
-        let answer = state.answer(self.shared.clock.now(), &request);
+        let now = self.shared.clock.now();
+        let watched = Watched::new(&self.shared, state.arrived(now, endpoint, &request));
+        let answer = state.answer(now, &request);
+        drop(state);
+        watched.answered(&answer);
         let location = answer.headers.get("location").and_then(|location| location.to_str().ok());
         location.map(str::to_owned).ok_or_else(|| {
             let page = answer.problem.as_deref().unwrap_or("a page that waits for a person");
@@ -588,8 +600,8 @@ fn settings(builder: &Builder, origin: &str) -> Settings {
 /// What the handle and the serving thread have in common.
 pub(crate) struct Shared {
     state: Mutex<State>,
-    clock: Clock,
-    gate: Gate,
+    pub(crate) clock: Clock,
+    pub(crate) gate: Gate,
 }
 
 impl Shared {
@@ -619,26 +631,42 @@ impl Respond for Shared {
     }
 
     async fn respond(self: Arc<Self>, request: Request) -> Result<Reply, Cut> {
+        // Who looks at what the server saw is not seen by it.
+        if let Some(answer) = seen_page::answer(&self, &request) {
+            return Ok(Reply { answer, delivery: Delivery::Whole });
+        }
         if client_documents::wanted(&self.state(), &request).is_some() {
             // The document may stand on this very server, whose thread must not wait for itself.
             let (shared, request) = (Arc::clone(&self), request.clone());
             drop(tokio::task::spawn_blocking(move || shared.learn_client(&request)).await);
         }
-        let (faults, _under_way) = {
+        let now = self.clock.now();
+        let (watched, faults, _under_way) = {
             let mut state = self.state();
             let endpoint = state.endpoint(&request);
-            state.arrived(endpoint, &request);
+            let watched = Watched::new(&self, state.arrived(now, endpoint, &request));
+            let faults = state.faults.take(endpoint);
+            watched.spoilt_by(&mut state, &faults);
             let under_way = (endpoint == Endpoint::Token).then(|| {
                 state.counters.token_request_begins();
                 TokenRequest(&self)
             });
-            (state.faults.take(endpoint), under_way)
+            (watched, faults, under_way)
         };
+        let reply = self.reply(&request, faults).await;
+        watched.ended(reply.as_ref());
+        reply
+    }
+}
+
+impl Shared {
+    /// The answer, and what faults make of it.
+    async fn reply(&self, request: &Request, faults: Vec<Fault>) -> Result<Reply, Cut> {
         let mut committed: Option<Answer> = None;
         let mut delivery = Delivery::Whole;
         for fault in faults {
             // Taken out and put back, so that each request is committed once at most.
-            let mut commit = || committed.take().unwrap_or_else(|| self.commit(&request));
+            let mut commit = || committed.take().unwrap_or_else(|| self.commit(request));
             let answer = match fault {
                 Fault::Latency(duration) => {
                     tokio::time::sleep(duration).await;
@@ -670,7 +698,7 @@ impl Respond for Shared {
                     faults::oauth_error_answer(status, &error, description.as_deref())
                 }
                 Fault::SlowDown => {
-                    self.state().slow_device_down(&request);
+                    self.state().slow_device_down(request);
                     faults::oauth_error_answer(400, "slow_down", Some("A16: slow down"))
                 }
                 Fault::Answer { status, headers, body } => {
@@ -690,7 +718,7 @@ impl Respond for Shared {
             };
             committed = Some(answer);
         }
-        let answer = committed.unwrap_or_else(|| self.commit(&request));
+        let answer = committed.unwrap_or_else(|| self.commit(request));
         Ok(Reply { answer, delivery })
     }
 }

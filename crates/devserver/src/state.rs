@@ -27,6 +27,7 @@ use crate::protected_resource::{self, Announcement};
 use crate::record::{RecordedRequest, RequestLog};
 use crate::refresh::RefreshListener;
 use crate::registration::{self, RegistrationSettings, Registrations};
+use crate::seen::{self, Seen};
 use crate::stats::Counters;
 use crate::tokens::{Rotation, Tokens};
 use crate::{introspection, logout, metadata, pages, resource, revocation, token_endpoint, userinfo};
@@ -93,6 +94,7 @@ pub(crate) struct State {
     pub(crate) tokens: Tokens,
     pub(crate) counters: Counters,
     pub(crate) log: RequestLog,
+    pub(crate) seen: Seen,
     pub(crate) registrations: Registrations,
     pub(crate) documents: ClientDocuments,
     pub(crate) faults: Faults,
@@ -121,21 +123,20 @@ impl State {
         Endpoint::of(&request.path, &self.settings.base_path)
     }
 
-    /// Writes down that a request has come, before anything becomes of it.
-    pub(crate) fn arrived(&mut self, endpoint: Endpoint, request: &Request) {
+    /// Writes down that a request has come, before anything becomes of it; its number, if anybody wants to see what will.
+    pub(crate) fn arrived(&mut self, now: SystemTime, endpoint: Endpoint, request: &Request) -> Option<u64> {
         let record = RecordedRequest::new(endpoint, request);
         let grant_type = (endpoint == Endpoint::Token).then(|| record.form_value("grant_type")).flatten();
         self.counters.arrived(endpoint, grant_type);
+        let number = seen::arrived(self, now, &record);
         self.log.push(record);
+        number
     }
 
     /// What the server makes of a request. Everything that changes, changes here.
     pub(crate) fn answer(&mut self, now: SystemTime, request: &Request) -> Answer {
         if !self.is_our_host(request) {
-            return pages::problem(
-                StatusCode::MISDIRECTED_REQUEST,
-                "The Host header does not name this server.",
-            );
+            return pages::wrong_host();
         }
         let endpoint = self.endpoint(request);
         let answer = match endpoint {
@@ -192,13 +193,13 @@ impl State {
             return hosted;
         }
         match request.path.strip_prefix(&self.settings.base_path) {
-            Some("" | "/") => pages::home(&self.settings),
+            Some("" | "/") => pages::home(&self.settings, self.seen.form_token.is_some()),
             _ => pages::problem(StatusCode::NOT_FOUND, "There is nothing here."),
         }
     }
 
     /// A page of another site that had its name point to 127.0.0.1 (DNS rebinding) gets nothing.
-    fn is_our_host(&self, request: &Request) -> bool {
+    pub(crate) fn is_our_host(&self, request: &Request) -> bool {
         let host = request.headers.get("host").and_then(|host| host.to_str().ok());
         let origins = [Some(&self.settings.origin), self.settings.tls_origin.as_ref()];
         let mut ports = origins.into_iter().flatten().filter_map(|origin| origin.rsplit(':').next());

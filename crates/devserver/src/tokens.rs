@@ -177,6 +177,17 @@ impl Tokens {
         self.logins.get(&token.login?)
     }
 
+    /// The newest logins first, and whether each still lives.
+    pub(crate) fn newest_logins(&self, most: usize) -> Vec<(&Login, bool)> {
+        let newest = (0..self.logins.len() as LoginId).rev().take(most);
+        newest.filter_map(|id| self.logins.get(&id)).map(|login| (login, login.live)).collect()
+    }
+
+    /// An access token, good or not any more.
+    pub(crate) fn access_token(&self, text: &str) -> Option<&AccessToken> {
+        self.access.get(text)
+    }
+
     pub(crate) fn live_logins(&self) -> usize {
         self.logins.values().filter(|login| login.live).count()
     }

@@ -130,3 +130,18 @@ fn bodies_beyond_the_cap_are_refused() {
     stream.read_exact(&mut status).unwrap();
     assert_eq!(&status, b"HTTP/1.1 413");
 }
+
+#[test]
+fn a_port_that_was_asked_for_is_had_again_at_once_and_not_twice() {
+    let first = DevServer::start().unwrap();
+    let port = first.issuer().rsplit(':').next().unwrap().parse().unwrap();
+    let taken = DevServer::builder().port(port).start().unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::AddrInUse);
+    // An open connection leaves its end behind.
+    let stream = TcpStream::connect(first.issuer().trim_start_matches("http://")).unwrap();
+    drop(first);
+    let second = DevServer::builder().port(port).start().unwrap();
+    assert_eq!(second.issuer(), format!("http://127.0.0.1:{port}"));
+    assert_eq!(get(&second.metadata_url()).status, 200);
+    drop(stream);
+}

@@ -22,4 +22,5 @@ mod pushed;
 mod refresh;
 mod registration;
 mod resource;
+mod seen;
 mod token;
