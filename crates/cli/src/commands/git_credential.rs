@@ -31,7 +31,8 @@ const TOO_NEW: Duration = Duration::from_secs(60);
 #[command(after_help = "\
 Examples:
   jeton git-credential --install --profile work
-  git config --global credential.https://git.example.helper '!jeton git-credential'
+  git config --global \\
+    credential.https://git.example.helper '!jeton git-credential'
   echo url=https://git.example | git credential fill
 
 A profile serves the hosts that it names in `git`, and those of `apis`.")]

@@ -1,13 +1,183 @@
-//! `jeton man`.
+//! `jeton man`: a man page for each command, made of its help.
 
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Command, CommandFactory as _};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+use serde_json::json;
+
+use crate::arguments::Arguments;
 use crate::context::Context;
-use crate::exit::Exit;
+use crate::exit::{self, Exit};
 use crate::failure::Failure;
+
+const ENVIRONMENT: [(&str, &str); 5] = [
+    ("JETON_CONFIG", "The profiles file, as --config."),
+    ("JETON_STORE", "Where logins are kept, as --store."),
+    ("JETON_PASSPHRASE_FILE", "The file with the passphrase of a sealed store."),
+    ("JETON_CLIENT_SECRET", "The client secret, in the place of the stored one."),
+    ("NO_COLOR", "No colour, if it is set."),
+];
+
+const FILES: [(&str, &str); 3] = [
+    ("~/.config/jeton/profiles.toml", "The profiles, on Linux ($XDG_CONFIG_HOME)."),
+    ("~/Library/Application Support/jeton/profiles.toml", "The same on macOS."),
+    ("%APPDATA%\\jeton\\profiles.toml", "The same on Windows."),
+];
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = "\
+Examples:
+  jeton man | man -l -
+  jeton man token | man -l -
+  jeton man --dir ~/.local/share/man/man1")]
+pub(crate) struct Args {
+    /// The command whose page to print; that of jeton itself if there is none here.
+    #[arg(value_name = "COMMAND")]
+    page: Option<String>,
+    /// Write all pages into this folder instead.
+    #[arg(long, value_name = "DIR", conflicts_with = "page")]
+    dir: Option<PathBuf>,
+}
 
-pub(crate) async fn run(_args: &Args, _cx: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("not built yet"))
+pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
+    let mut root = Arguments::command().disable_help_subcommand(true);
+    root.build();
+    let date = date();
+    if let Some(folder) = &args.dir {
+        let files = write_all(&root, folder, &date)?;
+        cx.output.answer(
+            format!("{} man pages are in {}", files.len(), folder.display()),
+            || json!({ "files": files.iter().map(|file| file.to_string_lossy()).collect::<Vec<_>>() }),
+        )?;
+        return Ok(Exit::Success);
+    }
+    let command = match args.page.as_deref() {
+        None => &root,
+        Some(name) => root.find_subcommand(name).ok_or_else(|| {
+            Failure::usage(format!("there is no command {name:?}")).help("`jeton --help` lists the commands")
+        })?,
+    };
+    let page =
+        page(command, &root, &date).map_err(|error| Failure::io("the page could not be made", &error))?;
+    cx.output.answer(page.trim_end(), || json!({ "page": page }))?;
+    Ok(Exit::Success)
+}
+
+fn write_all(root: &Command, folder: &Path, date: &str) -> Result<Vec<PathBuf>, Failure> {
+    let failed = |error: io::Error| {
+        Failure::io(format!("no pages could be written into {}", folder.display()), &error)
+    };
+    fs::create_dir_all(folder).map_err(failed)?;
+    let commands = root.get_subcommands().filter(|command| !command.is_hide_set());
+    let mut files = Vec::new();
+    for command in std::iter::once(root).chain(commands) {
+        let file = folder.join(format!("{}.1", title(command)));
+        fs::write(&file, page(command, root, date).map_err(failed)?).map_err(failed)?;
+        files.push(file);
+    }
+    Ok(files)
+}
+
+/// `jeton` or `jeton-token`.
+fn title(command: &Command) -> &str {
+    command.get_display_name().unwrap_or_else(|| command.get_name())
+}
+
+/// The page of a command, in roff.
+fn page(command: &Command, root: &Command, date: &str) -> io::Result<String> {
+    let man = Man::new(command.clone())
+        .title(title(command).to_uppercase())
+        .date(date)
+        .source(concat!("jeton ", env!("CARGO_PKG_VERSION")))
+        .manual("jeton");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    let mut roff = Roff::default();
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    push_examples(&mut roff, &help);
+    push_exit_codes(&mut roff);
+    push_list(&mut roff, "ENVIRONMENT", &ENVIRONMENT);
+    push_list(&mut roff, "FILES", &FILES);
+    push_see_also(&mut roff, command, root);
+    roff.to_writer(&mut page)?;
+    Ok(String::from_utf8_lossy(&page).into_owned())
+}
+
+/// The help's last part: examples up to an empty line, and then notes.
+fn push_examples(roff: &mut Roff, help: &str) {
+    let (examples, notes) = help.split_once("\n\n").unwrap_or((help, ""));
+    let examples: Vec<&str> = examples.lines().filter(|line| !line.starts_with("Example")).collect();
+    if !examples.is_empty() {
+        roff.control("SH", ["EXAMPLES"]);
+        roff.control("nf", []);
+        for line in examples {
+            roff.text([roman(line)]);
+        }
+        roff.control("fi", []);
+    }
+    if !notes.is_empty() {
+        roff.control("SH", ["NOTES"]);
+        for (index, paragraph) in notes.split("\n\n").enumerate() {
+            if index > 0 {
+                roff.control("PP", []);
+            }
+            // Lines that are set apart stay as they are.
+            let is_table = paragraph.lines().any(|line| line.starts_with("  "));
+            if is_table {
+                roff.control("nf", []);
+            }
+            for line in paragraph.lines() {
+                roff.text([roman(line)]);
+            }
+            if is_table {
+                roff.control("fi", []);
+            }
+        }
+    }
+}
+
+fn push_exit_codes(roff: &mut Roff) {
+    let codes: Vec<(&str, &str)> =
+        exit::TABLE.lines().filter_map(|line| line.strip_prefix("  ")?.split_once("  ")).collect();
+    push_list(roff, "EXIT STATUS", &codes);
+}
+
+fn push_list(roff: &mut Roff, heading: &str, items: &[(&str, &str)]) {
+    roff.control("SH", [heading]);
+    for (term, text) in items {
+        roff.control("TP", []);
+        roff.text([bold(*term)]);
+        roff.text([roman(*text)]);
+    }
+}
+
+fn push_see_also(roff: &mut Roff, command: &Command, root: &Command) {
+    let others = std::iter::once(root).chain(root.get_subcommands().filter(|other| !other.is_hide_set()));
+    let titles: Vec<&str> = others.map(title).filter(|other| *other != title(command)).collect();
+    roff.control("SH", ["SEE ALSO"]);
+    for (index, title) in titles.iter().enumerate() {
+        let comma = if index + 1 < titles.len() { "," } else { "" };
+        roff.text([roman(format!("{title}(1){comma}"))]);
+    }
+}
+
+/// Today, or the day that whoever builds a package names so that the pages are the same each time (`SOURCE_DATE_EPOCH`).
+fn date() -> String {
+    let named = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
+    let time = named.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
+    let text = humantime::format_rfc3339_seconds(time.unwrap_or_else(SystemTime::now)).to_string();
+    text.split('T').next().unwrap_or_default().to_owned()
 }
