@@ -152,7 +152,7 @@ fn kind(error: &Error) -> (Exit, &'static str) {
 
 /// The library's texts name its functions; here the commands that call them.
 pub(crate) fn in_words_of_the_command(text: &str) -> String {
-    const WORDS: [(&str, &str); 10] = [
+    const WORDS: [(&str, &str); 11] = [
         ("call `log_in`", "run `jeton login`"),
         (
             "bring them together with `StoreChoice::move_logins`",
@@ -167,6 +167,10 @@ pub(crate) fn in_words_of_the_command(text: &str) -> String {
         (
             "say `allow_unencrypted_file`, or move them with `transfer`",
             "take `--store file` for now, or move them with `jeton store move`",
+        ),
+        (
+            "the program allows a file that is not encrypted",
+            "the setting `store` allows a file that is not encrypted",
         ),
         ("give their key or passphrase", "take `--store sealed`"),
         ("the program leaves the keychain out", "the setting `store` leaves the keychain out"),
