@@ -4,5 +4,7 @@
 
 mod frame;
 mod git_credential;
+mod headers;
 mod http;
+mod kubectl;
 mod world;
