@@ -127,6 +127,11 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Whether it sends requests, waits or talks to a person by itself. The others are done before a runtime would have started.
+    pub(crate) fn needs_runtime(&self) -> bool {
+        !matches!(self, Self::Token(_))
+    }
+
     pub(crate) async fn run(&self, cx: &Context) -> Result<Exit, Failure> {
         match self {
             Self::Login(args) => login::run(args, cx).await,

@@ -13,6 +13,7 @@ mod printable;
 mod profile;
 mod profiles_file;
 mod store;
+mod waiting;
 mod wrap;
 
 use std::process::ExitCode;
@@ -27,10 +28,10 @@ fn main() -> ExitCode {
     let Arguments { global, command } = Arguments::parse_from(arguments::of_process());
     let context = Context::new(global);
     // The library has threads of its own; this one waits.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = match runtime {
-        Ok(runtime) => runtime.block_on(command.run(&context)),
-        Err(error) => Err(Failure::io("no runtime could be started", &error)),
+    let ended = match command.needs_runtime() {
+        true => waiting::on_a_runtime(command.run(&context))
+            .unwrap_or_else(|error| Err(Failure::io("no runtime could be started", &error))),
+        false => waiting::on_this_thread(command.run(&context)),
     };
     match ended {
         Ok(exit) => exit.into(),

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jeton::AccessToken;
+use jeton::models::TokenType;
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -12,6 +13,10 @@ use crate::failure::Failure;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+One that is in the store and still valid is printed without a request; an
+expired one is refreshed first, once for all who ask at the same time. Nobody
+is asked anything: where a login is needed, the exit code is 3.
+
 Examples:
   jeton token work
   curl -H \"$(jeton token work --header)\" https://api.example/me
@@ -29,21 +34,50 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let connection = cx.connect(args.name.as_deref()).await?;
-    let session = &connection.session;
+    let (session, name) = (&connection.session, &connection.name);
     let token = match args.min_valid {
         None => session.token().await,
         Some(least) => session.token_valid_for(least).await,
     };
-    let token = token.map_err(|error| {
-        connection.failure(&error, format!("there is no valid token of `{}`", connection.name))
-    })?;
+    let token =
+        token.map_err(|error| connection.failure(&error, format!("there is no valid token of `{name}`")))?;
+    match (token.token_type(), args.header) {
+        (TokenType::Bearer, _) => {}
+        (_, true) => return Err(needs_proofs(name)),
+        (_, false) => cx.output.warn(format_args!(
+            "this token is bound to a key: each request needs a proof beside it, as `jeton request` sends it"
+        )),
+    }
+    if let Some(least) = args.min_valid {
+        tell_if_sooner(cx, name, &token, least);
+    }
     let authorization = token.authorization().to_str().unwrap_or_default();
     let text = match args.header {
         true => format!("Authorization: {authorization}"),
         false => token.secret().expose().to_owned(),
     };
-    cx.output.answer(text, || to_json(&connection.name, &token))?;
+    cx.output.answer(text, || to_json(name, &token))?;
     Ok(Exit::Success)
+}
+
+/// One header is not enough for a token that is bound to a key (RFC 9449).
+fn needs_proofs(name: &str) -> Failure {
+    Failure::configuration(format!("the header of `{name}` is of no use by itself"))
+        .because("its token is bound to a key (DPoP), and each request needs a proof of its own")
+        .help(format!("jeton request {name} GET URL, which makes the proofs"))
+}
+
+/// The server's tokens may be shorter, or it may be down and this one the last that there is.
+fn tell_if_sooner(cx: &Context, name: &str, token: &AccessToken, least: Duration) {
+    let Some(expires_at) = token.expires_at() else { return };
+    let left = expires_at.duration_since(SystemTime::now()).unwrap_or_default();
+    if left < least {
+        cx.output.note(format_args!(
+            "the token of `{name}` is valid for {} s and not for {} s: there was no longer one to be had",
+            left.as_secs(),
+            least.as_secs()
+        ));
+    }
 }
 
 fn to_json(name: &str, token: &AccessToken) -> Value {

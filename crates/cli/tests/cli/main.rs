@@ -7,4 +7,5 @@ mod git_credential;
 mod headers;
 mod http;
 mod kubectl;
+mod token;
 mod world;
