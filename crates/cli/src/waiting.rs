@@ -52,7 +52,8 @@ mod tests {
 
     #[test]
     fn on_a_runtime_time_passes() {
-        let ended = on_a_runtime(tokio::time::timeout(std::time::Duration::ZERO, std::future::pending::<()>()));
+        let ended =
+            on_a_runtime(tokio::time::timeout(std::time::Duration::ZERO, std::future::pending::<()>()));
         assert!(ended.is_ok(), "a runtime");
     }
 }

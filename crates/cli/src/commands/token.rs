@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use humantime::format_duration;
 use jeton::AccessToken;
 use jeton::models::TokenType;
 use serde_json::{Value, json};
@@ -39,8 +40,15 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         None => session.token().await,
         Some(least) => session.token_valid_for(least).await,
     };
-    let token =
-        token.map_err(|error| connection.failure(&error, format!("there is no valid token of `{name}`")))?;
+    let token = token.map_err(|error| {
+        let what = match args.min_valid {
+            None => format!("there is no valid token of `{name}`"),
+            Some(least) => {
+                format!("there is no token of `{name}` that is valid for {}", format_duration(least))
+            }
+        };
+        connection.failure(&error, what)
+    })?;
     match (token.token_type(), args.header) {
         (TokenType::Bearer, _) => {}
         (_, true) => return Err(needs_proofs(name)),
@@ -67,15 +75,15 @@ fn needs_proofs(name: &str) -> Failure {
         .help(format!("jeton request {name} GET URL, which makes the proofs"))
 }
 
-/// The server's tokens may be shorter, or it may be down and this one the last that there is.
+/// A token that lives for a minute can never be valid for five, and is given all the same.
 fn tell_if_sooner(cx: &Context, name: &str, token: &AccessToken, least: Duration) {
     let Some(expires_at) = token.expires_at() else { return };
     let left = expires_at.duration_since(SystemTime::now()).unwrap_or_default();
     if left < least {
         cx.output.note(format_args!(
-            "the token of `{name}` is valid for {} s and not for {} s: there was no longer one to be had",
-            left.as_secs(),
-            least.as_secs()
+            "the token of `{name}` is valid for {} and not for {}: the server gives none that live longer",
+            format_duration(Duration::from_secs(left.as_secs())),
+            format_duration(least)
         ));
     }
 }
