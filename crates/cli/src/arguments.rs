@@ -97,7 +97,7 @@ pub(crate) enum Command {
     Status(status::Args),
     /// Get a new access token now.
     Refresh(refresh::Args),
-    /// Have the server revoke the tokens, and keep the profile.
+    /// Have the server revoke the access token; the login stays.
     Revoke(revoke::Args),
     /// Revoke the login, forget it here, and the profile with --forget.
     Logout(logout::Args),

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use jeton::storage::TokenStore;
+use jeton::storage::{LoginRecord, TokenStore};
 use jeton::{Client, ClientBuilder, Session};
 
 use crate::arguments::Global;
 use crate::client::client_of;
-use crate::failure::Failure;
+use crate::failure::{Failure, in_words_of_the_command};
 use crate::output::Output;
 use crate::profile::Profile;
 use crate::profiles_file::ProfilesFile;
@@ -89,6 +89,20 @@ impl Connection {
             .map_err(|error| Failure::of(&error, format!("the profile `{name}` cannot work"), &name))?;
         let session = client.account(profile.account(&name));
         Ok(Self { name, profile, store, client, session })
+    }
+
+    /// The login as the store has it.
+    pub(crate) async fn record(&self) -> Result<Option<LoginRecord>, Failure> {
+        let loaded = self.store.shared().load(self.session.key()).await;
+        loaded.map_err(|error| Failure::store(&error, format!("the login of `{}` cannot be read", self.name)))
+    }
+
+    /// A token that could not be stored is as good as any other, once: the next command has an older one.
+    pub(crate) fn warn_unless_stored(&self, output: Output) {
+        if let Some(error) = self.session.persist_error() {
+            let why = in_words_of_the_command(&error.to_string());
+            output.warn(format_args!("the login of `{}` could not be stored: {why}", self.name));
+        }
     }
 
     /// An error of the library, met while `what` was tried with this profile.

@@ -23,6 +23,10 @@ pub(crate) enum Exit {
     HttpStatus = 7,
     /// `jeton doctor` found something to mend.
     Findings = 8,
+    /// `jeton run`: the command is there and cannot be executed, as shells count.
+    CommandNotExecutable = 126,
+    /// `jeton run`: there is no such command, as shells count.
+    CommandNotFound = 127,
 }
 
 impl From<Exit> for ExitCode {
@@ -42,4 +46,5 @@ Exit codes:
   5  it may work later (network, server down, too many requests)
   6  the store of logins: locked, damaged, full, no permission
   7  the API answered 4xx or 5xx (`jeton request`)
-  8  `jeton doctor` found something to mend";
+  8  `jeton doctor` found something to mend
+`jeton run` ends as its command does; 126: it cannot be executed, 127: not found";

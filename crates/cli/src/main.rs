@@ -8,12 +8,15 @@ mod context;
 mod credentials;
 mod exit;
 mod failure;
+mod logins;
+mod members;
 mod output;
 mod printable;
 mod profile;
 mod profiles_file;
 mod store;
 mod waiting;
+mod when;
 mod wrap;
 
 use std::process::ExitCode;

@@ -144,4 +144,9 @@ impl Profile {
     pub(crate) fn account<'a>(&'a self, name: &'a str) -> &'a str {
         self.account.as_deref().unwrap_or(name)
     }
+
+    /// Whether it gets its tokens by itself.
+    pub(crate) fn needs_no_person(&self) -> bool {
+        self.login == Some(LoginMethod::ClientCredentials)
+    }
 }

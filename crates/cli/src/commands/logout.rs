@@ -1,13 +1,264 @@
-//! `jeton logout`.
+//! `jeton logout`: revokes the login at the server and forgets it here.
 
-use crate::context::Context;
+use std::time::Duration;
+
+use jeton::grants::GrantError;
+use jeton::{LoggedOut, TokenKind, browser_available, open_browser};
+use serde_json::{Value, json};
+
+use crate::client::issuer_of;
+use crate::context::{Connection, Context};
+use crate::credentials::SecretPlace;
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, in_words_of_the_command};
+use crate::logins::{self, Entry, Kept};
+use crate::printable::printable;
+use crate::profiles_file::ProfilesFile;
+use crate::store::OpenStore;
+use crate::when;
+
+/// A server that asks for more patience than this gets no second try.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(after_help = "\
+The login is forgotten here in any case. If the server could not be told, its tokens may
+live on there, and the exit code says why: 5 if it could not be reached, 4 if it refused.
+A server without a revocation endpoint cannot be told at all: that is a warning only.
+Logging out when nobody is logged in is no failure.
 
-pub(crate) async fn run(_args: &Args, _cx: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("not built yet"))
+Examples:
+  jeton logout work
+  jeton logout work --forget
+  jeton logout --all")]
+pub(crate) struct Args {
+    /// The profile; the default one if there is none here. Also the account of a login without profile.
+    #[arg(conflicts_with = "all")]
+    name: Option<String>,
+    /// Log out everywhere: every profile, and every login without one.
+    #[arg(long)]
+    all: bool,
+    /// Remove the profile too, and its client secret.
+    #[arg(long)]
+    forget: bool,
+    /// Have the browser end the session at the server (OpenID Connect RP-Initiated Logout).
+    #[arg(long)]
+    browser: bool,
+}
+
+pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
+    let mut profiles = cx.profiles()?;
+    let store = cx.store(&profiles).await?;
+    let mut outcomes = Vec::new();
+    for entry in chosen(args, &profiles, &store).await? {
+        outcomes.push(log_out(entry, args, cx, &mut profiles, &store).await?);
+    }
+    let exit =
+        outcomes.iter().map(Outcome::exit).find(|exit| *exit != Exit::Success).unwrap_or(Exit::Success);
+    let text = match outcomes.is_empty() {
+        true => "there is no profile and no login".to_owned(),
+        false => outcomes.iter().map(Outcome::to_text).collect::<Vec<_>>().join("\n"),
+    };
+    cx.output.answer(text, || match (args.all, outcomes.first()) {
+        (false, Some(outcome)) => outcome.to_json(),
+        _ => json!({ "logouts": outcomes.iter().map(Outcome::to_json).collect::<Vec<_>>() }),
+    })?;
+    outcomes.iter().for_each(|outcome| outcome.warn(cx));
+    Ok(exit)
+}
+
+/// Whose login is meant.
+async fn chosen(args: &Args, profiles: &ProfilesFile, store: &OpenStore) -> Result<Vec<Entry>, Failure> {
+    let shared = store.shared();
+    if args.all {
+        return Ok(logins::all(profiles, &*shared).await?.0);
+    }
+    let unknown = match profiles.choose(args.name.as_deref()) {
+        Ok((name, profile)) => return Ok(vec![logins::entry_of(name, profile, &*shared).await]),
+        Err(failure) => failure,
+    };
+    // A login may be there without a profile: another program's, or one whose profile was removed by hand.
+    let Some(name) = &args.name else { return Err(unknown) };
+    let (entries, _) = logins::all(profiles, &*shared).await?;
+    let found: Vec<Entry> =
+        entries.into_iter().filter(|entry| entry.profile.is_none() && entry.name == *name).collect();
+    if found.is_empty() { Err(unknown) } else { Ok(found) }
+}
+
+async fn log_out(
+    entry: Entry,
+    args: &Args,
+    cx: &Context,
+    profiles: &mut ProfilesFile,
+    store: &OpenStore,
+) -> Result<Outcome, Failure> {
+    let (name, is_profile) = (entry.name.clone(), entry.profile.is_some());
+    let mut outcome = Outcome { name: name.clone(), ..Outcome::default() };
+    match &entry.login {
+        Kept::Nothing(_) => {}
+        Kept::NoKey(failure) => outcome.warnings.push(failure.what.clone()),
+        Kept::Login(..) | Kept::Unreadable(..) => {
+            outcome.was_logged_in = true;
+            let connection = Connection::new(name.clone(), entry.profile_or_guess(), store.clone(), |b| b)?;
+            let end_session = match args.browser {
+                true => Some(connection.session.end_session_url(None).await),
+                false => None,
+            };
+            outcome.of(&connection, logged_out(&connection).await?);
+            if let Some(end_session) = end_session {
+                outcome.browser_opened = end_at_server(end_session, &mut outcome.warnings).await;
+            }
+        }
+    }
+    if args.forget && is_profile {
+        forget(&entry, profiles, store).await?;
+        outcome.forgotten = true;
+    }
+    Ok(outcome)
+}
+
+/// Logs out; what the server was too busy to revoke is tried once more.
+async fn logged_out(connection: &Connection) -> Result<LoggedOut, Failure> {
+    let failure = |error: &jeton::Error| {
+        connection.failure(error, format!("`{}` could not be logged out", connection.name))
+    };
+    let logged_out = connection.session.log_out().await.map_err(|error| failure(&error))?;
+    match logged_out.may_try_again_after() {
+        Some(after) if after <= PATIENCE => {
+            tokio::time::sleep(after).await;
+            connection.session.revoke_remaining(logged_out).await.map_err(|error| failure(&error))
+        }
+        _ => Ok(logged_out),
+    }
+}
+
+/// Sends the browser to the server, which ends the person's session there. Without the ID token, which a launcher's arguments
+/// would show to every user of the machine: the server may ask the person instead.
+async fn end_at_server(
+    end_session: Result<jeton::EndSession, jeton::Error>,
+    warnings: &mut Vec<String>,
+) -> bool {
+    let still = "your browser may still be signed in at the server";
+    let mut url = match end_session {
+        Ok(end_session) => end_session.url,
+        Err(error) => {
+            warnings.push(format!("{still}: {}", in_words_of_the_command(&error.to_string())));
+            return false;
+        }
+    };
+    let harmless: Vec<(String, String)> = url
+        .query_pairs()
+        .filter(|(name, _)| name != "id_token_hint")
+        .map(|(n, v)| (n.into(), v.into()))
+        .collect();
+    url.query_pairs_mut().clear().extend_pairs(harmless);
+    let opened = match browser_available() || std::env::var_os("BROWSER").is_some() {
+        true => open_browser(&url).await.is_ok(),
+        false => false,
+    };
+    if !opened {
+        warnings.push(format!("{still}, and there is none here to open; visit {}", printable(url.as_str())));
+    }
+    opened
+}
+
+async fn forget(entry: &Entry, profiles: &mut ProfilesFile, store: &OpenStore) -> Result<(), Failure> {
+    let name = &entry.name;
+    let profile = entry.profile_or_guess();
+    // The profile goes last: who was interrupted can begin again.
+    if profile.authentication.is_some_and(crate::profile::Authentication::has_secret) {
+        let place = SecretPlace::new(name, issuer_of(name, &profile)?, store.shared()).map_err(|error| {
+            Failure::of(&error, format!("the client secret of `{name}` could not be removed"), name)
+        })?;
+        place.forget().await?;
+    }
+    profiles.remove(name)
+}
+
+/// What came of one log-out.
+#[derive(Debug, Default)]
+struct Outcome {
+    name: String,
+    was_logged_in: bool,
+    not_revoked: Vec<Value>,
+    /// Why the login may live on at the server.
+    failure: Option<Failure>,
+    /// The server cannot be told.
+    no_endpoint: bool,
+    forgotten: bool,
+    browser_opened: bool,
+    warnings: Vec<String>,
+}
+
+impl Outcome {
+    fn of(&mut self, connection: &Connection, logged_out: LoggedOut) {
+        for own in &logged_out.not_revoked {
+            self.not_revoked.push(json!({
+                "token": match own.kind { TokenKind::RefreshToken => "refresh_token", _ => "access_token" },
+                "expires_at": own.expires_at.map(when::unix_seconds),
+                "why": in_words_of_the_command(&own.error.to_string()),
+            }));
+        }
+        match logged_out.revocation_error {
+            Some(jeton::Error::Grant(error)) if matches!(*error, GrantError::Metadata(_)) => {
+                self.no_endpoint = true;
+            }
+            Some(error) => {
+                let what = format!("the tokens of `{}` may live on at the server", self.name);
+                self.failure = Some(connection.failure(&error, what));
+            }
+            None if !self.not_revoked.is_empty() => {
+                let what = format!(
+                    "access tokens of `{}` may be taken until they expire: the server revoked the login, and not each of them",
+                    self.name
+                );
+                self.warnings.push(what);
+            }
+            None => {}
+        }
+    }
+
+    fn exit(&self) -> Exit {
+        self.failure.as_ref().map_or(Exit::Success, |failure| failure.exit)
+    }
+
+    fn to_text(&self) -> String {
+        let name = &self.name;
+        let logged_out = match (self.was_logged_in, self.no_endpoint || self.failure.is_some()) {
+            (false, _) => format!("nobody was logged in to `{name}`"),
+            (true, false) => format!("logged out of `{name}`, here and at the server"),
+            (true, true) => format!("logged out of `{name}` here, but not at the server"),
+        };
+        match self.forgotten {
+            true => format!("{logged_out}; the profile is removed"),
+            false => logged_out,
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "profile": self.name,
+            "was_logged_in": self.was_logged_in,
+            "revoked": self.was_logged_in.then_some(!self.no_endpoint && self.failure.is_none()),
+            "not_revoked": self.not_revoked,
+            "profile_removed": self.forgotten,
+            "browser_opened": self.browser_opened,
+        })
+    }
+
+    fn warn(&self, cx: &Context) {
+        if self.no_endpoint {
+            cx.output.warn(format_args!(
+                "the server of `{}` has no revocation endpoint, so that its tokens live there until they expire",
+                self.name
+            ));
+        }
+        for warning in &self.warnings {
+            cx.output.warn(warning);
+        }
+        if let Some(failure) = &self.failure {
+            cx.output.failure(failure);
+        }
+    }
 }
