@@ -52,7 +52,7 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let store = cx.store(&profiles).await?;
     let mut outcomes = Vec::new();
     for entry in chosen(args, &profiles, &store).await? {
-        outcomes.push(log_out(entry, args, cx, &mut profiles, &store).await?);
+        outcomes.push(log_out(entry, args, &mut profiles, &store).await?);
     }
     let exit =
         outcomes.iter().map(Outcome::exit).find(|exit| *exit != Exit::Success).unwrap_or(Exit::Success);
@@ -89,7 +89,6 @@ async fn chosen(args: &Args, profiles: &ProfilesFile, store: &OpenStore) -> Resu
 async fn log_out(
     entry: Entry,
     args: &Args,
-    cx: &Context,
     profiles: &mut ProfilesFile,
     store: &OpenStore,
 ) -> Result<Outcome, Failure> {

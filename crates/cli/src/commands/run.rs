@@ -5,8 +5,7 @@ use std::io;
 use std::process::Command;
 use std::time::Duration;
 
-use jeton::models::TokenType;
-
+use crate::bearer::bearer_token_valid_for;
 use crate::context::Context;
 use crate::credentials::SECRET_VARIABLE;
 use crate::exit::Exit;
@@ -43,15 +42,8 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         return Err(Failure::usage("which command is to run?"));
     };
     let connection = cx.connect(args.name.as_deref()).await?;
-    let name = &connection.name;
-    let token = connection.session.token_valid_for(args.min_valid.unwrap_or_default()).await;
-    let token =
-        token.map_err(|error| connection.failure(&error, format!("there is no valid token of `{name}`")))?;
-    if token.token_type() != TokenType::Bearer {
-        return Err(Failure::configuration(format!("the token of `{name}` is of no use to another program"))
-            .because("it is bound to a key (DPoP, RFC 9449), and each request needs a proof that only jeton can make")
-            .help(format!("send requests with `jeton request {name}`")));
-    }
+    let least = args.min_valid.unwrap_or_default();
+    let token = bearer_token_valid_for(&connection, "another command", least).await?;
     connection.warn_unless_stored(cx.output);
     let mut command = Command::new(program);
     command.args(arguments).env_remove(SECRET_VARIABLE).env_remove("JETON_PASSPHRASE_FILE");

@@ -7,5 +7,8 @@ mod git_credential;
 mod headers;
 mod http;
 mod kubectl;
+mod logout;
+mod run;
 mod token;
+mod tokens;
 mod world;
