@@ -154,7 +154,8 @@ async fn move_logins(args: &MoveArgs, cx: &Context) -> Result<Exit, Failure> {
         );
     }
     // Without a keychain, sealed files would be the best store, and they are for who asks for them.
-    let all = choice_of_all(setting, passphrase_file.as_deref().filter(|_| keychain.is_ok()))?;
+    let may_be_sealed = setting == StoreSetting::Sealed || keychain.is_ok();
+    let all = choice_of_all(setting, passphrase_file.as_deref().filter(|_| may_be_sealed))?;
     // Where they are now, as far as one place can be named; what is to be said if not, the move says.
     let before = match choice(StoreSetting::Auto, None)?.choose().await {
         Ok(store) => Some((store.kind(), Content::of(&store).await)),

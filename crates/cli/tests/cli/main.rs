@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod doctor;
 mod frame;
 mod git_credential;
 mod headers;
@@ -9,6 +10,7 @@ mod http;
 mod kubectl;
 mod logout;
 mod run;
+mod store;
 mod token;
 mod tokens;
 mod world;

@@ -1,0 +1,108 @@
+//! `jeton store`: says where logins are and why; `jeton store move` takes them along, and nothing is lost on the way.
+
+use std::path::PathBuf;
+
+use jeton_devserver::DevServer;
+use serde_json::json;
+
+use crate::world::{World, run};
+
+fn passphrase(world: &World) -> PathBuf {
+    world.file("passphrase", "a long passphrase of the tests\n")
+}
+
+#[test]
+fn it_says_where_logins_are_and_why() {
+    let world = World::new();
+    world.signed_in("work");
+    world.service_profile("job");
+    let ran = world.jeton(["store", "--json"]);
+    let answer = ran.json();
+    assert_eq!(answer["store"], "file");
+    assert_eq!(answer["location"], world.state_folder().join("logins").to_str().unwrap());
+    assert_eq!((&answer["encrypted"], &answer["persistent"]), (&json!(false), &json!(true)));
+    assert_eq!((&answer["logins"], &answer["registrations"]), (&json!(1), &json!(1)));
+    assert_eq!(answer["better"], json!(null), "there is no bus here");
+    let text = world.jeton(["store"]);
+    assert!(text.answer().starts_with("Logins are kept in a file that is not encrypted.\n"), "{text}");
+    assert!(text.answer().contains("1 login, 1 client secret or registration"), "{text}");
+    text.shows_none_of(&world.secrets("work"));
+}
+
+#[test]
+fn logins_move_to_sealed_files_and_work_there() {
+    let world = World::new();
+    world.signed_in("work");
+    world.service_profile("job");
+    let passphrase = passphrase(&world);
+    let secrets = world.secrets("work");
+    let sealed = |arguments: &[&'static str]| {
+        let mut command = world.command(["--store", "sealed"].into_iter().chain(arguments.iter().copied()));
+        run(command.env("JETON_PASSPHRASE_FILE", &passphrase), b"")
+    };
+    // Nobody is asked where nobody is.
+    assert!(sealed(&["store", "move"]).failed(2).contains("jeton store move --yes"));
+    let ran = sealed(&["store", "move", "--yes", "--json"]);
+    let answer = ran.json();
+    assert_eq!((&answer["from"], &answer["to"]), (&json!("file"), &json!("sealed")));
+    assert_eq!(answer["failed"], json!([]));
+    let moved = answer["moved"].as_array().unwrap();
+    assert_eq!(moved.len(), 2, "{answer:#}");
+    let login = moved.iter().find(|entry| entry["registration"] == false).expect("the login");
+    assert_eq!((&login["account"], &login["how"]), (&json!("work"), &json!("moved")));
+    assert_eq!(login["client_id"], DevServer::PUBLIC_CLIENT);
+    ran.shows_none_of(&secrets);
+    // The profiles file still says `file`, and is named.
+    assert!(ran.stderr.contains("sets another `store`"), "{ran}");
+
+    // They are nowhere in plain text any more, and work.
+    for entry in std::fs::read_dir(world.state_folder().join("logins")).unwrap() {
+        let path = entry.unwrap().path();
+        assert!(path.extension().is_none_or(|kind| kind != "json"), "{} was left", path.display());
+    }
+    for entry in std::fs::read_dir(world.state_folder().join("sealed")).unwrap() {
+        let content = std::fs::read(entry.unwrap().path()).unwrap();
+        for secret in &secrets {
+            assert!(!content.windows(secret.len()).any(|part| part == secret.as_bytes()), "in plain text");
+        }
+    }
+    assert_eq!(sealed(&["token", "work"]).answer().trim(), secrets[0]);
+    assert_eq!(sealed(&["store", "--json"]).json()["logins"], 1);
+    // Again: nothing is left to be moved.
+    let again = sealed(&["store", "move", "--yes"]);
+    assert!(again.answer().starts_with("Nothing had to be moved"), "{again}");
+    // The old place does not begin a second life.
+    let failure = world.jeton(["token", "work"]);
+    assert!(failure.failed(6).contains("sealed files"), "{failure}");
+}
+
+#[test]
+fn nothing_is_moved_to_a_lesser_store_or_one_that_is_not_there() {
+    let world = World::new();
+    world.signed_in("work");
+    let lesser = world.jeton(["--store", "file", "store", "move", "--yes", "--json"]);
+    assert_eq!(lesser.failed_json(2)["code"], "usage");
+    let absent = world.jeton(["--store", "keychain", "store", "move", "--yes", "--json"]);
+    assert_eq!(absent.failed_json(6)["code"], "store");
+    assert_eq!(world.jeton(["store", "--json"]).json()["logins"], 1);
+    assert_eq!(world.jeton(["token", "work"]).answer().trim(), world.secrets("work")[0]);
+}
+
+#[test]
+fn a_login_that_cannot_be_read_keeps_all_where_they_are() {
+    let world = World::new();
+    world.signed_in("work");
+    world.signed_in("home");
+    let logins = world.state_folder().join("logins");
+    let mut records = std::fs::read_dir(&logins).unwrap().map(|entry| entry.unwrap().path());
+    let record = records.find(|path| path.extension().is_some_and(|kind| kind == "json")).unwrap();
+    std::fs::write(&record, "{").unwrap();
+    let shown = world.jeton(["store"]);
+    assert_eq!(shown.code, Some(6), "{shown}");
+    assert!(shown.stderr.contains("damaged"), "{shown}");
+    let mut command = world.command(["--store", "sealed", "store", "move", "--yes", "--json"]);
+    let ran = run(command.env("JETON_PASSPHRASE_FILE", passphrase(&world)), b"");
+    assert_eq!(ran.code, Some(6), "{ran}");
+    assert!(record.exists(), "it is left where it was");
+    assert_eq!(world.jeton(["store", "--json"]).code, Some(6));
+}
