@@ -6,6 +6,8 @@ mod client;
 mod commands;
 mod context;
 mod credentials;
+#[cfg(test)]
+mod examples;
 mod exit;
 mod failure;
 mod logins;

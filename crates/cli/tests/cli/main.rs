@@ -2,13 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod completions;
 mod doctor;
 mod frame;
 mod git_credential;
 mod headers;
+mod help;
 mod http;
 mod kubectl;
 mod logout;
+mod man;
 mod run;
 mod store;
 mod token;
