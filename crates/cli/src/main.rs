@@ -17,6 +17,7 @@ mod printable;
 mod profile;
 mod profiles_file;
 mod store;
+mod usage;
 mod waiting;
 mod when;
 mod wrap;
@@ -30,7 +31,11 @@ use crate::context::Context;
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    let Arguments { global, command } = Arguments::parse_from(arguments::of_process());
+    let arguments = arguments::of_process();
+    let Arguments { global, command } = match Arguments::try_parse_from(&arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::told(&error, &arguments).into(),
+    };
     let context = Context::new(global);
     // The library has threads of its own; this one waits.
     let ended = match command.needs_runtime() {
