@@ -8,6 +8,7 @@ use jeton::{Error, LoginRequired};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
+use crate::wrap::wrapped;
 
 /// What went wrong, in three parts, each a sentence without a full stop. Holds no secret.
 #[derive(Debug)]
@@ -99,14 +100,15 @@ impl Failure {
         Self::new(Exit::Store, "store", what).because(in_words_of_the_command(&error.to_string()))
     }
 
-    /// For a person: one to three lines.
-    pub(crate) fn to_text(&self) -> String {
-        let mut text = format!("jeton: {}\n", self.what);
-        if let Some(why) = &self.why {
-            let _ = writeln!(text, "  why: {why}");
-        }
-        if let Some(help) = &self.help {
-            let _ = writeln!(text, "  do:  {help}");
+    /// For a person: what, why, what to do, broken into lines of so many columns.
+    pub(crate) fn to_text(&self, columns: usize) -> String {
+        let parts =
+            [("jeton: ", Some(&self.what)), ("  why: ", self.why.as_ref()), ("  do:  ", self.help.as_ref())];
+        let mut text = String::new();
+        for (label, part) in parts {
+            if let Some(part) = part {
+                let _ = writeln!(text, "{label}{}", wrapped(part, label.len(), columns));
+            }
         }
         text
     }
@@ -215,14 +217,14 @@ mod tests {
             let failure = failed(&Error::LoginRequired(reason));
             assert_eq!((failure.exit, failure.code), (Exit::LoginRequired, "login_required"));
             assert_eq!(failure.help.as_deref(), Some("jeton login work"));
-            assert!(!failure.to_text().contains("log_in"), "{}", failure.to_text());
+            assert!(!failure.to_text(80).contains("log_in"), "{}", failure.to_text(80));
         }
     }
 
     #[test]
     fn json_has_the_same_as_the_text() {
         let failure = Failure::usage("a").because("b").help("c");
-        assert_eq!(failure.to_text(), "jeton: a\n  why: b\n  do:  c\n");
+        assert_eq!(failure.to_text(80), "jeton: a\n  why: b\n  do:  c\n");
         let json = failure.to_json();
         assert_eq!(json, json!({"error": {"code": "usage", "exit": 2, "what": "a", "why": "b", "do": "c"}}));
     }

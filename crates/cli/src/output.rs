@@ -81,7 +81,9 @@ impl Output {
         let _ = if self.json {
             writeln!(stderr, "{}", failure.to_json())
         } else {
-            write!(stderr, "{}", failure.to_text())
+            // Lines stay whole for whoever searches in them.
+            let columns = if io::stderr().is_terminal() { self.columns() } else { usize::MAX };
+            write!(stderr, "{}", failure.to_text(columns))
         };
     }
 

@@ -125,11 +125,11 @@ fn a_client_secret_in_the_file_is_refused_and_never_shown() {
     let failure = ProfilesFile::read(Some(&path)).unwrap_err();
     assert!(failure.what.contains("line 3"), "{failure:?}");
     assert!(failure.why.as_deref().unwrap().contains("in the store"), "{failure:?}");
-    assert!(!format!("{failure:?}{}{}", failure.to_text(), failure.to_json()).contains("m4rk3r"));
+    assert!(!format!("{failure:?}{}{}", failure.to_text(80), failure.to_json()).contains("m4rk3r"));
     // Nor is it when the file is no TOML at that very place.
     let (_folder, path) = file_with("[profiles.work]\nclient_secret = \"m4rk3r\ns3cr3t\"\n");
     let failure = ProfilesFile::read(Some(&path)).unwrap_err();
-    assert!(!failure.to_text().contains("m4rk3r"), "{failure:?}");
+    assert!(!failure.to_text(80).contains("m4rk3r"), "{failure:?}");
 }
 
 #[test]

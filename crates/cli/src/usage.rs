@@ -31,21 +31,23 @@ pub(crate) fn told(error: &clap::Error, arguments: &[OsString]) -> Exit {
 fn failure_of(text: &str) -> Failure {
     let mut paragraphs = text.split("\n\n").map(one_line);
     let what = paragraphs.next().unwrap_or_default();
-    let mut help: Vec<String> = Vec::new();
+    let (mut tips, mut usage) = (Vec::new(), None);
     for paragraph in paragraphs {
         if let Some(tip) = paragraph.strip_prefix("tip: ") {
-            help.push(tip.replace(" tip: ", "; "));
-        } else if let Some(usage) = paragraph.strip_prefix("Usage: ") {
-            let command: Vec<&str> =
-                usage.split(' ').take_while(|word| !word.starts_with(['-', '[', '<'])).collect();
-            help.push(format!("usage: {usage}; `{} --help` explains it", command.join(" ")));
+            tips.push(tip.replace(" tip: ", "; "));
+        } else if let Some(rest) = paragraph.strip_prefix("Usage: ") {
+            usage = Some(rest.to_owned());
         }
     }
-    let failure = Failure::usage(what.strip_prefix("error: ").unwrap_or(&what));
-    match help.is_empty() {
-        true => failure.help("see `jeton --help`"),
-        false => failure.help(help.join("; ")),
-    }
+    let command =
+        usage.as_deref().unwrap_or("jeton").split(' ').take_while(|word| !word.starts_with(['-', '[', '<']));
+    let explained = format!("`{} --help` explains it", command.collect::<Vec<_>>().join(" "));
+    let help = match (tips.is_empty(), &usage) {
+        (false, _) => format!("{}; {explained}", tips.join("; ")),
+        (true, Some(usage)) => format!("{usage}; {explained}"),
+        (true, None) => explained,
+    };
+    Failure::usage(what.strip_prefix("error: ").unwrap_or(&what)).help(help)
 }
 
 fn one_line(paragraph: &str) -> String {
@@ -71,8 +73,7 @@ mod tests {
         let unknown = failure("jeton tokn");
         assert_eq!(unknown.what, "unrecognized subcommand 'tokn'");
         let help = unknown.help.unwrap();
-        assert!(help.starts_with("a similar subcommand exists: 'token'; usage: jeton "), "{help}");
-        assert!(help.ends_with("`jeton --help` explains it"), "{help}");
+        assert!(help.starts_with("a similar subcommand exists: 'token'; `jeton --help`"), "{help}");
 
         let missing = failure("jeton completions");
         assert!(missing.what.contains("required arguments were not provided: <SHELL>"), "{}", missing.what);

@@ -52,8 +52,9 @@ mod tests {
 
     #[test]
     fn on_a_runtime_time_passes() {
-        let ended =
-            on_a_runtime(tokio::time::timeout(std::time::Duration::ZERO, std::future::pending::<()>()));
+        let waiting =
+            async { tokio::time::timeout(std::time::Duration::ZERO, std::future::pending::<()>()).await };
+        let ended = on_a_runtime(waiting);
         assert!(ended.is_ok(), "a runtime");
     }
 }
