@@ -129,7 +129,15 @@ pub(crate) enum Command {
 impl Command {
     /// Whether it sends requests, waits or talks to a person by itself. The others are done before a runtime would have started.
     pub(crate) fn needs_runtime(&self) -> bool {
-        !matches!(self, Self::Token(_))
+        !matches!(
+            self,
+            Self::Token(_)
+                | Self::GitCredential(_)
+                | Self::Kubectl(_)
+                | Self::Headers(_)
+                | Self::Completions(_)
+                | Self::Man(_)
+        )
     }
 
     pub(crate) async fn run(&self, cx: &Context) -> Result<Exit, Failure> {

@@ -29,12 +29,16 @@ pub(crate) fn span(duration: Duration) -> String {
 
 /// The time of day, in UTC and to the second.
 pub(crate) fn utc(at: SystemTime) -> String {
-    // Beyond the year 9999 there is no such text, and no token.
-    if at >= UNIX_EPOCH + Duration::from_secs(253_402_300_800) {
-        return "after the year 9999".to_owned();
+    match rfc3339(at) {
+        Some(text) => format!("{} UTC", text.trim_end_matches('Z').replace('T', " ")),
+        None => "after the year 9999".to_owned(),
     }
-    let text = humantime::format_rfc3339_seconds(at).to_string();
-    format!("{} UTC", text.trim_end_matches('Z').replace('T', " "))
+}
+
+/// The same for programs: `2026-01-02T03:04:05Z` (RFC 3339). Beyond the year 9999 there is no such text, and no token.
+pub(crate) fn rfc3339(at: SystemTime) -> Option<String> {
+    let is_written = at < UNIX_EPOCH + Duration::from_secs(253_402_300_800);
+    is_written.then(|| humantime::format_rfc3339_seconds(at).to_string())
 }
 
 pub(crate) fn unix_seconds(at: SystemTime) -> u64 {

@@ -6,7 +6,7 @@ mod install;
 mod message;
 
 use std::io::Read as _;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use jeton::{AccessToken, Secret};
 use serde_json::json;
@@ -18,6 +18,7 @@ use crate::context::{Connection, Context};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::profiles_file::ProfilesFile;
+use crate::when::{from_unix_ms, unix_seconds};
 
 /// What git may say at most; it says a few hundred bytes.
 const MESSAGE_LIMIT: u64 = 64 * 1024;
@@ -67,6 +68,7 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
 async fn get(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let Some((server, message, connection)) = meant(args, cx).await? else { return Ok(Exit::Success) };
     let token = bearer_token(&connection, "git").await?;
+    connection.warn_unless_stored(cx.output);
     let username = message.username.clone().unwrap_or_else(|| server.username.clone());
     // Only a git that says so understands (2.46); the others know passwords only.
     let answer = match message.takes_bearer_only() {
@@ -89,11 +91,7 @@ async fn erase(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let Some((_, message, connection)) = meant(args, cx).await? else { return Ok(Exit::Success) };
     let Some(refused) = message.secret() else { return Ok(Exit::Success) };
     let name = &connection.name;
-    let store = connection.store.shared();
-    let record = store
-        .load(connection.session.key())
-        .await
-        .map_err(|error| Failure::store(&error, format!("the login of `{name}` cannot be read")))?;
+    let record = connection.record().await?;
     // What somebody else's helper gave, or an older token, says nothing about the one that is there.
     let stored = record.filter(|record| record.is_live());
     let stored =
@@ -157,13 +155,12 @@ fn push_expiry(lines: &mut String, token: &AccessToken) {
 }
 
 fn expires_at(token: &AccessToken) -> Option<u64> {
-    Some(token.expires_at()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+    token.expires_at().map(unix_seconds)
 }
 
 fn is_too_new(received_at_ms: u64, now: SystemTime) -> bool {
-    let received_at = UNIX_EPOCH + Duration::from_millis(received_at_ms);
     // One from the future is from before the clock was set back.
-    now.duration_since(received_at).is_ok_and(|age| age < TOO_NEW)
+    now.duration_since(from_unix_ms(received_at_ms)).is_ok_and(|age| age < TOO_NEW)
 }
 
 impl Message {

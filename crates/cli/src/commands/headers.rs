@@ -11,6 +11,7 @@ use crate::bearer::bearer_token;
 use crate::context::{Connection, Context};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::when::rfc3339;
 
 /// What Bazel may say at most.
 const QUESTION_LIMIT: u64 = 64 * 1024;
@@ -59,6 +60,7 @@ async fn headers(args: &Args, cx: &Context) -> Result<Value, Failure> {
     let connection = cx.connect(Some(&args.name)).await?;
     let Some(url) = &args.url else {
         let token = bearer_token(&connection, "another program").await?;
+        connection.warn_unless_stored(cx.output);
         return Ok(json!({ "Authorization": token.authorization().to_str().unwrap_or_default() }));
     };
     let url = parsed(url)?;
@@ -70,6 +72,7 @@ async fn headers(args: &Args, cx: &Context) -> Result<Value, Failure> {
     };
     connection.session.check_url(&url).map_err(failed)?;
     let token = connection.session.token().await.map_err(failed)?;
+    connection.warn_unless_stored(cx.output);
     let mut headers = Map::new();
     headers.insert("Authorization".to_owned(), token.authorization().to_str().unwrap_or_default().into());
     let proof = connection.session.dpop_proof(&args.method, &url, &token).await.map_err(failed)?;
@@ -101,11 +104,12 @@ async fn bazel(args: &Args, cx: &Context) -> Result<Value, Failure> {
         return Ok(json!({ "headers": {} }));
     }
     let token = bearer_token(&connection, "Bazel").await?;
+    connection.warn_unless_stored(cx.output);
     let mut answer = Map::new();
     let authorization = token.authorization().to_str().unwrap_or_default();
     answer.insert("headers".to_owned(), json!({ "Authorization": [authorization] }));
-    if let Some(until) = token.fresh_until() {
-        answer.insert("expires".to_owned(), humantime::format_rfc3339_seconds(until).to_string().into());
+    if let Some(until) = token.fresh_until().and_then(rfc3339) {
+        answer.insert("expires".to_owned(), until.into());
     }
     Ok(Value::Object(answer))
 }

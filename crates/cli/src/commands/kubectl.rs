@@ -11,6 +11,7 @@ use crate::bearer::bearer_token;
 use crate::context::{Connection, Context};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::when::rfc3339;
 
 const GROUP: &str = "client.authentication.k8s.io";
 
@@ -57,9 +58,9 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
             (token.secret().clone(), token.fresh_until())
         }
     };
+    connection.warn_unless_stored(cx.output);
     let mut status = json!({ "token": token.expose() });
-    if let (Some(until), Value::Object(status)) = (until, &mut status) {
-        let until = humantime::format_rfc3339_seconds(until).to_string();
+    if let (Some(until), Value::Object(status)) = (until.and_then(rfc3339), &mut status) {
         status.insert("expirationTimestamp".to_owned(), until.into());
     }
     let answer = json!({ "apiVersion": api_version, "kind": "ExecCredential", "status": status });

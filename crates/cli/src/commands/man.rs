@@ -14,6 +14,7 @@ use crate::arguments::Arguments;
 use crate::context::Context;
 use crate::exit::{self, Exit};
 use crate::failure::Failure;
+use crate::when::rfc3339;
 
 const ENVIRONMENT: [(&str, &str); 5] = [
     ("JETON_CONFIG", "The profiles file, as --config."),
@@ -153,6 +154,11 @@ fn push_exit_codes(roff: &mut Roff) {
     let codes: Vec<(&str, &str)> =
         exit::TABLE.lines().filter_map(|line| line.strip_prefix("  ")?.split_once("  ")).collect();
     push_list(roff, "EXIT STATUS", &codes);
+    // What is said beneath the table.
+    for line in exit::TABLE.lines().skip(1).filter(|line| !line.starts_with("  ")) {
+        roff.control("PP", []);
+        roff.text([roman(line)]);
+    }
 }
 
 fn push_list(roff: &mut Roff, heading: &str, items: &[(&str, &str)]) {
@@ -178,6 +184,6 @@ fn push_see_also(roff: &mut Roff, command: &Command, root: &Command) {
 fn date() -> String {
     let named = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
     let time = named.and_then(|seconds| UNIX_EPOCH.checked_add(Duration::from_secs(seconds)));
-    let text = humantime::format_rfc3339_seconds(time.unwrap_or_else(SystemTime::now)).to_string();
+    let text = rfc3339(time.unwrap_or_else(SystemTime::now)).unwrap_or_default();
     text.split('T').next().unwrap_or_default().to_owned()
 }

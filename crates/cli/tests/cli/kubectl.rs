@@ -104,11 +104,15 @@ fn the_answer_is_in_the_version_of_the_question_and_ends_before_the_token_does()
 
 #[test]
 fn a_token_without_expiry_has_no_timestamp() {
-    let world = World::with(|builder| builder.access_tokens_never_expire());
+    let world = World::new();
     world.signed_in("work");
-    let answer = asked(&world, "v1", &[]).json();
-    assert!(answer["status"]["token"].is_string());
-    assert_eq!(answer["status"].get("expirationTimestamp"), None);
+    // Beyond the year 9999 there is no text for it.
+    for expires_at_ms in [None, Some(u64::MAX), Some(300_000_000_000_000)] {
+        world.change_record("work", |record| record.tokens[0].expires_at_ms = expires_at_ms);
+        let answer = asked(&world, "v1", &[]).json();
+        assert!(answer["status"]["token"].is_string());
+        assert_eq!(answer["status"].get("expirationTimestamp"), None);
+    }
 }
 
 /// The claims of a JWT.
