@@ -13,6 +13,7 @@ mod kubectl;
 mod logout;
 mod man;
 mod run;
+mod status;
 mod store;
 mod token;
 mod tokens;
