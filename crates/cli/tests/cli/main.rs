@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod completions;
+mod devserver;
 mod doctor;
 mod frame;
 mod git_credential;

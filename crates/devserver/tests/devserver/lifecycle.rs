@@ -133,15 +133,17 @@ fn bodies_beyond_the_cap_are_refused() {
 
 #[test]
 fn a_port_that_was_asked_for_is_had_again_at_once_and_not_twice() {
-    let first = DevServer::start().unwrap();
-    let port = first.issuer().rsplit(':').next().unwrap().parse().unwrap();
-    let taken = DevServer::builder().port(port).start().unwrap_err();
+    // Below the ports that the system gives to others by itself.
+    let candidates = 10_000 + (std::process::id() % 10_000) as u16;
+    let on = |port| DevServer::builder().port(port).start();
+    let (port, first) = (candidates..candidates + 100).find_map(|port| Some((port, on(port).ok()?))).unwrap();
+    assert_eq!(first.issuer(), format!("http://127.0.0.1:{port}"));
+    let taken = on(port).unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::AddrInUse);
     // An open connection leaves its end behind.
     let stream = TcpStream::connect(first.issuer().trim_start_matches("http://")).unwrap();
     drop(first);
-    let second = DevServer::builder().port(port).start().unwrap();
-    assert_eq!(second.issuer(), format!("http://127.0.0.1:{port}"));
+    let second = on(port).unwrap();
     assert_eq!(get(&second.metadata_url()).status, 200);
     drop(stream);
 }
