@@ -1,9 +1,10 @@
 //! What the benchmarks are made of: the cases, the server that they talk to, and what they report.
 //!
 //! The programs: `jeton-bench` runs everything and prints it; `micro` times the small cases with criterion, and `allocations`
-//! counts, with an allocator of its own, what each case allocates. Both are run by the first.
+//! counts, with an allocator of its own, what each case allocates. Both are run by the first. `token` times whole commands.
 
 pub mod cases;
+pub mod commands;
 pub mod contestants;
 pub mod keychain;
 pub mod paired;

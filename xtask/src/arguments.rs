@@ -22,6 +22,7 @@ cargo xtask COMMAND
                       (bench --help: its options)
   bench ffi           what libjeton costs C and Go programs, beside libcurl, net/http and golang.org/x/oauth2
   bench size          what each feature adds to a program
+  bench token         how long `jeton token` takes, beside other commands that print a stored token
   interop [FILTER]    install and start a real authorization server, run jeton against it
                       (FILTER: only the tests whose name contains it); needs Node 20 or newer
   fuzz [TARGET] [--seconds N]

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::command::Cmd;
 use crate::outcome::Stop;
 use crate::project::Project;
-use crate::steps;
+use crate::steps::{self, every_program};
 
 const MANIFEST: &str = "bench/Cargo.toml";
 
@@ -14,7 +14,7 @@ const MANIFEST: &str = "bench/Cargo.toml";
 const FEATURES: &[&str] = &["jose", "openid", "mtls", "registration", "profiles"];
 
 /// Runs the benchmarks with these arguments, which the program explains, built like a user's release build; `ffi` is what the
-/// C ABI costs, `size` what each feature adds to a program.
+/// C ABI costs, `size` what each feature adds to a program, `token` how long the command `jeton token` takes.
 pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<(), Stop> {
     if arguments == ["ffi"] {
         return steps::cost_of_c_abi(project);
@@ -22,10 +22,56 @@ pub(crate) fn run(project: &Project, arguments: &[String]) -> Result<(), Stop> {
     if arguments == ["size"] {
         return sizes(project);
     }
+    if arguments.first().is_some_and(|first| first == "token") {
+        return token(project, &arguments[1..]);
+    }
     // The program starts others, which `cargo run` would not build.
     let apart = project.metadata.target_directory.join("bench");
     quietly(&cargo(project, "build", &apart).args(["--release", "--quiet", "--bins"]))?;
     quietly(&cargo(project, "run", &apart).args(["--release", "--quiet", "--"]).args(arguments))
+}
+
+/// Other commands that print a stored token, by Debian's packages.
+const TOOLS: &[&str] = &["gh", "libsecret-tools"];
+
+/// The command as `cargo install` builds it, beside others that print a stored token.
+fn token(project: &Project, arguments: &[String]) -> Result<(), Stop> {
+    let target = &project.metadata.target_directory;
+    let apart = target.join("bench");
+    quietly(&project.cargo().args(["build", "--release", "--quiet", "-p", "jeton-cli", "--bin", "jeton"]))?;
+    quietly(&cargo(project, "build", &apart).args(["--release", "--quiet", "--bins"]))?;
+    let tools = apart.join("tools");
+    for package in TOOLS {
+        if let Err(Stop::Failed(why) | Stop::Skipped(why)) = unpack(project, package, &tools) {
+            eprintln!("{package} is not unpacked, and takes part if it is installed: {why}");
+        }
+    }
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", tools.join("usr/bin").display());
+    let cmd = project.cmd(&program(&apart.join("release"), "token")).env("PATH", path);
+    quietly(&cmd.arg(program(&target.join("release"), "jeton")).args(arguments))
+}
+
+/// Unpacks one of Debian's packages into that folder, unless it is there; nothing is installed.
+fn unpack(project: &Project, package: &str, folder: &Path) -> Result<(), Stop> {
+    let unpacked = folder.join(package);
+    if unpacked.is_dir() {
+        return Ok(());
+    }
+    let download = folder.join("packages").join(package);
+    let made = |error: std::io::Error| Stop::failed(format!("cannot make {}: {error}", download.display()));
+    std::fs::create_dir_all(&download).map_err(made)?;
+    let apt = Cmd::new("apt-get", &download).args(["-q", "download", package]);
+    apt.output()?;
+    for entry in std::fs::read_dir(&download).map_err(made)?.filter_map(Result::ok) {
+        let (file, into) = (entry.path().display().to_string(), folder.display().to_string());
+        project.cmd("dpkg-deb").args(["-x", &file, &into]).output()?;
+    }
+    std::fs::create_dir(&unpacked).map_err(made)
+}
+
+fn program(folder: &Path, name: &str) -> String {
+    folder.join(name).with_extension(std::env::consts::EXE_EXTENSION).display().to_string()
 }
 
 /// What each feature adds to a stripped program: switched on, and used.
@@ -60,7 +106,13 @@ pub(crate) fn step(project: &Project) -> Result<(), Stop> {
     cargo(project, "clippy", shared).args(["--locked", "--all-targets", "--", "-D", "warnings"]).run()?;
     cargo(project, "test", shared).args(["--locked", "--quiet"]).run()?;
     cargo(project, "build", shared).args(["--locked", "--quiet", "--bins"]).run()?;
-    cargo(project, "run", shared).args(["--locked", "--quiet", "--", "--smoke"]).run()
+    cargo(project, "run", shared)
+        .args(["--locked", "--quiet", "--bin", "jeton-bench", "--", "--smoke"])
+        .run()?;
+    // As the tests have built it.
+    every_program(project, "jeton").run()?;
+    let debug = shared.join("debug");
+    project.cmd(&program(&debug, "token")).args([program(&debug, "jeton"), "--smoke".to_owned()]).run()
 }
 
 fn cargo(project: &Project, command: &str, target: &Path) -> Cmd {

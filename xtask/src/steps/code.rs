@@ -38,6 +38,12 @@ pub(crate) fn every_test(project: &Project) -> Cmd {
     project.cargo().args(["test", "--workspace", "--features"]).arg(features)
 }
 
+/// Builds a program with the same selection, so that next to nothing is left to do where the tests have been built.
+pub(crate) fn every_program(project: &Project, name: &str) -> Cmd {
+    let features = project.metadata.all_features(NEEDS_MORE_THAN_RUST);
+    project.cargo().args(["build", "--workspace", "--bin", name, "--features"]).arg(features)
+}
+
 pub(crate) fn quickstart(project: &Project) -> Result<(), Stop> {
     project.cargo().args(["build", "--example", "quickstart"]).run()?;
     project.cargo().args(["run", "--example", "quickstart"]).limit(Duration::from_secs(120)).run()

@@ -17,7 +17,7 @@ mod loom;
 mod sources;
 mod test_server;
 
-pub(crate) use code::every_test;
+pub(crate) use code::{every_program, every_test};
 pub(crate) use cost::run as cost_of_c_abi;
 
 use crate::outcome::Stop;
