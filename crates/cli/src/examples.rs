@@ -12,7 +12,7 @@ fn examples(command: &Command) -> Vec<String> {
 }
 
 /// The calls of jeton in a line of shell, as words: at its beginning, behind a pipe, and in `$(...)`.
-fn calls(line: &str) -> Vec<Vec<String>> {
+pub(crate) fn calls(line: &str) -> Vec<Vec<String>> {
     let mut calls = Vec::new();
     let starts = line.match_indices("jeton ").map(|(place, _)| place);
     for start in starts {
@@ -59,6 +59,10 @@ fn the_parser_takes_the_examples_of_its_help() {
     let commands = root.get_subcommands().filter(|command| command.get_name() != "help");
     for command in std::iter::once(&root).chain(commands) {
         let name = command.get_name();
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        // clap would break them.
+        let wide = help.lines().filter(|line| line.chars().count() > 80);
+        wrong.extend(wide.map(|line| format!("{name}: wider than 80 columns: {line}")));
         let mut own = 0;
         for line in examples(command) {
             for call in calls(&line) {

@@ -17,6 +17,8 @@ mod output;
 mod printable;
 mod profile;
 mod profiles_file;
+#[cfg(test)]
+mod readme;
 mod store;
 mod usage;
 mod waiting;

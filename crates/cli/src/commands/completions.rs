@@ -30,7 +30,7 @@ pub(crate) struct Args {
 }
 
 /// Stands in the generated script where the names of profiles belong.
-const PLACE: &str = "JETON_PROFILES_HERE";
+const PLACE: &str = "NAMES_OF_PROFILES";
 
 /// What the scripts call.
 const NAMES: &str = "jeton completions --profiles 2>/dev/null";

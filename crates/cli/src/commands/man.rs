@@ -38,7 +38,7 @@ Examples:
   jeton man token | man -l -
   jeton man --dir ~/.local/share/man/man1")]
 pub(crate) struct Args {
-    /// The command whose page to print; that of jeton itself if there is none here.
+    /// The command whose page to print, such as token or store-move; else jeton.
     #[arg(value_name = "COMMAND")]
     page: Option<String>,
     /// Write all pages into this folder instead.
@@ -60,9 +60,13 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     }
     let command = match args.page.as_deref() {
         None => &root,
-        Some(name) => root.find_subcommand(name).ok_or_else(|| {
-            Failure::usage(format!("there is no command {name:?}")).help("`jeton --help` lists the commands")
-        })?,
+        Some(name) => {
+            let wanted = format!("jeton-{name}");
+            all(&root).into_iter().find(|command| title(command) == wanted).ok_or_else(|| {
+                Failure::usage(format!("there is no command {name:?}"))
+                    .help("`jeton --help` lists the commands")
+            })?
+        }
     };
     let page =
         page(command, &root, &date).map_err(|error| Failure::io("the page could not be made", &error))?;
@@ -75,9 +79,8 @@ fn write_all(root: &Command, folder: &Path, date: &str) -> Result<Vec<PathBuf>, 
         Failure::io(format!("no pages could be written into {}", folder.display()), &error)
     };
     fs::create_dir_all(folder).map_err(failed)?;
-    let commands = root.get_subcommands().filter(|command| !command.is_hide_set());
     let mut files = Vec::new();
-    for command in std::iter::once(root).chain(commands) {
+    for command in all(root) {
         let file = folder.join(format!("{}.1", title(command)));
         fs::write(&file, page(command, root, date).map_err(failed)?).map_err(failed)?;
         files.push(file);
@@ -85,7 +88,13 @@ fn write_all(root: &Command, folder: &Path, date: &str) -> Result<Vec<PathBuf>, 
     Ok(files)
 }
 
-/// `jeton` or `jeton-token`.
+/// The command and those below it.
+fn all(root: &Command) -> Vec<&Command> {
+    let below = root.get_subcommands().filter(|command| !command.is_hide_set());
+    std::iter::once(root).chain(below.flat_map(all)).collect()
+}
+
+/// `jeton`, `jeton-token` or `jeton-store-move`.
 fn title(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }
@@ -117,36 +126,39 @@ fn page(command: &Command, root: &Command, date: &str) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&page).into_owned())
 }
 
-/// The help's last part: examples up to an empty line, and then notes.
+/// The help's last part: one paragraph of examples, and notes around it.
 fn push_examples(roff: &mut Roff, help: &str) {
-    let (examples, notes) = help.split_once("\n\n").unwrap_or((help, ""));
-    let examples: Vec<&str> = examples.lines().filter(|line| !line.starts_with("Example")).collect();
-    if !examples.is_empty() {
-        roff.control("SH", ["EXAMPLES"]);
-        roff.control("nf", []);
-        for line in examples {
-            roff.text([roman(line)]);
-        }
-        roff.control("fi", []);
-    }
+    let (examples, notes): (Vec<&str>, Vec<&str>) = help
+        .split("\n\n")
+        .filter(|paragraph| !paragraph.is_empty())
+        .partition(|paragraph| paragraph.starts_with("Example"));
     if !notes.is_empty() {
         roff.control("SH", ["NOTES"]);
-        for (index, paragraph) in notes.split("\n\n").enumerate() {
+        for (index, paragraph) in notes.into_iter().enumerate() {
             if index > 0 {
                 roff.control("PP", []);
             }
-            // Lines that are set apart stay as they are.
-            let is_table = paragraph.lines().any(|line| line.starts_with("  "));
-            if is_table {
-                roff.control("nf", []);
-            }
-            for line in paragraph.lines() {
-                roff.text([roman(line)]);
-            }
-            if is_table {
-                roff.control("fi", []);
-            }
+            push_lines(roff, paragraph, paragraph.lines().any(|line| line.starts_with("  ")));
         }
+    }
+    if !examples.is_empty() {
+        roff.control("SH", ["EXAMPLES"]);
+        for paragraph in examples {
+            push_lines(roff, paragraph.split_once('\n').map_or("", |(_, lines)| lines), true);
+        }
+    }
+}
+
+/// Lines of text: filled, or as they are.
+fn push_lines(roff: &mut Roff, text: &str, as_they_are: bool) {
+    if as_they_are {
+        roff.control("nf", []);
+    }
+    for line in text.lines() {
+        roff.text([roman(line)]);
+    }
+    if as_they_are {
+        roff.control("fi", []);
     }
 }
 

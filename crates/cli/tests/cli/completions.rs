@@ -94,7 +94,7 @@ fn the_other_shells_get_the_commands_and_no_marks_of_ours() {
             script.answer().contains("git-credential") && script.answer().contains("min-valid"),
             "{shell}"
         );
-        assert!(!script.answer().contains("JETON_PROFILES_HERE"), "{shell}");
+        assert!(!script.answer().contains("NAMES_OF_PROFILES"), "{shell}");
         assert!(script.stderr.is_empty(), "{script}");
     }
     world.jeton(["completions"]).failed(2);
