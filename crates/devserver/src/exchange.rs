@@ -50,7 +50,7 @@ pub struct Exchange {
     pub form: Vec<(String, String)>,
     /// The body's length in bytes.
     pub body_length: usize,
-    /// The fault that spoilt it, if one did.
+    /// What the faults that it met did to it, in words.
     pub fault: Option<String>,
     /// What became of it.
     pub outcome: Outcome,

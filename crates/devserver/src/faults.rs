@@ -174,6 +174,29 @@ impl Fault {
         })
     }
 
+    /// What it does, for people.
+    pub(crate) fn in_words(&self) -> String {
+        match self {
+            Self::Latency(duration) => format!("answered {} ms later", duration.as_millis()),
+            Self::Gate => "held at the gate".to_owned(),
+            Self::Commit => "committed first".to_owned(),
+            Self::DropBeforeCommit => "connection closed, nothing committed".to_owned(),
+            Self::DropAfterCommit => "connection closed after the commit".to_owned(),
+            Self::TruncateAfter(bytes) => format!("committed, answer cut after {bytes} bytes"),
+            Self::Status { status, .. } => format!("status {status}, nothing committed"),
+            Self::SlowDown => "slow_down".to_owned(),
+            Self::OAuthError { error, .. } => format!("error {error}, nothing committed"),
+            Self::Answer { status, .. } => format!("another answer with status {status}, nothing committed"),
+            Self::Rewrite(_) => "committed, answer changed".to_owned(),
+            Self::ContentType(name) => format!("committed, answered as {name}"),
+            Self::FormEncoded => "committed, answered form-encoded".to_owned(),
+            Self::HugeBody(bytes) => format!("a body of {bytes} bytes, nothing committed"),
+            Self::Redirect(_) => "redirected elsewhere, nothing committed".to_owned(),
+            Self::Hang => "never answered".to_owned(),
+            Self::Sequence(faults) => faults.iter().map(Self::in_words).collect::<Vec<_>>().join(", then "),
+        }
+    }
+
     /// The faults of a request in their order, with no sequence left among them.
     pub(crate) fn flatten(self) -> Vec<Fault> {
         match self {

@@ -130,13 +130,15 @@ pub(crate) fn confirm_device(
 }
 
 pub(crate) fn enter_user_code(status: StatusCode, complaint: Option<&str>) -> Answer {
-    let said = complaint.map(|text| format!("<p class=\"complaint\" role=\"alert\">{}</p>\n", shown(text)));
+    let said = complaint
+        .map(|text| format!("<p id=\"complaint\" class=\"complaint\" role=\"alert\">{}</p>\n", shown(text)));
     let content = format!(
         "<div class=\"mark\" aria-hidden=\"true\">&#8942;</div>\n<h1>Connect a device</h1>\n<p>Enter the code that your device shows.</p>\n\
          {said}<form method=\"post\">\n<label for=\"user_code\">Code</label>\n\
          <input id=\"user_code\" name=\"user_code\" class=\"code\" placeholder=\"XXXX-XXXX\" required autofocus \
-         autocomplete=\"off\" autocapitalize=\"characters\" spellcheck=\"false\" maxlength=\"20\">\n\
+         autocomplete=\"off\"{invalid} autocapitalize=\"characters\" spellcheck=\"false\" maxlength=\"20\">\n\
          <div class=\"buttons\"><button class=\"yes\">Continue</button></div>\n</form>\n",
+        invalid = if said.is_some() { " aria-invalid=\"true\" aria-describedby=\"complaint\"" } else { "" },
         said = said.unwrap_or_default(),
     );
     Answer { problem: complaint.map(str::to_owned), ..page(status, "Connect a device", &content) }
@@ -170,13 +172,15 @@ pub(crate) fn signed_out() -> Answer {
 pub(crate) fn home(settings: &Settings, has_seen_page: bool) -> Answer {
     let base = escape(&settings.base);
     let seen = match has_seen_page {
-        true => format!("<li><b>What it saw</b> <a href=\"{base}/seen\">{base}/seen</a></li>\n"),
+        true => format!(
+            "<li><b>What it saw</b> <a href=\"{base}/seen\">Every request, and what became of it</a></li>\n"
+        ),
         false => String::new(),
     };
     let content = format!(
         "<div class=\"mark\" aria-hidden=\"true\">j</div>\n<h1>jeton devserver</h1>\n<p>An authorization server and a \
          resource server to test against.</p>\n<ul>\n<li><b>Issuer</b> {}</li>\n<li><b>Resource</b> {}</li>\n\
-         <li><b>Connect a device</b> <a href=\"{base}/device\">{base}/device</a></li>\n{seen}</ul>\n",
+         <li><b>Connect a device</b> <a href=\"{base}/device\">Enter the code that it shows</a></li>\n{seen}</ul>\n",
         shown(&settings.issuer),
         shown(&settings.resources[0]),
     );
@@ -206,6 +210,7 @@ fn asks(name: &str, scope: &Scope, resources: &[String]) -> String {
 
 fn meaning(scope: &str) -> &'static str {
     match scope {
+        "openid" => "know who you are",
         "read" => "see your data",
         "write" => "change your data",
         "profile" => "see your name and picture",

@@ -113,8 +113,7 @@ impl<'a> Watched<'a> {
         if let Some(exchange) = self.number.and_then(|number| state.seen.find(number))
             && !faults.is_empty()
         {
-            let names: Vec<String> = faults.iter().map(|fault| format!("{fault:?}")).collect();
-            exchange.fault = Some(names.join(", "));
+            exchange.fault = Some(Fault::Sequence(faults.to_vec()).in_words());
         }
     }
 

@@ -21,6 +21,10 @@ const STYLE: &str = include_str!("seen.css");
 /// So many logins are listed.
 const LOGINS: usize = 20;
 
+/// How many of the buttons are for what happens behind a client's back, and how many of the others are for faults.
+const BEHIND: usize = 6;
+const FAULTS: usize = 2;
+
 /// A button: its name in the form, its label, and what is said when it was pressed.
 const BUTTONS: [(&str, &str, &str); 9] = [
     ("expire-access-tokens", "Expire access tokens", "The access tokens issued so far have expired."),
@@ -146,8 +150,9 @@ fn list(shared: &Shared, state: &State, request: &Request, form_token: &str) -> 
     };
     let content = format!(
         "<header>\n<h1>What the server saw</h1>\n<p class=\"fine\">{issuer} &middot; its clock: {now} UTC</p>\n\
-         <nav>{follow} <a href=\"{base}/seen\">Reload</a> <a href=\"{base}/\">Home</a></nav>\n</header>\n{done}{counts}\
-         <div class=\"columns\">\n<aside>\n{logins}{buttons}</aside>\n<section>\n<h2>Requests</h2>\n{requests}</section>\n</div>\n",
+         <nav>{follow} <a href=\"{base}/seen\">Reload</a> <a href=\"#logins\">Logins and buttons</a> <a href=\"{base}/\">Home</a>\
+         </nav>\n</header>\n{done}{counts}<div class=\"columns\">\n<section>\n<h2>Requests</h2>\n{requests}</section>\n\
+         <aside>\n{logins}{buttons}</aside>\n</div>\n",
         issuer = shown(&state.settings.issuer),
         now = time_of_day(shared.clock.now()),
         done = done.unwrap_or_default(),
@@ -197,16 +202,20 @@ fn logins(state: &State) -> String {
         })
         .collect();
     match rows.is_empty() {
-        true => "<h2>Logins</h2>\n<p class=\"fine\">Nobody is signed in.</p>\n".to_owned(),
-        false => format!("<h2>Logins</h2>\n<ul>\n{rows}</ul>\n"),
+        true => "<h2 id=\"logins\">Logins</h2>\n<p class=\"fine\">Nobody is signed in.</p>\n".to_owned(),
+        false => format!("<h2 id=\"logins\">Logins</h2>\n<ul>\n{rows}</ul>\n"),
     }
 }
 
 fn buttons(state: &State, form_token: &str, base: &str) -> String {
-    let buttons: String = BUTTONS
-        .iter()
-        .map(|(name, label, _)| format!("<button name=\"button\" value=\"{name}\">{label}</button>\n"))
-        .collect();
+    let row = |buttons: &[(&str, &str, &str)]| -> String {
+        buttons
+            .iter()
+            .map(|(name, label, _)| format!("<button name=\"button\" value=\"{name}\">{label}</button>\n"))
+            .collect()
+    };
+    let (behind, others) = BUTTONS.split_at(BEHIND);
+    let (for_faults, for_list) = others.split_at(FAULTS);
     let option = |name: &str| format!("<option>{name}</option>");
     let faults: String = Fault::names().map(option).collect();
     let endpoints: String = Endpoint::all().map(|endpoint| option(endpoint.name())).collect();
@@ -219,11 +228,15 @@ fn buttons(state: &State, form_token: &str, base: &str) -> String {
     let hidden = format!("<input type=\"hidden\" name=\"form_token\" value=\"{}\">\n", escape(form_token));
     format!(
         "<h2>Behind the client&#39;s back</h2>\n<form method=\"post\" action=\"{base}/seen/do\" class=\"actions\">\n\
-         {hidden}{buttons}</form>\n<h2>Break the next request</h2>\n{waiting}\
+         {hidden}{behind}</form>\n<h2>Break the next request</h2>\n{waiting}\
          <form method=\"post\" action=\"{base}/seen/do\">\n{hidden}<label for=\"endpoint\">To</label>\n\
          <select id=\"endpoint\" name=\"endpoint\">{endpoints}</select>\n<label for=\"fault\">Fault</label>\n\
          <select id=\"fault\" name=\"fault\">{faults}</select>\n\
-         <div class=\"buttons\"><button name=\"button\" value=\"{fault}\">Break it</button></div>\n</form>\n",
+         <div class=\"actions\"><button name=\"button\" value=\"{fault}\">Break it</button>\n{for_faults}</div>\n</form>\n\
+         <h2>This list</h2>\n<form method=\"post\" action=\"{base}/seen/do\" class=\"actions\">\n{hidden}{for_list}</form>\n",
+        behind = row(behind),
+        for_faults = row(for_faults),
+        for_list = row(for_list),
         fault = FAULT.0,
     )
 }

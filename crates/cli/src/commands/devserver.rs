@@ -27,7 +27,15 @@ Examples:
   jeton devserver
   jeton devserver --port 8080 --client my-app --redirect-uri http://127.0.0.1/cb
   jeton devserver --approve --access-token-life 60s --fault drop-after-commit
-  jeton devserver --json --until-stdin-closes | head -1 | jq -r .issuer")]
+  jeton devserver --registration --resource-metadata
+
+Faults: drop-before-commit, drop-after-commit, truncated, hang, gate,
+unavailable, unavailable-retry-after-1, invalid-grant, invalid-client,
+server-error, html, garbage, huge-body, redirect, form-encoded,
+no-access-token, slow-down. Endpoints: token, metadata, openid, authorization,
+consent, par, device-authorization, device, backchannel, revocation,
+introspection, jwks, userinfo, end-session, registration, api, api-metadata,
+other.")]
 pub(crate) struct Args {
     /// The port; any free one unless set.
     #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]

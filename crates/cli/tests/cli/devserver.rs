@@ -6,6 +6,7 @@ use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
+use jeton_devserver::{Endpoint, Fault};
 use jeton_tests::browser::{self, PATIENCE};
 use serde_json::Value;
 use url::Url;
@@ -277,6 +278,17 @@ fn wrong_options_say_which_are_right() {
 }
 
 #[test]
+fn the_help_names_every_fault_and_endpoint() {
+    let world = World::new();
+    let help = world.jeton(["devserver", "--help"]);
+    let names = help.answer().split_once("\nFaults: ").expect("the names at its end").1.to_owned();
+    let words: Vec<&str> = names.split([' ', '\n', ',', '.', ':']).collect();
+    for name in Fault::names().chain(Endpoint::all().map(Endpoint::name)) {
+        assert!(words.contains(&name), "{name}");
+    }
+}
+
+#[test]
 fn faults_meet_the_requests_that_they_are_for() {
     let world = World::new();
     let faults =
@@ -284,7 +296,7 @@ fn faults_meet_the_requests_that_they_are_for() {
     let (running, announcement) = Running::announced(&world, &faults);
     let metadata = || get(text(&announcement, "metadata")).status;
     assert_eq!((metadata(), metadata()), (503, 200));
-    assert_eq!(running.told_json()["fault"], "Status { status: 503, retry_after: None }");
+    assert_eq!(running.told_json()["fault"], "status 503, nothing committed");
     assert_eq!(running.told_json()["fault"], Value::Null);
     let authority = text(&announcement, "issuer").trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(&authority).unwrap();
@@ -293,7 +305,7 @@ fn faults_meet_the_requests_that_they_are_for() {
     let _ = stream.read_to_end(&mut nothing);
     assert!(nothing.is_empty());
     let cut = running.told_json();
-    assert_eq!((&cut["status"], &cut["fault"]), (&Value::Null, &"DropAfterCommit".into()));
+    assert_eq!((&cut["status"], &cut["fault"]), (&Value::Null, &"connection closed after the commit".into()));
     let (status, body) = post(text(&announcement, "token_endpoint"), "grant_type=client_credentials");
     assert_eq!((status, &body["error"]), (400, &"invalid_grant".into()));
 }

@@ -22,15 +22,15 @@ pub(super) fn announcement(server: &DevServer, settings: &Settings) -> String {
     for (name, url) in places {
         let _ = writeln!(text, "  {name:<12} {url}");
     }
-    let _ = writeln!(text, "\nClients              {FAINT}authentication        secret{FAINT:#}");
+    let _ = writeln!(text, "\nClients               {FAINT}authentication        secret{FAINT:#}");
     for (id, method, secret) in CLIENTS {
-        let line = format!("  {id:<18} {method:<21} {}", secret.unwrap_or_default());
+        let line = format!("  {id:<19} {method:<21} {}", secret.unwrap_or_default());
         let _ = writeln!(text, "{}", line.trim_end());
     }
     for client in &settings.client {
         let (id, method) = own(client);
         let line = format!(
-            "  {:<18} {method:<21} {}",
+            "  {:<19} {method:<21} {}",
             printable(id),
             if method == "none" { "" } else { "as you said" }
         );

@@ -59,7 +59,7 @@ pub(super) struct Settings {
     #[arg(long)]
     pub(super) fapi2: bool,
     /// Let the next request fail, at the token endpoint unless another is named;
-    /// several faults wait for one request each. A wrong name tells the right ones.
+    /// several faults wait for one request each. The names are below.
     #[arg(long, value_name = "NAME[:ENDPOINT]")]
     fault: Vec<String>,
 }
