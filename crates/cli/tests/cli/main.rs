@@ -18,4 +18,5 @@ mod status;
 mod store;
 mod token;
 mod tokens;
+mod trace;
 mod world;
