@@ -49,7 +49,7 @@
 //! Only what platforms' conventions ask for: proxies (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`; with the feature
 //! `system-proxy` also the settings of macOS and Windows), certificate authorities on Linux (`SSL_CERT_FILE`, `SSL_CERT_DIR`),
 //! the folder of the default file store (`XDG_STATE_HOME`, `HOME`, `LOCALAPPDATA`), and whether there is a browser (`DISPLAY`,
-//! `WAYLAND_DISPLAY`, `SSH_CONNECTION`, `SSH_TTY`, `WSL_INTEROP`, `WSL_DISTRO_NAME`).
+//! `WAYLAND_DISPLAY`, `SSH_CONNECTION`, `SSH_TTY`, `WSL_INTEROP`, `WSL_DISTRO_NAME`), and which one to open (`BROWSER`).
 
 mod access_token;
 #[cfg(all(feature = "rustls", unix, not(target_vendor = "apple"), not(target_os = "android")))]
@@ -119,7 +119,7 @@ pub use middleware::{Authentication, AuthenticationLayer, Clonable, MiddlewareEr
 pub use registrar::{Registrar, RegistrarBuilder};
 pub use request::AuthenticatedRequest;
 #[cfg(feature = "registration")]
-pub use resource_client::{ResourceClient, ResourceClientBuilder, ResourceRequest};
+pub use resource_client::{ResourceClient, ResourceClientBuilder, ResourceLogin, ResourceRequest};
 pub use session::Session;
 #[cfg(feature = "openid")]
 pub use session_source::SessionIdTokens;

@@ -46,6 +46,7 @@ const RARELY: Duration = Duration::from_secs(60);
 /// ```
 pub struct TerminalInteraction {
     opens_browser: bool,
+    says_how_it_ended: bool,
     screen: Mutex<Screen>,
     lines: Lines,
 }
@@ -65,7 +66,7 @@ impl TerminalInteraction {
 
     fn over(input: Input, output: Box<dyn Write + Send>) -> Self {
         let screen = Screen { output, rewrites_lines: false, countdown: 0, shown: None, asking: false };
-        Self { opens_browser: true, screen: Mutex::new(screen), lines: Lines::new(input) }
+        Self { opens_browser: true, says_how_it_ended: true, screen: Mutex::new(screen), lines: Lines::new(input) }
     }
 
     /// Never opens a browser: always shows the URL and asks for the redirected one.
@@ -81,6 +82,23 @@ impl TerminalInteraction {
     pub fn rewrites_lines(mut self, rewrites_lines: bool) -> Self {
         self.screen.get_mut().unwrap_or_else(PoisonError::into_inner).rewrites_lines = rewrites_lines;
         self
+    }
+
+    /// Whether it says in a line how a login ended, as it does until set: not where the program says so itself. What the countdown
+    /// wrote is removed in any case.
+    #[must_use]
+    pub fn says_how_it_ended(mut self, says_how_it_ended: bool) -> Self {
+        self.says_how_it_ended = says_how_it_ended;
+        self
+    }
+
+    /// Writes a text of the program's own, in the place of the countdown: for an [`Interaction`] that shows something in its own way and
+    /// leaves the rest to this one. It is written as it is, so let no stranger's text in it steer the terminal.
+    ///
+    /// # Errors
+    /// [`InteractionError`] if the terminal cannot be written to.
+    pub fn say(&self, text: &str) -> Result<(), InteractionError> {
+        self.screen().say(text)
     }
 
     fn screen(&self) -> MutexGuard<'_, Screen> {
@@ -172,10 +190,10 @@ impl Interaction for TerminalInteraction {
         }
         // A pushed request is kept for a minute or so, and for one use (RFC 9126 §4).
         let soon =
-            if prompt.open_before.is_some() { " (soon, and once: it works for a short time)" } else { "" };
+            if prompt.open_before.is_some() { " (soon, and only once)" } else { "" };
         self.screen().ask(&format!(
-            "To sign in, open this address in a browser{soon}:\n\n  {}\n\nThen copy the address at which the browser ends up \
-             (it begins with {redirect_uri}; never mind if the page cannot be loaded),\npaste it here and press Enter.\n",
+            "To sign in, open this address in a browser{soon}:\n\n  {}\n\nThen copy the address at which the browser ends up\n\
+             (it begins with {redirect_uri};\nnever mind if the page cannot be loaded), paste it here and press Enter.\n",
             prompt.url
         ))?;
         self.pasted(prompt).await
@@ -249,8 +267,8 @@ impl Interaction for TerminalInteraction {
             prompt.documentation.map(|page| format!(" (see {})", shown(page))).unwrap_or_default();
         let client_id = self
             .typed(&format!(
-                "This program is no client of {} yet, and cannot register itself. Register one there{documentation} and \
-                 type its\nclient identifier, or nothing to give up.\n",
+                "This program is no client of {} yet,\nand cannot register itself. Register one there{documentation}\nand type its \
+                 client identifier, or nothing to give up.\n",
                 shown(prompt.issuer)
             ))
             .await?;
@@ -266,6 +284,7 @@ impl Interaction for TerminalInteraction {
 
     async fn login_ended(&self, outcome: LoginOutcome<'_>) {
         let line = match outcome {
+            _ if !self.says_how_it_ended => String::new(),
             LoginOutcome::Success => "You are signed in.\n".to_owned(),
             LoginOutcome::Denied { error, description: Some(description) } => {
                 format!("The login was refused: {}: {}\n", shown(error), shown(description))
@@ -361,7 +380,7 @@ fn unreadable(error: &io::Error) -> InteractionError {
 fn read_pasted(line: &str, redirect_uri: &str) -> Result<Url, String> {
     let expected = || {
         format!(
-            "That is not the address to which the browser was sent. Copy all of its address bar; it begins with {}",
+            "That is not the address to which the browser was sent.\nCopy all of its address bar; it begins with {}",
             shown(redirect_uri)
         )
     };
@@ -375,7 +394,7 @@ fn read_pasted(line: &str, redirect_uri: &str) -> Result<Url, String> {
     }
     if !pasted.query_pairs().any(|(name, _)| name == "state") {
         return Err(
-            "There is no answer in that address. Copy all of it, with everything behind the question mark."
+            "There is no answer in that address.\nCopy all of it, with everything behind the question mark."
                 .to_owned(),
         );
     }

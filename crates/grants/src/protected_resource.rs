@@ -171,6 +171,31 @@ pub enum ProtectedResourceError {
         /// The server.
         issuer: String,
     },
+    /// The resource does not say where to log in, and does not ask for it either.
+    #[error(
+        "{resource} answers a request without a token with HTTP {status}, and has no metadata that names a server to log in at \
+         (RFC 9728); use the URL of a protected resource, or name the server in the program"
+    )]
+    NotProtected {
+        /// The origin that was asked.
+        resource: String,
+        /// The HTTP status of its answer.
+        status: u16,
+    },
+    /// The URL redirects to another origin, which may not say whom this one trusts.
+    #[error("{resource} redirects to {to}; log in with the URL that it leads to")]
+    LeadsElsewhere {
+        /// The origin that was asked.
+        resource: String,
+        /// The origin that answered.
+        to: String,
+    },
+    /// The person has logged in for the resource again and again within a short time.
+    #[error("there were several logins for {resource} within ten minutes; wait some minutes")]
+    TooManyLogins {
+        /// The origin that was asked.
+        resource: String,
+    },
 }
 
 impl ProtectedResourceError {
@@ -179,6 +204,8 @@ impl ProtectedResourceError {
             Self::Metadata(_) | Self::InsecureMetadata { .. } | Self::NoAuthorizationServer { .. } => {
                 Recovery::GiveUp
             }
+            Self::NotProtected { .. } | Self::LeadsElsewhere { .. } => Recovery::FixRequest,
+            Self::TooManyLogins { .. } => Recovery::Retry { after: None },
             Self::ServerNotApproved { .. } => Recovery::LogIn,
             Self::NoRegistration { .. } => Recovery::FixConfiguration,
         }

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use ::http::header::WWW_AUTHENTICATE;
 use ::http::{HeaderMap, StatusCode};
+use jeton_grants::{GrantError, ProtectedResourceError};
 use jeton_models::{ResourceChallenge, Scope, is_secure_or_loopback, parse_www_authenticate};
 use reqwest::{Request, Response};
 use url::Url;
 
 use super::Inner;
+use super::bootstrap::is_absent;
 use super::memory::Known;
 use crate::exchange::check_unauthorized;
 use crate::reach::Zone;
@@ -38,18 +40,47 @@ pub(super) struct LoginWanted {
     pub(super) zone: Zone,
     /// Why the login that there is gave no token.
     pub(super) failed: Option<Error>,
+    /// Whether the person is to log in even if there is a login that works.
+    pub(super) anew: bool,
 }
 
 impl Inner {
+    /// Asks the resource which server it trusts, and logs in there.
+    pub(super) async fn log_in_anew(self: &Arc<Self>, url: &Url) -> Result<Arc<Known>, Error> {
+        check_secure(url)?;
+        let response = self.api.for_url(url).get(url.clone()).send().await?;
+        let resource = origin_of(url);
+        if response.url().origin() != url.origin() {
+            let to = origin_of(response.url());
+            return Err(GrantError::from(ProtectedResourceError::LeadsElsewhere { resource, to }).into());
+        }
+        let status = response.status().as_u16();
+        let challenge = match response.status() {
+            StatusCode::UNAUTHORIZED => challenge(response.headers()).0,
+            _ => ResourceChallenge::default(),
+        };
+        let zone = self.witness.zone_of(&response);
+        // Also a 401 that says nothing of OAuth is one here: what is asked for is a login.
+        let wanted = LoginWanted { challenge, is_for_oauth: true, zone, failed: None, anew: true };
+        let seen = self.known(url).await?;
+        match self.satisfied(url, seen, Want::Login(Box::new(wanted))).await {
+            Err(Error::Grant(error)) if status != 401 && is_absent(&error) => {
+                let error = ProtectedResourceError::NotProtected { resource, status };
+                return Err(GrantError::from(error).into());
+            }
+            Err(error) => return Err(error),
+            Ok(true) => {}
+            Ok(false) => {
+                return Err(GrantError::from(ProtectedResourceError::TooManyLogins { resource }).into());
+            }
+        }
+        self.known(url).await?.ok_or(Error::Panicked)
+    }
+
     /// Sends the request and does what its answer asks for, until there is nothing more to be done.
     pub(super) async fn answer(self: &Arc<Self>, request: Request) -> Result<Response, Error> {
         let url = request.url().clone();
-        if !is_secure_or_loopback(&url) {
-            return Err(Error::invalid_request(
-                "the URL is neither HTTPS nor on loopback; a token must not go there, use https://",
-            ));
-        }
-        check_tls(&url)?;
+        check_secure(&url)?;
         check_unauthorized(&url, request.headers())?;
         let mut request = request;
         for round in 1.. {
@@ -119,9 +150,18 @@ impl Inner {
         }
         let (challenge, is_for_oauth) = challenge(response.headers());
         let zone = self.witness.zone_of(&response);
-        let wanted = LoginWanted { challenge, is_for_oauth, zone, failed };
+        let wanted = LoginWanted { challenge, is_for_oauth, zone, failed, anew: false };
         Ok((response, Some(Want::Login(Box::new(wanted)))))
     }
+}
+
+fn check_secure(url: &Url) -> Result<(), Error> {
+    if !is_secure_or_loopback(url) {
+        return Err(Error::invalid_request(
+            "the URL is neither HTTPS nor on loopback; a token must not go there, use https://",
+        ));
+    }
+    check_tls(url)
 }
 
 /// A 401 with some other error than one about the token is something that a login would not mend.

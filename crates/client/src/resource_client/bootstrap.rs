@@ -119,7 +119,7 @@ impl Inner {
         seen: Option<Arc<Known>>,
         wanted: LoginWanted,
     ) -> Result<bool, Error> {
-        let LoginWanted { challenge, is_for_oauth, zone, failed } = wanted;
+        let LoginWanted { challenge, is_for_oauth, zone, failed, anew } = wanted;
         let transport = self.guarded(zone)?;
         let announced = challenge.resource_metadata.as_ref();
         let limits = self.metadata_limits();
@@ -184,7 +184,7 @@ impl Inner {
             None => self.session_of(&remembered).await?,
         };
         // Another process may have logged in meanwhile, or an earlier run. What the resource has just rejected is no login.
-        if !(was_rejected && at_hand.is_some()) && session.token().await.is_ok() {
+        if !anew && !(was_rejected && at_hand.is_some()) && session.token().await.is_ok() {
             self.publish(url, remembered, session);
             return Ok(true);
         }
@@ -375,7 +375,7 @@ impl Drop for GivenUp {
 }
 
 /// Whether there is simply no such document.
-fn is_absent(error: &GrantError) -> bool {
+pub(super) fn is_absent(error: &GrantError) -> bool {
     match error {
         GrantError::Unusable { answer, .. } => answer.status < 500 && answer.status != 429,
         GrantError::OAuth { error, .. } => error.status < 500 && error.status != 429,
@@ -545,7 +545,7 @@ mod tests {
         let client = builder.build().unwrap();
         let mut challenge = ResourceChallenge::default();
         challenge.resource_metadata = announced.map(|url| url.parse().unwrap());
-        let wanted = LoginWanted { challenge, is_for_oauth: true, zone, failed: None };
+        let wanted = LoginWanted { challenge, is_for_oauth: true, zone, failed: None, anew: false };
         client.0.bootstrap(&RESOURCE.parse().unwrap(), None, wanted).await
     }
 

@@ -18,7 +18,7 @@ use jeton_grants::{
     AuthorizationCode, ClientAuthentication, Clock, Interaction, Limits, NoInteraction, RedirectEndpoint,
     Transport,
 };
-use jeton_models::{ClientMetadata, Issuer};
+use jeton_models::{ClientMetadata, Issuer, Scope};
 use jeton_storage::{DEFAULT_ACCOUNT, MemoryStore, TokenStore};
 use reqwest::{RequestBuilder, Response};
 
@@ -151,6 +151,38 @@ impl ResourceClient {
         Ok(self.0.known(&url).await?.map(|known| known.session.clone()))
     }
 
+    /// Logs in for the resource of that URL, whether there is a login or not: asks the resource which server it trusts, as the first
+    /// [`request`](Self::request) without a login does, and has the person log in there. For programs with a command for it.
+    ///
+    /// The login is the one that requests to the resource use from then on, and later [`session`](Self::session)s. A client of its own
+    /// configuration may use it too: [`ResourceLogin`] says as which client, with which account, for which resource. The
+    /// registration of that client, if it registered itself, is what a [`Registrar`](crate::Registrar) with this store and no
+    /// label has [`stored`](crate::Registrar::stored) for the issuer.
+    ///
+    /// One GET request goes to the URL, without a token. If the resource does not ask for one, its metadata is looked for all the
+    /// same: other paths may be protected.
+    ///
+    /// ```no_run
+    /// # async fn sign_in(client: &jeton_client::ResourceClient) -> Result<(), jeton_client::Error> {
+    /// let login = client.log_in("https://api.example").await?;
+    /// println!("logged in at {} for {}", login.session.key().issuer(), login.resource);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`send`](ResourceRequest::send); [`Error::Grant`] with
+    /// [`GrantError::ProtectedResource`](crate::GrantError::ProtectedResource) too if the resource is none of OAuth, or
+    /// if it was logged in to too often within some minutes.
+    pub async fn log_in(&self, url: &str) -> Result<ResourceLogin, Error> {
+        let url = parsed(url)?;
+        let known = self.0.log_in_anew(&url).await?;
+        Ok(ResourceLogin {
+            session: known.session.clone(),
+            resource: known.remembered.resource.clone(),
+            scope: known.remembered.scope.clone(),
+        })
+    }
+
     /// Runs a future to its end on jeton's own runtime and blocks this thread meanwhile: see
     /// [`Client::block_on`](crate::Client::block_on).
     ///
@@ -171,6 +203,18 @@ impl fmt::Debug for ResourceClient {
             .field("store", &self.0.store.describe())
             .finish_non_exhaustive()
     }
+}
+
+/// A login for a resource of which nothing but the URL was known: see [`ResourceClient::log_in`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ResourceLogin {
+    /// The login. Its [`key`](Session::key) names the server, the client there, and the account.
+    pub session: Session,
+    /// The resource's identifier, which the tokens are for (RFC 8707).
+    pub resource: String,
+    /// The scope that was asked for; `None` for the server's default.
+    pub scope: Option<Scope>,
 }
 
 /// A request to a resource of which nothing but the URL is known: see [`ResourceClient`].
