@@ -86,7 +86,7 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Sign in: in the browser, by a pasted URL, or by a code on another device.
-    Login(login::Args),
+    Login(Box<login::Args>),
     /// Print a valid access token, refreshed if need be.
     Token(token::Args),
     /// Send an HTTP request with the token, as curl would.

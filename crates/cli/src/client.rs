@@ -12,7 +12,7 @@ use jeton::{
 };
 
 use crate::credentials::StoredSecret;
-use crate::failure::Failure;
+use crate::failure::{Failure, in_words_of_the_command};
 use crate::profile::{Authentication, LoginMethod, Profile};
 
 /// The client of the profile of that name, with everything but a way to reach a person. Nothing is sent.
@@ -20,6 +20,16 @@ pub(crate) fn client_of(
     name: &str,
     profile: &Profile,
     store: &Arc<dyn TokenStore>,
+) -> Result<ClientBuilder, Failure> {
+    client_with_secret(name, profile, store, None)
+}
+
+/// The same with a client secret that is tried before it is stored.
+pub(crate) fn client_with_secret(
+    name: &str,
+    profile: &Profile,
+    store: &Arc<dyn TokenStore>,
+    secret: Option<Secret>,
 ) -> Result<ClientBuilder, Failure> {
     let client_id = profile.client_id.as_deref().ok_or_else(|| {
         Failure::configuration(format!("the profile `{name}` has no `client_id`"))
@@ -50,7 +60,7 @@ pub(crate) fn client_of(
     for api in &profile.apis {
         builder = builder.resource_server(api);
     }
-    builder = authenticated(builder, name, profile, store)?;
+    builder = authenticated(builder, name, profile, store, secret)?;
     builder = builder.extra_parameters(extra_parameters(name, profile)?);
     builder = builder.http(http_of(name, profile)?).dpop(profile.dpop).strict(profile.strict);
     if profile.login == Some(LoginMethod::ClientCredentials) {
@@ -86,7 +96,7 @@ pub(crate) fn provider_of(name: &str, profile: &Profile) -> Result<Option<jeton:
     let Some(provider) = &profile.provider else { return Ok(None) };
     let wrong = |error: jeton::profiles::ProfileError| {
         Failure::configuration(format!("the provider of the profile `{name}` cannot be used"))
-            .because(error.to_string())
+            .because(in_words_of_the_command(&error.to_string()))
     };
     let mut provider = jeton::Profile::named(provider).map_err(wrong)?;
     for (placeholder, value) in &profile.provider_values {
@@ -106,7 +116,7 @@ pub(crate) fn issuer_of(name: &str, profile: &Profile) -> Result<Issuer, Failure
         (None, Some(provider), _) => {
             let provider = provider.provider().map_err(|error| {
                 Failure::configuration(format!("the provider of the profile `{name}` cannot be used"))
-                    .because(error.to_string())
+                    .because(in_words_of_the_command(&error.to_string()))
             })?;
             match (provider.server.issuer.is_empty(), provider.server.token_endpoint) {
                 (false, _) => provider.server.issuer,
@@ -128,6 +138,7 @@ fn authenticated(
     name: &str,
     profile: &Profile,
     store: &Arc<dyn TokenStore>,
+    secret: Option<Secret>,
 ) -> Result<ClientBuilder, Failure> {
     let Some(authentication) = profile.authentication else { return Ok(builder) };
     Ok(match authentication {
@@ -136,13 +147,9 @@ fn authenticated(
         | Authentication::ClientSecretPost
         | Authentication::ClientSecretJwt => {
             let provider = provider_of(name, profile)?;
-            builder.authentication(StoredSecret::new(
-                name,
-                issuer_of(name, profile)?,
-                authentication,
-                provider,
-                store.clone(),
-            ))
+            let issuer = issuer_of(name, profile)?;
+            let stored = StoredSecret::new(name, issuer, authentication, provider, store.clone());
+            builder.authentication(stored.of(profile).given(secret))
         }
         Authentication::PrivateKeyJwt => {
             builder.authentication(PrivateKeyJwt::new(signing_key(name, profile)?))

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jeton::storage::{LoginRecord, TokenStore};
-use jeton::{Client, ClientBuilder, Session};
+use jeton::{Client, ClientBuilder, Secret, Session};
 
 use crate::arguments::Global;
-use crate::client::client_of;
+use crate::client::client_with_secret;
 use crate::failure::{Failure, in_words_of_the_command};
 use crate::output::Output;
 use crate::profile::Profile;
@@ -83,8 +83,19 @@ impl Connection {
         store: OpenStore,
         configure: impl FnOnce(ClientBuilder) -> ClientBuilder,
     ) -> Result<Self, Failure> {
+        Self::with_secret(name, profile, store, None, configure)
+    }
+
+    /// The same with a client secret that is tried before it is stored.
+    pub(crate) fn with_secret(
+        name: String,
+        profile: Profile,
+        store: OpenStore,
+        secret: Option<Secret>,
+        configure: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<Self, Failure> {
         let shared: Arc<dyn TokenStore> = store.shared();
-        let client = configure(client_of(&name, &profile, &shared)?)
+        let client = configure(client_with_secret(&name, &profile, &shared, secret)?)
             .build()
             .map_err(|error| Failure::of(&error, format!("the profile `{name}` cannot work"), &name))?;
         let session = client.account(profile.account(&name));

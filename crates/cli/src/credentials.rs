@@ -12,7 +12,7 @@ use jeton::storage::TokenStore;
 use jeton::{ClientAuthentication, Profile, Registrar, Secret};
 
 use crate::failure::Failure;
-use crate::profile::Authentication;
+use crate::profile::{self, Authentication};
 
 /// Wins over what is stored: for CI jobs, which get their secrets so.
 pub(crate) const SECRET_VARIABLE: &str = "JETON_CLIENT_SECRET";
@@ -27,7 +27,17 @@ pub(crate) struct SecretPlace {
 impl SecretPlace {
     /// For the profile of that name, whose client is one at that server.
     pub(crate) fn new(name: &str, issuer: Issuer, store: Arc<dyn TokenStore>) -> Result<Self, jeton::Error> {
-        let registrar = Registrar::builder().shared_store(store).label(format!("profile {name}")).build()?;
+        Self::labelled(name, &own_label(name), issuer, store)
+    }
+
+    /// The same where the registration has that label.
+    fn labelled(
+        name: &str,
+        label: &str,
+        issuer: Issuer,
+        store: Arc<dyn TokenStore>,
+    ) -> Result<Self, jeton::Error> {
+        let registrar = Registrar::builder().shared_store(store).label(label).build()?;
         Ok(Self { name: name.to_owned(), issuer, registrar })
     }
 
@@ -67,9 +77,17 @@ impl SecretPlace {
     }
 }
 
+/// The label of the secret that somebody gave to the profile of that name.
+fn own_label(name: &str) -> String {
+    format!("profile {name}")
+}
+
 /// Authenticates with the secret in the store. A command that needs no request never reads it.
 pub(crate) struct StoredSecret {
     name: String,
+    label: String,
+    /// A secret that is tried before it is stored.
+    given: Option<Secret>,
     issuer: Issuer,
     authentication: Authentication,
     provider: Option<Profile>,
@@ -84,14 +102,32 @@ impl StoredSecret {
         provider: Option<Profile>,
         store: Arc<dyn TokenStore>,
     ) -> Self {
-        Self { name: name.to_owned(), issuer, authentication, provider, store }
+        let (name, label) = (name.to_owned(), own_label(name));
+        Self { name, label, given: None, issuer, authentication, provider, store }
+    }
+
+    /// The secret is that of the profile's registration, where the client registered itself.
+    pub(crate) fn of(mut self, profile: &profile::Profile) -> Self {
+        if let Some(label) = &profile.registration {
+            self.label.clone_from(label);
+        }
+        self
+    }
+
+    /// That secret is used, whatever is stored.
+    pub(crate) fn given(mut self, secret: Option<Secret>) -> Self {
+        self.given = secret;
+        self
     }
 
     async fn secret(&self) -> Result<Secret, GrantError> {
+        if let Some(given) = &self.given {
+            return Ok(given.clone());
+        }
         if let Some(secret) = std::env::var(SECRET_VARIABLE).ok().filter(|secret| !secret.is_empty()) {
             return Ok(Secret::new(secret));
         }
-        let place = SecretPlace::new(&self.name, self.issuer.clone(), self.store.clone());
+        let place = SecretPlace::labelled(&self.name, &self.label, self.issuer.clone(), self.store.clone());
         let stored = match place {
             Ok(place) => place.secret().await,
             Err(error) => Err(error),

@@ -154,7 +154,7 @@ fn kind(error: &Error) -> (Exit, &'static str) {
 
 /// The library's texts name its functions; here the commands that call them.
 pub(crate) fn in_words_of_the_command(text: &str) -> String {
-    const WORDS: [(&str, &str); 11] = [
+    const WORDS: [(&str, &str); 12] = [
         ("call `log_in`", "run `jeton login`"),
         (
             "bring them together with `StoreChoice::move_logins`",
@@ -176,6 +176,7 @@ pub(crate) fn in_words_of_the_command(text: &str) -> String {
         ),
         ("give their key or passphrase", "take `--store sealed`"),
         ("the program leaves the keychain out", "the setting `store` leaves the keychain out"),
+        ("set it with `Profile::with`", "add --provider-value NAME=VALUE"),
         ("name it with `resource_server`", "name it in the profile's `apis`"),
         ("`allow_unencrypted_file`", "`--store file`"),
     ];

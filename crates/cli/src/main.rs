@@ -10,6 +10,7 @@ mod credentials;
 mod examples;
 mod exit;
 mod failure;
+mod hidden_input;
 mod login_state;
 mod logins;
 mod members;

@@ -44,6 +44,9 @@ pub(crate) struct Profile {
     /// How the first token is obtained; chosen anew at each login unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) login: Option<LoginMethod>,
+    /// The label of the client's registration in the store, where the client registered itself: its secret, if it has one, is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) registration: Option<String>,
     /// How the client authenticates; not at all unless set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) authentication: Option<Authentication>,
@@ -104,6 +107,18 @@ pub(crate) enum LoginMethod {
     ClientCredentials,
 }
 
+impl LoginMethod {
+    /// As the option and the file have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Browser => "browser",
+            Self::Paste => "paste",
+            Self::Device => "device",
+            Self::ClientCredentials => "client-credentials",
+        }
+    }
+}
+
 /// How the client authenticates (RFC 7591 §2), by the registered names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -131,6 +146,11 @@ impl Authentication {
             Self::TlsClientAuth => "tls_client_auth",
             Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
         }
+    }
+
+    /// The one of that registered name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::value_variants().iter().copied().find(|own| own.name() == name)
     }
 
     /// Whether there is a secret, which stands in the store.

@@ -130,12 +130,16 @@ impl ProfilesFile {
             }
             for (key, item) in table.iter() {
                 let mut item = item.clone();
-                if let Some(old) = entry.get(key).and_then(toml_edit::Item::as_value)
-                    && let Some(new) = item.as_value_mut()
-                {
-                    *new.decor_mut() = old.decor().clone();
+                // What stands before the key stays too, so that the key is not set anew.
+                match entry.get_mut(key) {
+                    Some(own) => {
+                        if let (Some(old), Some(new)) = (own.as_value(), item.as_value_mut()) {
+                            *new.decor_mut() = old.decor().clone();
+                        }
+                        *own = item;
+                    }
+                    None => drop(entry.insert(key, item)),
                 }
-                entry.insert(key, item);
             }
         })?;
         self.content.profiles.insert(name.to_owned(), profile.clone());

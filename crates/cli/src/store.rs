@@ -10,6 +10,7 @@ use jeton::{ChosenStore, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::hidden_input::ask_hidden;
 
 /// The name under which the logins are kept: programs that choose their store for this name share them.
 pub(crate) const PROGRAM: &str = "jeton";
@@ -104,7 +105,5 @@ fn passphrase(file: Option<&Path>) -> Result<Secret, Failure> {
         return Err(Failure::usage("the store is sealed with a passphrase, and nobody is here to type it")
             .help("set JETON_PASSPHRASE_FILE, or `passphrase_file` in the profiles file, to a file that holds it"));
     }
-    rpassword::prompt_password("Passphrase of the store: ")
-        .map(Secret::new)
-        .map_err(|error| unreadable(&error))
+    ask_hidden("Passphrase of the store: ").map_err(|error| unreadable(&error))
 }

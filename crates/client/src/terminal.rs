@@ -66,7 +66,12 @@ impl TerminalInteraction {
 
     fn over(input: Input, output: Box<dyn Write + Send>) -> Self {
         let screen = Screen { output, rewrites_lines: false, countdown: 0, shown: None, asking: false };
-        Self { opens_browser: true, says_how_it_ended: true, screen: Mutex::new(screen), lines: Lines::new(input) }
+        Self {
+            opens_browser: true,
+            says_how_it_ended: true,
+            screen: Mutex::new(screen),
+            lines: Lines::new(input),
+        }
     }
 
     /// Never opens a browser: always shows the URL and asks for the redirected one.
@@ -189,8 +194,7 @@ impl Interaction for TerminalInteraction {
             return Ok(AuthorizationReply::Opened);
         }
         // A pushed request is kept for a minute or so, and for one use (RFC 9126 §4).
-        let soon =
-            if prompt.open_before.is_some() { " (soon, and only once)" } else { "" };
+        let soon = if prompt.open_before.is_some() { " (soon, and only once)" } else { "" };
         self.screen().ask(&format!(
             "To sign in, open this address in a browser{soon}:\n\n  {}\n\nThen copy the address at which the browser ends up\n\
              (it begins with {redirect_uri};\nnever mind if the page cannot be loaded), paste it here and press Enter.\n",

@@ -11,6 +11,12 @@ mod headers;
 mod help;
 mod http;
 mod kubectl;
+#[cfg(unix)]
+mod login;
+#[cfg(unix)]
+mod login_terminal;
+#[cfg(unix)]
+mod login_url;
 mod logout;
 mod man;
 mod run;

@@ -184,7 +184,8 @@ impl Inner {
             None => self.session_of(&remembered).await?,
         };
         // Another process may have logged in meanwhile, or an earlier run. What the resource has just rejected is no login.
-        if !anew && !(was_rejected && at_hand.is_some()) && session.token().await.is_ok() {
+        let is_wanted_anew = anew || (was_rejected && at_hand.is_some());
+        if !is_wanted_anew && session.token().await.is_ok() {
             self.publish(url, remembered, session);
             return Ok(true);
         }

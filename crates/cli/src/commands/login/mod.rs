@@ -1,0 +1,174 @@
+//! `jeton login`: signs somebody in, by the way that the surroundings allow, and keeps the profile once that has worked.
+//!
+//! mod.rs is the arguments and the happy path, changes.rs what options make of a profile, way.rs the choice of the way, person.rs and
+//! qr_code.rs what the person sees, client_secret.rs the client's secret, resource.rs the login of an API of which only the URL is
+//! known, failed.rs why it did not work, summary.rs what is said at the end.
+
+mod changes;
+mod client_secret;
+mod failed;
+mod person;
+mod qr_code;
+mod resource;
+mod summary;
+mod way;
+
+use std::time::Duration;
+
+use jeton::LoginOptions;
+
+use crate::client::issuer_of;
+use crate::context::{Connection, Context};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::profile::{LoginMethod, Profile};
+use crate::profiles_file::{ProfilesFile, check_name};
+use changes::Changes;
+use person::Person;
+use summary::Summary;
+use way::{ChosenWay, WayGrant, Wish};
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Without a browser (over SSH, in a container) a code for another device is shown
+if the server gives one, else the address to open. Nothing is saved before the
+login has worked.
+
+Examples:
+  jeton login work --issuer https://as.example --client-id my-tool --scope read
+  jeton login gh --provider github --client-id ID --scope repo
+  jeton login --url https://api.example.com
+  jeton login job --client-secret-stdin < secret.txt
+  jeton login work --login-method device
+  jeton login work")]
+pub(crate) struct Args {
+    /// The name of the profile; with --url the host, unless given.
+    name: Option<String>,
+    /// Sign in for an API of which only the URL is known (RFC 9728, RFC 7591).
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with_all =
+            ["issuer", "provider", "client_id", "scope", "resource", "account", "token_endpoint", "authentication"]
+    )]
+    url: Option<String>,
+    /// A server that may be trusted with --url; else somebody is asked.
+    #[arg(long, value_name = "ISSUER", requires = "url")]
+    trust: Vec<String>,
+    /// How to sign in: browser, paste, device; or client-credentials, which is kept.
+    #[arg(long, value_name = "WAY", value_enum, hide_possible_values = true)]
+    login_method: Option<LoginMethod>,
+    /// Open no browser: show the address, and take the one at which it ends up.
+    #[arg(long, conflicts_with = "login_method")]
+    no_open: bool,
+    /// Read the client secret from standard input; at a terminal it is asked for.
+    #[arg(long, conflicts_with = "url")]
+    client_secret_stdin: bool,
+    /// Whether and what the person is asked: login, consent, select_account.
+    #[arg(long, value_name = "PROMPT")]
+    prompt: Option<String>,
+    /// Who is going to sign in.
+    #[arg(long, value_name = "HINT")]
+    login_hint: Option<String>,
+    /// Authentication classes to ask for, the preferred first.
+    #[arg(long, value_name = "ACR", value_delimiter = ' ')]
+    acr_values: Vec<String>,
+    /// The longest time since the person authenticated, such as 10m.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    max_age: Option<Duration>,
+    #[command(flatten)]
+    changes: Changes,
+}
+
+impl Args {
+    /// The way that was asked for.
+    fn way(&self) -> Option<LoginMethod> {
+        self.login_method.or(self.no_open.then_some(LoginMethod::Paste))
+    }
+
+    fn options(&self) -> LoginOptions {
+        let mut options = LoginOptions::new().acr_values(&self.acr_values);
+        options.prompt.clone_from(&self.prompt);
+        options.login_hint.clone_from(&self.login_hint);
+        options.max_age = self.max_age;
+        options
+    }
+
+    /// Whether something is asked for that only a login in a browser can give.
+    fn needs_browser(&self) -> bool {
+        self.prompt.is_some()
+            || self.login_hint.is_some()
+            || !self.acr_values.is_empty()
+            || self.max_age.is_some()
+    }
+}
+
+pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
+    let mut profiles = cx.profiles()?;
+    if let Some(url) = &args.url {
+        return resource::run(url, args, cx, profiles).await;
+    }
+    let (name, before) = chosen(args, &profiles)?;
+    let mut profile = before.clone().unwrap_or_default();
+    args.changes.apply(&mut profile)?;
+    if let Some(url) = profile.url.clone().filter(|_| profile.client_id.is_none()) {
+        // Somebody wrote down no more than the URL.
+        return resource::run(&url, args, cx, profiles).await;
+    }
+    if args.login_method == Some(LoginMethod::ClientCredentials) {
+        // It is what the client is, and not how somebody signs in today.
+        profile.login = args.login_method;
+    }
+    issuer_of(&name, &profile)?;
+    let wish = Wish::of(args.way(), &profile, args.needs_browser())?;
+    // A store that is locked is met before anybody is bothered.
+    let store = cx.store(&profiles).await?;
+    let secret = client_secret::given(args.client_secret_stdin, &name, &mut profile, &store).await?;
+
+    let way = ChosenWay::default();
+    let connection = Connection::with_secret(
+        name.clone(),
+        profile.clone(),
+        store,
+        secret.clone(),
+        |builder| match wish {
+            Wish::This(LoginMethod::ClientCredentials) => builder,
+            _ => builder
+                .grant(WayGrant::new(wish, &profile, cx.output, way.clone()))
+                .interaction(Person::new(wish.opens_browser())),
+        },
+    )?;
+    if wish == Wish::This(LoginMethod::ClientCredentials) {
+        way.set(LoginMethod::ClientCredentials);
+    }
+    let token = connection.session.log_in_with(args.options()).await;
+    let token = token.map_err(|error| failed::log_in(&error, &name, &profile, way.get()))?;
+
+    if let Some(secret) = secret {
+        client_secret::keep(&connection, secret).await?;
+    }
+    let saved = before.as_ref() != Some(&profile);
+    if saved {
+        profiles.save(&name, &profile)?;
+    }
+    let written = saved.then(|| profiles.path());
+    Summary::of(&connection, &token, way.get(), written).await.tell(cx)?;
+    Ok(Exit::Success)
+}
+
+/// The profile to log in to, and what the file has of it.
+fn chosen(args: &Args, profiles: &ProfilesFile) -> Result<(String, Option<Profile>), Failure> {
+    match &args.name {
+        Some(name) if args.changes.name_a_server() && profiles.get(name).is_none() => {
+            check_name(name).map_err(Failure::usage)?;
+            Ok((name.clone(), None))
+        }
+        None if args.changes.name_a_server() => Err(Failure::usage("the login has no name")
+            .help("jeton login NAME, and the options; later commands call it by that name")),
+        name => {
+            let (name, profile) = profiles.choose(name.as_deref())?;
+            Ok((name.to_owned(), Some(profile.clone())))
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! How `jeton login` reaches the person: as the library does at a terminal, with a QR code for another device, and asking nothing
+//! where nobody could answer.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+use jeton::TerminalInteraction;
+use jeton::grants::{
+    AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError, LoginOutcome,
+    ManualRegistration, RegistrationPrompt, ServerPrompt, async_trait,
+};
+
+use super::qr_code;
+use crate::output::STRONG;
+use crate::printable::printable;
+
+/// Rows that stand beneath a QR code: what to do, the code, the countdown.
+const ROWS_BENEATH: usize = 5;
+/// A code may be as wide as that.
+const COLUMNS: usize = 80;
+
+/// The person who logs in.
+#[derive(Debug)]
+pub(super) struct Person {
+    terminal: TerminalInteraction,
+}
+
+impl Person {
+    /// `opens_browser`: else the address is shown, and the one at which the browser ends up is asked for.
+    pub(super) fn new(opens_browser: bool) -> Self {
+        let terminal = TerminalInteraction::new().says_how_it_ended(false);
+        Self { terminal: if opens_browser { terminal } else { terminal.no_browser() } }
+    }
+}
+
+#[async_trait]
+impl Interaction for Person {
+    async fn open_authorization_url(
+        &self,
+        prompt: &AuthorizationPrompt<'_>,
+    ) -> Result<AuthorizationReply, InteractionError> {
+        self.terminal.open_authorization_url(prompt).await
+    }
+
+    async fn show_device_code(&self, prompt: &DeviceCodePrompt<'_>) -> Result<(), InteractionError> {
+        self.terminal.say(&device_prompt(prompt, &Look::of_stderr()))
+    }
+
+    async fn device_code_pending(
+        &self,
+        prompt: &DeviceCodePrompt<'_>,
+        remaining: Duration,
+    ) -> Result<(), InteractionError> {
+        self.terminal.device_code_pending(prompt, remaining).await
+    }
+
+    async fn approve_authorization_server(
+        &self,
+        prompt: &ServerPrompt<'_>,
+    ) -> Result<bool, InteractionError> {
+        // Else whoever called finds out that nobody was asked.
+        match io::stdin().is_terminal() {
+            true => self.terminal.approve_authorization_server(prompt).await,
+            false => Ok(false),
+        }
+    }
+
+    async fn register_client(
+        &self,
+        prompt: &RegistrationPrompt<'_>,
+    ) -> Result<Option<ManualRegistration>, InteractionError> {
+        match io::stdin().is_terminal() {
+            true => self.terminal.register_client(prompt).await,
+            false => Ok(None),
+        }
+    }
+
+    async fn login_ended(&self, outcome: LoginOutcome<'_>) {
+        self.terminal.login_ended(outcome).await;
+    }
+}
+
+/// What the terminal can show.
+struct Look {
+    styled: bool,
+    columns: usize,
+    /// Columns and rows for a QR code; none where it could not be drawn.
+    room: Option<(usize, usize)>,
+}
+
+impl Look {
+    fn of_stderr() -> Self {
+        let stderr = io::stderr();
+        let styled = anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never;
+        let size = terminal_size::terminal_size_of(&stderr)
+            .map(|(columns, rows)| (usize::from(columns.0), usize::from(rows.0)));
+        let columns = size.map_or(COLUMNS, |(columns, _)| columns.min(COLUMNS));
+        let draws = styled && understands_utf8(|name| std::env::var(name).ok());
+        let room = size.filter(|_| draws).map(|(_, rows)| (columns, rows.saturating_sub(ROWS_BENEATH)));
+        Self { styled, columns, room }
+    }
+}
+
+/// Whether the terminal shows more than ASCII: its locale says so, or nobody set one, as in containers.
+fn understands_utf8(variable: impl Fn(&str) -> Option<String>) -> bool {
+    if cfg!(windows) {
+        return true;
+    }
+    let set = |name: &&str| variable(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(set);
+    locale.is_none_or(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
+/// The QR code, where there is room for it; in any case address and code, to be read and typed.
+fn device_prompt(prompt: &DeviceCodePrompt<'_>, look: &Look) -> String {
+    let (address, code) = (printable(prompt.verification_uri), printable(prompt.user_code));
+    let scanned = prompt.verification_uri_complete.unwrap_or(prompt.verification_uri);
+    let drawing = look.room.and_then(|(columns, rows)| qr_code::drawn(scanned, columns, rows));
+    let style = if look.styled { STRONG } else { anstyle::Style::new() };
+    let begin = if drawing.is_some() { "Scan it, or open" } else { "To sign in, open" };
+    let mut text = drawing.unwrap_or_default();
+    let short = begin.len() + address.chars().count() + 3 < look.columns;
+    let between = if short { "  " } else { "\n  " };
+    let _ = writeln!(text, "{begin}{between}{style}{address}{style:#}");
+    let _ = writeln!(text, "and enter the code  {style}{code}{style:#}");
+    if prompt.verification_uri_complete.is_some() {
+        // The person compares the code, so that nobody has them approve another device (RFC 8628 §3.3.1, §5.4).
+        text.push_str("(after a scan it may be there already: compare it)\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_locale_says_what_a_terminal_shows() {
+        let with = |set: &'static [(&str, &str)]| {
+            understands_utf8(|name| {
+                set.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert!(with(&[]) && with(&[("LANG", "de_DE.UTF-8")]) && with(&[("LC_ALL", ""), ("LANG", "C.utf8")]));
+        if cfg!(not(windows)) {
+            assert!(
+                !with(&[("LC_ALL", "C"), ("LANG", "de_DE.UTF-8")]) && !with(&[("LANG", "de_DE.ISO-8859-1")])
+            );
+        }
+    }
+}

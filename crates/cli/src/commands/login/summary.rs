@@ -1,0 +1,186 @@
+//! What is said when somebody is signed in: who, for what, until when, where the login is kept, and what to do next.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use jeton::models::Scope;
+use jeton::storage::{StoreDescription, StoreKind};
+use jeton::{AccessToken, IdToken};
+use serde_json::{Value, json};
+
+use crate::commands::store::name as name_of_store;
+use crate::context::{Connection, Context};
+use crate::failure::{Failure, in_words_of_the_command};
+use crate::output::{CAREFUL, GOOD, STRONG};
+use crate::printable::printable_start;
+use crate::profile::LoginMethod;
+use crate::when;
+use crate::wrap::wrapped;
+
+/// Where the values begin, behind their names.
+const VALUES: usize = 13;
+/// Nobody's name is longer than that.
+const LONGEST_NAME: usize = 200;
+
+/// A login that has just begun.
+pub(super) struct Summary {
+    profile: String,
+    issuer: String,
+    client_id: String,
+    account: String,
+    way: Option<LoginMethod>,
+    who: Option<Who>,
+    granted: Option<Scope>,
+    missing: Option<Scope>,
+    expires_at: Option<SystemTime>,
+    /// `None` if that could not be found out.
+    refresh_token: Option<bool>,
+    store: StoreKind,
+    description: StoreDescription,
+    written: Option<PathBuf>,
+    warnings: Vec<String>,
+}
+
+/// Who has signed in, as the ID token says.
+struct Who {
+    subject: String,
+    name: Option<String>,
+    email: Option<String>,
+}
+
+impl Summary {
+    /// `written` is the profiles file, if the profile was written to it.
+    pub(super) async fn of(
+        connection: &Connection,
+        token: &AccessToken,
+        way: Option<LoginMethod>,
+        written: Option<&Path>,
+    ) -> Self {
+        let Connection { name, profile, store, session, .. } = connection;
+        let key = session.key();
+        let asked = profile.scope.as_deref().and_then(|scope| scope.parse::<Scope>().ok());
+        // Without one in the answer it is the one that was asked for (RFC 6749 §5.1).
+        let granted = token.scope().cloned().or_else(|| asked.clone());
+        let missing = asked.zip(granted.as_ref()).and_then(|(asked, granted)| {
+            Scope::from_names(asked.iter().filter(|name| !granted.contains(name))).ok()
+        });
+        // The token is there. What else is not to be had is left out.
+        let record = store.shared().load(key).await.ok().flatten();
+        Self {
+            profile: name.clone(),
+            issuer: key.issuer().to_owned(),
+            client_id: key.client_id().to_owned(),
+            account: key.account().to_owned(),
+            way,
+            who: session.id_token().await.ok().flatten().map(|id_token| Who::of(&id_token)),
+            granted: granted.filter(|scope| !scope.is_empty()),
+            missing: missing.filter(|scope| !scope.is_empty()),
+            expires_at: token.expires_at(),
+            refresh_token: record.map(|record| record.refresh_token.is_some()),
+            store: store.kind(),
+            description: store.describe(),
+            written: written.map(Path::to_owned),
+            warnings: token.warnings().iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    pub(super) fn tell(&self, cx: &Context) -> Result<(), Failure> {
+        cx.output.answer(self.to_text(cx.output.columns()), || self.to_json())?;
+        if self.store == StoreKind::UnencryptedFile {
+            cx.output.note(format_args!(
+                "\n{CAREFUL}Be careful:{CAREFUL:#} whoever can read your files can use this login.\nTo have it encrypted:\n  \
+                 jeton --store sealed store move"
+            ));
+        }
+        if !cx.output.is_json() {
+            cx.output
+                .note(format_args!("\nTry it:\n  curl -H \"$(jeton token {} --header)\" URL", self.profile));
+        }
+        Ok(())
+    }
+
+    fn to_text(&self, columns: usize) -> String {
+        let mut text = format!("{GOOD}Signed in{GOOD:#} to {STRONG}{}{STRONG:#}", self.profile);
+        if let Some(who) = &self.who {
+            let _ = write!(text, " as {STRONG}{}{STRONG:#}", who.to_text());
+        }
+        text.push('.');
+        let mut row = |name: &str, value: &str| {
+            let value = wrapped(&printable_start(value, 4000), VALUES, columns);
+            let _ = write!(text, "\n  {name:<10} {value}");
+        };
+        row("server", &self.issuer);
+        if let Some(granted) = &self.granted {
+            row("scope", &granted.to_string());
+        }
+        if let Some(missing) = &self.missing {
+            row("not given", &format!("{missing} (asked for, and not granted)"));
+        }
+        row("valid", &self.validity());
+        row("kept in", &format!("{}: {}", self.store, self.description.location));
+        row("because", &in_words_of_the_command(&self.description.why));
+        if let Some(path) = &self.written {
+            row("profile", &format!("written to {}", path.display()));
+        }
+        text
+    }
+
+    fn validity(&self) -> String {
+        let token = match self.expires_at {
+            Some(expires_at) => {
+                format!("the access token expires {}", when::relative(expires_at, SystemTime::now()))
+            }
+            None => "the server does not say how long".to_owned(),
+        };
+        let then = match (self.way, self.refresh_token) {
+            (Some(LoginMethod::ClientCredentials), _) => "the next one is fetched by itself",
+            (_, Some(true)) => "it is refreshed by itself",
+            (_, Some(false)) => {
+                "the server gave no refresh token: sign in again then (it may take the scope offline_access)"
+            }
+            (_, None) => return token,
+        };
+        format!("{token}; {then}")
+    }
+
+    fn to_json(&self) -> Value {
+        json!({
+            "profile": self.profile,
+            "issuer": self.issuer,
+            "client_id": self.client_id,
+            "account": self.account,
+            "login_method": self.way.map(LoginMethod::name),
+            "subject": self.who.as_ref().map(|who| &who.subject),
+            "name": self.who.as_ref().and_then(|who| who.name.as_ref()),
+            "email": self.who.as_ref().and_then(|who| who.email.as_ref()),
+            "scope": self.granted.as_ref().map(ToString::to_string),
+            "missing_scope": self.missing.as_ref().map(ToString::to_string),
+            "expires_at": self.expires_at.map(when::unix_seconds),
+            "refresh_token": self.refresh_token,
+            "store": name_of_store(self.store),
+            "store_location": self.description.location,
+            "store_encrypted": self.description.encrypted,
+            "store_why": in_words_of_the_command(&self.description.why),
+            "profiles_file": self.written.as_ref().map(|path| path.display().to_string()),
+            "warnings": self.warnings,
+        })
+    }
+}
+
+impl Who {
+    fn of(id_token: &IdToken) -> Self {
+        let claim = |name: &str| id_token.claims().text(name).map(|text| text.to_owned());
+        Self { subject: id_token.subject().to_owned(), name: claim("name"), email: claim("email") }
+    }
+
+    /// Name and address, or else the subject.
+    fn to_text(&self) -> String {
+        let text = match (&self.name, &self.email) {
+            (Some(name), Some(email)) => format!("{name} <{email}>"),
+            (Some(one), None) | (None, Some(one)) => one.clone(),
+            (None, None) => self.subject.clone(),
+        };
+        printable_start(&text, LONGEST_NAME)
+    }
+}

@@ -1,0 +1,410 @@
+//! `jeton login` in pipes: each way to sign in, what it writes and where, and what it leaves alone when it fails.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use jeton_devserver::{DevServer, Endpoint, Fault};
+use jeton_tests::browser::{self, Answer};
+use url::Url;
+
+use crate::world::{Ran, World, run};
+
+/// A browser, as the variable BROWSER names one: a program that is given a URL. A thread opens what it was given, once.
+pub(crate) struct Browser {
+    pub(crate) program: PathBuf,
+    visited: JoinHandle<Answer>,
+}
+
+impl Browser {
+    pub(crate) fn of(world: &World) -> Self {
+        Self::named(world, "browser")
+    }
+
+    pub(crate) fn named(world: &World, name: &str) -> Self {
+        let pipe = world.home().join(format!("{name}.pipe"));
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let program = world.file(name, format!("#!/bin/sh\nprintf %s \"$1\" > '{}'\n", pipe.display()));
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let server = world.server.clone();
+        let visited = thread::spawn(move || visit(&server, &std::fs::read_to_string(pipe).unwrap()));
+        Self { program, visited }
+    }
+
+    /// The page that the person saw at last.
+    pub(crate) fn page(self) -> Answer {
+        self.visited.join().unwrap()
+    }
+}
+
+/// Approves at the server, and goes to where it redirects.
+pub(crate) fn visit(server: &Arc<DevServer>, url: &str) -> Answer {
+    let redirected = Url::parse(&server.authorize(url).unwrap()).unwrap();
+    browser::get(&redirected).unwrap()
+}
+
+/// The arguments of a first login to the server of that world.
+pub(crate) fn arguments<'a>(world: &'a World, further: &[&'a str]) -> Vec<&'a str> {
+    let mut arguments = vec!["login", "work", "--issuer", world.server.issuer()];
+    arguments.extend(["--client-id", DevServer::PUBLIC_CLIENT]);
+    arguments.extend(further);
+    arguments
+}
+
+fn in_browser(world: &World, arguments: &[&str]) -> (Ran, Answer) {
+    let browser = Browser::of(world);
+    let mut command = world.command(arguments.iter().copied());
+    let ran = run(command.env("BROWSER", &browser.program), b"");
+    (ran, browser.page())
+}
+
+fn profiles(world: &World) -> String {
+    std::fs::read_to_string(world.profiles_file()).unwrap()
+}
+
+/// Nothing of the login that failed is left.
+#[track_caller]
+fn nothing_is_left(world: &World, before: &str) {
+    assert_eq!(profiles(world), before);
+    let logins = world.with_store(async |store| {
+        let (mut keys, mut found) = (store.list(), Vec::new());
+        while let Some(key) = keys.next().await {
+            found.push(key.unwrap().to_string());
+        }
+        found
+    });
+    assert!(logins.is_empty(), "{logins:?}");
+}
+
+#[test]
+fn a_login_in_the_browser_makes_the_profile_and_says_all_about_it() {
+    let world = World::new();
+    let scope = "openid read admin";
+    let (ran, page) =
+        in_browser(&world, &arguments(&world, &["--scope", scope, "--api", &world.server.url("/api")]));
+    let answer = ran.answer();
+    assert!(answer.starts_with("Signed in to work as alice.\n"), "{ran}");
+    for part in [
+        &format!("server     {}", world.server.issuer()),
+        "scope      openid read admin",
+        "the access token expires in 59 min; it is refreshed by itself",
+        "kept in    a file that is not encrypted:",
+        &world.state_folder().display().to_string(),
+        &format!("written to {}", world.profiles_file().display()),
+    ] {
+        assert!(answer.contains(part), "{part:?} is not in {ran}");
+    }
+    assert!(ran.stderr.starts_with("Signing in in the browser: there is one here.\n"), "{ran}");
+    assert!(ran.stderr.contains("jeton --store sealed store move"), "what to do about the plain file: {ran}");
+    assert!(ran.stderr.contains("jeton token work"), "{ran}");
+    assert_eq!(page.status, 200);
+    let saved: toml::Table = profiles(&world).parse().unwrap();
+    let saved = &saved["profiles"]["work"];
+    assert_eq!(saved["client_id"].as_str(), Some(DevServer::PUBLIC_CLIENT));
+    assert_eq!(saved["scope"].as_str(), Some(scope));
+    assert!(saved.get("login").is_none(), "the way is chosen anew each time");
+    ran.shows_none_of(&world.secrets("work"));
+    assert_eq!(world.jeton(["token", "work"]).answer().trim_end(), world.secrets("work")[0]);
+}
+
+#[test]
+fn the_answer_is_json_for_programs() {
+    let world = World::new();
+    let scope = "openid read";
+    let (ran, _) = in_browser(&world, &arguments(&world, &["--scope", scope, "--json"]));
+    let answer = ran.json();
+    for (key, value) in [
+        ("profile", "work"),
+        ("issuer", world.server.issuer()),
+        ("client_id", DevServer::PUBLIC_CLIENT),
+        ("account", "work"),
+        ("login_method", "browser"),
+        ("subject", "alice"),
+        ("scope", scope),
+        ("store", "file"),
+        ("profiles_file", world.profiles_file().to_str().unwrap()),
+    ] {
+        assert_eq!(answer[key], value, "{key}: {ran}");
+    }
+    assert_eq!(answer["refresh_token"], true);
+    assert_eq!(answer["missing_scope"], serde_json::Value::Null);
+    assert!(answer["expires_at"].as_u64().unwrap() > crate::world::now_ms() / 1000 + 3_500);
+    ran.shows_none_of(&world.secrets("work"));
+    // Nothing has changed the second time, so that nothing is written.
+    let text = profiles(&world);
+    let browser = Browser::named(&world, "another");
+    let ran = run(world.command(["login", "work", "--json"]).env("BROWSER", &browser.program), b"");
+    assert_eq!(ran.json()["profiles_file"], serde_json::Value::Null);
+    assert_eq!(profiles(&world), text);
+}
+
+#[test]
+fn what_was_not_granted_and_what_did_not_come_is_told() {
+    let world = World::with(|builder| builder.issue_refresh_tokens(false));
+    world.server.fault(
+        Endpoint::Token,
+        Fault::rewrite(|mut answer| {
+            answer["scope"] = "read".into();
+            answer
+        }),
+    );
+    let (ran, _) = in_browser(&world, &arguments(&world, &["--scope", "read write admin"]));
+    assert!(ran.answer().contains("scope      read\n"), "{ran}");
+    assert!(ran.answer().contains("not given  write admin (asked for, and not granted)"), "{ran}");
+    assert!(ran.answer().contains("the server gave no refresh"), "{ran}");
+}
+
+#[test]
+fn a_profile_keeps_its_comments_when_a_login_changes_it() {
+    let world = World::new();
+    world.profile(
+        "work",
+        &format!(
+            "# Ask Carol about this one.\nissuer = \"{}\" # ours\nclient_id = \"{}\"\nscope = \"read\" # enough",
+            world.server.issuer(),
+            DevServer::PUBLIC_CLIENT
+        ),
+    );
+    let (ran, _) =
+        in_browser(&world, &["login", "work", "--scope", "read write", "--account", "shared", "-q"]);
+    ran.answer();
+    let text = profiles(&world);
+    for part in [
+        "# Ask Carol about this one.\n",
+        "# ours\n",
+        "scope = \"read write\" # enough\n",
+        "account = \"shared\"",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    assert!(world.record_of("shared", DevServer::PUBLIC_CLIENT).is_some());
+    assert!(!ran.stderr.contains("Signing in") && !ran.stderr.contains("Try it"), "{ran}");
+    world.jeton(["token", "work"]).answer();
+}
+
+#[test]
+fn an_address_is_pasted_where_the_program_is_driven_by_another() {
+    let world = World::new();
+    let mut command = world.command(arguments(&world, &["--no-open"]));
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut typing = child.stdin.take().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let url = said.by_ref().map(Result::unwrap).find(|line| line.contains("/authorize?")).unwrap();
+    writeln!(typing, "{}", world.server.authorize(url.trim()).unwrap()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(String::from_utf8(output.stdout).unwrap().starts_with("Signed in to work.\n"));
+    assert!(world.record_of("work", DevServer::PUBLIC_CLIENT).is_some());
+}
+
+#[test]
+fn a_code_is_shown_where_that_is_asked_for_and_pipes_get_neither_colour_nor_a_moving_line() {
+    let world =
+        World::with(|builder| builder.device_auto_approve_after_polls(Some(1)).device_interval(Some(1)));
+    let ran = run(&mut world.command(arguments(&world, &["--login-method", "device"])), b"");
+    ran.answer();
+    assert!(ran.stderr.starts_with("To sign in, open  http://127.0.0.1:"), "{ran}");
+    assert!(ran.stderr.contains("\nand enter the code  "), "{ran}");
+    assert!(!ran.stderr.contains(['\u{1b}', '\r']), "{ran}");
+    assert_eq!(ran.stderr.matches("Waiting for you: ").count(), 1, "{ran}");
+}
+
+#[test]
+fn a_code_that_nobody_enters_in_time_is_told_so() {
+    let world = World::with(|builder| {
+        builder.device_interval(Some(1)).device_code_lifetime(std::time::Duration::from_secs(1))
+    });
+    let before = profiles(&world);
+    let ran = run(&mut world.command(arguments(&world, &["--login-method", "device", "--json"])), b"");
+    assert_eq!(ran.code, Some(5), "{ran}");
+    assert!(ran.stderr.contains("\"code\":\"timed_out\""), "{ran}");
+    nothing_is_left(&world, &before);
+}
+
+#[test]
+fn a_service_logs_in_with_its_secret_and_a_wrong_one_replaces_no_good_one() {
+    let world = World::new();
+    let (client_id, secret) = DevServer::SERVICE_CLIENT;
+    let login = ["login", "job", "--issuer", world.server.issuer(), "--client-id", client_id];
+    let first = [&login[..], &["--login-method", "client-credentials", "--client-secret-stdin"]].concat();
+    let before = profiles(&world);
+
+    let ran = run(&mut world.command(first.iter().copied()), b"not the secret\n");
+    let said = ran.failed(4);
+    assert!(
+        said.contains("invalid_client") && said.contains("jeton login job --client-secret-stdin"),
+        "{ran}"
+    );
+    nothing_is_left(&world, &before);
+
+    let ran = run(&mut world.command(first.iter().copied()), format!("{secret}\r\n").as_bytes());
+    assert!(ran.answer().contains("the next one is fetched by"), "{ran}");
+    let saved = profiles(&world);
+    assert!(saved.contains("login = \"client-credentials\"") && !saved.contains(secret), "{saved}");
+    assert!(saved.contains("authentication = \"client_secret_basic\""), "{saved}");
+    ran.shows_none_of(&[secret.to_owned()]);
+
+    // The stored secret is used, and stays when another one turns out to be wrong.
+    world.jeton(["login", "job"]).answer();
+    let ran = world.jeton_with_input(["login", "job", "--client-secret-stdin"], "wrong again");
+    ran.failed(4);
+    world.jeton(["login", "job"]).answer();
+    let basic = world.server.last_request(Endpoint::Token).unwrap();
+    assert!(basic.headers.iter().any(|(name, _)| name == "authorization"), "{basic:?}");
+    // One of the environment wins, and is not kept.
+    let ran = run(world.command(["login", "job"]).env("JETON_CLIENT_SECRET", "wrong too"), b"");
+    ran.failed(4);
+    world.jeton(["login", "job"]).answer();
+}
+
+#[test]
+fn a_secret_that_nobody_can_type_is_asked_for_with_what_to_pass() {
+    let world = World::new();
+    let (client_id, secret) = DevServer::SERVICE_CLIENT;
+    let mut arguments = vec!["login", "job", "--issuer", world.server.issuer(), "--client-id", client_id];
+    arguments.extend(["--login-method", "client-credentials", "--authentication", "client_secret_basic"]);
+    let ran = run(&mut world.command(arguments.iter().copied()), b"");
+    let said = ran.failed(2);
+    assert!(said.contains("--client-secret-stdin") && said.contains("JETON_CLIENT_SECRET"), "{ran}");
+    let mut empty = arguments.clone();
+    empty.push("--client-secret-stdin");
+    assert!(run(&mut world.command(empty), b"\n").failed(2).contains("empty"));
+    assert_eq!(world.server.stats().requests_to(Endpoint::Token), 0);
+    run(world.command(arguments).env("JETON_CLIENT_SECRET", secret), b"").answer();
+}
+
+#[test]
+fn a_login_that_is_denied_leaves_nothing_behind() {
+    let world = World::new();
+    let before = profiles(&world);
+    world.server.deny_next_authorization();
+    let (ran, page) = in_browser(&world, &arguments(&world, &[]));
+    let said = ran.failed(4);
+    assert!(said.contains("jeton: nobody is signed in to `work`\n"), "{ran}");
+    assert!(said.contains("access_denied") && said.contains("do:  to try again: jeton login work"), "{ran}");
+    assert!(!page.body.contains("signed in"), "{}", page.body);
+    nothing_is_left(&world, &before);
+}
+
+#[test]
+fn nobody_is_asked_where_nobody_is() {
+    let world = World::new();
+    let ran = run(&mut world.command(arguments(&world, &[])), b"");
+    let said = ran.failed(2);
+    assert!(
+        said.contains("there is no browser here") && said.contains("--login-method device or paste"),
+        "{ran}"
+    );
+    assert!(world.server.requests().is_empty(), "nothing is sent");
+}
+
+#[test]
+fn arguments_that_cannot_work_are_told_before_anything_is_sent() {
+    let world = World::new();
+    let issuer = world.server.issuer();
+    world.person_profile("known");
+    for (arguments, part) in [
+        (&["login", "nothing"][..], "there is no profile `nothing`"),
+        (&["login", "-x"], "-x"),
+        (&["login", "a/b", "--issuer", issuer, "--client-id", "x"], "cannot name a profile"),
+        (&["login", "--issuer", issuer, "--client-id", "x"], "the login has no name"),
+        (&["login", "work", "--issuer", issuer], "has no `client_id`"),
+        (&["login", "work", "--issuer", "http://as.example", "--client-id", "x"], "https"),
+        (&["login", "gh", "--provider", "gihub", "--client-id", "x"], "did you mean `github`?"),
+        (&["login", "ms", "--provider", "entra", "--client-id", "x"], "--provider-value"),
+        (&["login", "known", "--login-method", "device", "--prompt", "login"], "--prompt"),
+        (&["login", "known", "--provider-value", "tenant"], "NAME=VALUE"),
+        (&["login", "known", "--no-open", "--login-method", "device"], "cannot be used with"),
+        (&["login", "known", "--url", "https://api.example", "--issuer", issuer], "cannot be used with"),
+        (&["login", "known", "--client-secret-stdin", "--authentication", "none"], "has no secret"),
+    ] {
+        let ran = run(world.command(arguments.iter().copied()).env("BROWSER", "/bin/true"), b"s3cret\n");
+        let said = ran.failed(2);
+        assert!(said.contains(part), "{arguments:?}: {part:?} is not in {ran}");
+        assert!(!said.contains("s3cret"), "{ran}");
+    }
+    assert!(world.server.requests().is_empty());
+}
+
+#[test]
+fn a_store_that_cannot_be_had_is_told_before_anybody_is_asked() {
+    let world = World::new();
+    world.file("state", "a file where a folder is to be");
+    let ran = run(world.command(arguments(&world, &[])).env("BROWSER", "/bin/true"), b"");
+    assert!(ran.failed(6).contains("jeton: the logins cannot be reached"), "{ran}");
+    assert!(world.server.requests().is_empty());
+}
+
+#[test]
+fn a_port_that_is_taken_and_a_server_that_is_not_there() {
+    let world = World::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let before = profiles(&world);
+    let mut command = world.command(arguments(&world, &["--redirect-port", &port]));
+    let ran = run(command.env("BROWSER", "/bin/true"), b"");
+    let said = ran.failed(2);
+    assert!(said.contains(&format!("port {port}")) && said.contains("--redirect-port"), "{ran}");
+
+    let nobody = format!("http://127.0.0.1:{port}0");
+    let mut command = world.command(["login", "x", "--issuer", &nobody, "--client-id", "c", "--no-open"]);
+    let ran = run(&mut command, b"");
+    assert!(matches!(ran.code, Some(2 | 5)), "{ran}");
+
+    world.server.fault_always(Endpoint::OpenIdConfiguration, Fault::answer(404, "text/html", "no such page"));
+    world.server.fault_always(Endpoint::Metadata, Fault::answer(404, "text/html", "no such page"));
+    let ran = run(world.command(arguments(&world, &[])).env("BROWSER", "/bin/true"), b"");
+    assert_ne!(ran.code, Some(0));
+    assert!(ran.stderr.contains("jeton doctor"), "{ran}");
+    nothing_is_left(&world, &before);
+}
+
+#[test]
+fn a_server_without_a_login_page_is_told_so() {
+    let world = World::new();
+    world.server.fault_always(Endpoint::Metadata, Fault::remove("device_authorization_endpoint"));
+    let ran = run(&mut world.command(arguments(&world, &["--login-method", "device"])), b"");
+    assert!(ran.failed(ran.code.unwrap()).contains("device_authorization_endpoint"), "{ran}");
+    assert!(ran.stderr.contains("--login-method browser or paste"), "{ran}");
+}
+
+#[test]
+fn two_logins_at_once_are_both_kept() {
+    let world = World::new();
+    let login = |name: &'static str| {
+        let browser = Browser::named(&world, name);
+        let mut command = world.command(["login", name, "--issuer", world.server.issuer()]);
+        command.args(["--client-id", DevServer::PUBLIC_CLIENT]).env("BROWSER", &browser.program);
+        thread::spawn(move || run(&mut command, b""))
+    };
+    for ran in ["one", "two", "three"].map(login).map(JoinHandle::join) {
+        ran.unwrap().answer();
+    }
+    for name in ["one", "two", "three"] {
+        assert!(profiles(&world).contains(&format!("[profiles.{name}]")));
+        world.jeton(["token", name]).answer();
+    }
+}
+
+#[test]
+fn six_processes_refresh_the_login_with_one_request() {
+    let world = World::new();
+    in_browser(&world, &arguments(&world, &["--scope", "read"])).0.answer();
+    world.expire("work");
+    let tokens: Vec<_> = (0..6)
+        .map(|_| {
+            let mut command = world.command(["token", "work"]);
+            thread::spawn(move || run(&mut command, b""))
+        })
+        .collect();
+    let tokens: Vec<Ran> = tokens.into_iter().map(|thread| thread.join().unwrap()).collect();
+    for token in &tokens {
+        assert_eq!(token.answer(), tokens[0].answer());
+    }
+    assert_eq!(world.server.stats().grant("refresh_token").requests, 1);
+}
