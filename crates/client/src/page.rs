@@ -176,8 +176,10 @@ impl Page {
     fn html(&self, nonce: &str) -> String {
         let Self { mark, title, detail, advice, .. } = self;
         let mark = mark.svg();
-        let detail =
-            detail.as_ref().map(|detail| format!("<p class=\"detail\">{detail}</p>")).unwrap_or_default();
+        let detail = detail
+            .as_ref()
+            .map(|detail| format!("<p class=\"detail\" dir=\"auto\">{detail}</p>"))
+            .unwrap_or_default();
         let script = if self.tidies_address {
             format!("<script nonce=\"{nonce}\">{SCRIPT}</script>")
         } else {

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::output::{BAD, FAINT, GOOD, Output};
 use crate::printable::printable;
+use crate::wrap::wrapped;
 
 /// So many lines may wait to be written. The server does not wait for whoever reads them.
 const WAITING: usize = 1024;
@@ -52,13 +53,14 @@ impl Watcher {
 }
 
 fn tell(lines: &SyncSender<String>, left_out: &AtomicU64, output: Output, exchange: &Exchange) {
-    let line = if output.is_json() { to_json(exchange).to_string() } else { to_text(exchange) };
+    let line =
+        if output.is_json() { to_json(exchange).to_string() } else { to_text(exchange, output.columns()) };
     if lines.try_send(line).is_err() {
         left_out.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-fn to_text(exchange: &Exchange) -> String {
+fn to_text(exchange: &Exchange, columns: usize) -> String {
     let style = if exchange.outcome.is_good() { GOOD } else { BAD };
     let (what, reason) = match &exchange.outcome {
         Outcome::Answered { status, error, reason } => {
@@ -77,7 +79,7 @@ fn to_text(exchange: &Exchange) -> String {
         let _ = write!(line, " {FAINT}({}){FAINT:#}", beside.join(", "));
     }
     if let Some(reason) = reason {
-        let _ = write!(line, "\n  {}", printable(reason));
+        let _ = write!(line, "\n  {}", wrapped(&printable(reason), 2, columns));
     }
     if let Some(fault) = &exchange.fault {
         let _ = write!(line, "\n  fault: {}", printable(fault));
