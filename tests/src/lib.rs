@@ -13,6 +13,8 @@ mod html;
 pub mod log;
 pub mod person;
 #[cfg(unix)]
+pub mod picture;
+#[cfg(unix)]
 pub mod terminal;
 pub mod test_server;
 pub mod user_agent;
