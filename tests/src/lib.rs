@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // Helpers of tests: where one fails, the test fails.
 
 pub mod browser;
+pub mod chromium;
 #[cfg(unix)]
 pub mod faults;
 #[cfg(unix)]
