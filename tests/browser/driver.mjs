@@ -21,6 +21,8 @@ const chrome = await chromium.launch({
 /** Browsers with cookies of their own, and their tabs, by the number that the test knows them by. */
 const browsers = new Map();
 const tabs = new Map();
+/** Where each tab went, redirects included, also where it waits for an answer or gets none. */
+const visits = new Map();
 let last = 0;
 
 const commands = {
@@ -56,6 +58,8 @@ const commands = {
 
   async tab({ browser }) {
     const page = await browsers.get(browser).context.newPage();
+    visits.set(page, []);
+    page.on('request', (request) => isVisit(page, request) && visits.get(page).push(request.url()));
     tabs.set(++last, page);
     return last;
   },
@@ -75,15 +79,12 @@ const commands = {
     await page.waitForLoadState('load');
   },
 
-  /** Waits until the address bar begins like that, whether or not anybody answers there. */
+  /** Waits until the tab goes to an address that begins like that, whether or not anybody answers there; all of it. */
   async address({ tab, start }) {
-    const begun = Date.now();
-    for (;;) {
-      const entries = await history(tabs.get(tab));
-      if (entries.at(-1).startsWith(start)) return entries.at(-1);
-      if (Date.now() - begun > PATIENCE) throw new Error(`the browser never came to ${start}: ${entries.join(' ')}`);
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    const page = tabs.get(tab);
+    const goes = (request) => isVisit(page, request) && request.url().startsWith(start);
+    const gone = visits.get(page).find((url) => url.startsWith(start));
+    return gone ?? (await page.waitForRequest(goes)).url();
   },
 
   async fill({ tab, field, text }) {
@@ -141,6 +142,10 @@ const commands = {
     await browsers.get(browser).context.close();
   },
 };
+
+function isVisit(page, request) {
+  return request.isNavigationRequest() && request.frame() === page.mainFrame();
+}
 
 /** The addresses behind the back button, the present one last. */
 async function history(page) {

@@ -208,7 +208,7 @@ impl Tab {
         self
     }
 
-    /// Waits until the address bar begins like that, and gives all of it.
+    /// Waits until it goes to an address that begins like that, whether or not anybody answers there, and gives all of it.
     #[track_caller]
     pub fn address(&self, start: &str) -> String {
         self.ask("address", json!({ "start": start })).as_str().expect("an address").to_owned()

@@ -66,8 +66,7 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<(), Stop> {
     let server = Server::start(&folder, &scratch)?;
     println!("{} listens at {}", server.name, server.issuer);
     let cmd = test(&["--"]).args(filter).args(["--include-ignored", "--nocapture"]);
-    let cmd = cmd.env("JETON_INTEROP_ISSUER", &server.issuer);
-    let cmd = cmd.env("JETON_INTEROP_CONFIG", server.config.display().to_string());
+    let cmd = server.known_to(cmd);
     println!("$ {}", cmd.line());
     let (printed, succeeded) = echoed(&cmd)?;
     let results = TestResults::parse(&printed);
@@ -87,7 +86,7 @@ pub(crate) fn run(project: &Project, filter: Option<&str>) -> Result<(), Stop> {
     Ok(())
 }
 
-fn check_node() -> Result<(), Stop> {
+pub(crate) fn check_node() -> Result<(), Stop> {
     let missing = || Stop::without("node", "Node 20 or newer with npm");
     if !is_installed("node", "--version") || !is_installed(npm(), "--version") {
         return Err(missing());
@@ -108,7 +107,7 @@ fn npm() -> &'static str {
 }
 
 /// Installs what the lock file says, unless that is there already.
-fn install(folder: &Path) -> Result<(), Stop> {
+pub(crate) fn install(folder: &Path) -> Result<(), Stop> {
     let read = |path: PathBuf| std::fs::read_to_string(path).ok();
     let lock = read(folder.join("package-lock.json"));
     let stamp = folder.join("node_modules/.installed-from");
@@ -122,7 +121,7 @@ fn install(folder: &Path) -> Result<(), Stop> {
 
 /// The running server. It ends when its standard input closes: when this is dropped, and, because the
 /// system closes pipes, also when xtask is interrupted or killed.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     name: String,
     issuer: String,
@@ -131,7 +130,7 @@ struct Server {
 
 impl Server {
     /// Starts it and waits for the line that tells where it listens.
-    fn start(folder: &Path, scratch: &Path) -> Result<Self, Stop> {
+    pub(crate) fn start(folder: &Path, scratch: &Path) -> Result<Self, Stop> {
         let log = scratch.join("server.log");
         let cmd = Cmd::new("node", folder).arg("server.mjs");
         let failed = |why: String| cmd.failed(&format!("{why}; its log is {}", log.display()));
@@ -155,6 +154,12 @@ impl Server {
         std::fs::write(&server.config, &line)
             .map_err(|error| Stop::failed(format!("cannot write {}: {error}", server.config.display())))?;
         Ok(server)
+    }
+
+    /// Tells a command where it is.
+    pub(crate) fn known_to(&self, cmd: Cmd) -> Cmd {
+        let cmd = cmd.env("JETON_INTEROP_ISSUER", &self.issuer);
+        cmd.env("JETON_INTEROP_CONFIG", self.config.display().to_string())
     }
 
     fn first_line(&mut self) -> Option<String> {

@@ -1,5 +1,6 @@
 //! The steps of `cargo xtask test`, quick ones first. Each is a function that passes, fails or is skipped.
 
+mod browser;
 mod c_abi;
 mod c_programs;
 mod c_sweep;
@@ -66,6 +67,12 @@ pub(crate) const STEPS: &[Step] = &[
     )
     .runs_again(),
     step("interop", "jeton at a real authorization server (needs Node 20 or newer)", interop::step).runs_again(),
+    step(
+        "browser",
+        "jeton login, and the pages of the devserver and of a real server, in a real browser (needs Chromium, Node 20)",
+        browser::test,
+    )
+    .runs_again(),
     step("quickstart", "the README's first command", code::quickstart),
     step("features", "each library alone: clippy with each feature alone and with none", features::clippy),
     step(
