@@ -269,10 +269,18 @@ impl Tab {
     pub fn is_accessible(&self) -> &Self {
         for (width, height) in [(360, 740), Settings::default().size] {
             self.size(width, height);
-            let wrong = self.ask("judge", json!({}));
-            assert_eq!(wrong, json!([]), "{width} columns of pixels, {}", self.look().url);
+            let faults = self.faults();
+            assert!(faults.is_empty(), "{width} columns of pixels, {}: {faults:#?}", self.look().url);
         }
         self
+    }
+
+    /// What is wrong with the page for people who do not see well or have no mouse, as sentences.
+    #[track_caller]
+    pub fn faults(&self) -> Vec<String> {
+        let faults = self.ask("judge", json!({}));
+        let faults = faults.as_array().expect("a list").iter();
+        faults.map(|fault| fault.as_str().expect("a text").to_owned()).collect()
     }
 
     /// Makes a picture of what is seen (PNG).

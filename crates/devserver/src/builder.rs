@@ -54,6 +54,7 @@ pub struct Builder {
     pub(crate) fapi2: bool,
     pub(crate) dpop_nonce_uses: Option<u32>,
     pub(crate) port: u16,
+    pub(crate) seed: Option<u64>,
     pub(crate) kept_requests: usize,
     pub(crate) seen_page: bool,
     pub(crate) exchange_listener: Option<ExchangeListener>,
@@ -98,6 +99,7 @@ impl Default for Builder {
             fapi2: false,
             dpop_nonce_uses: None,
             port: 0,
+            seed: None,
             kept_requests: KEPT,
             seen_page: false,
             exchange_listener: None,
@@ -152,6 +154,13 @@ impl Builder {
     /// servers can run at once.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// Strikes the same codes and tokens in the same order at each run: for documentation, and for pictures that are to be the same
+    /// tomorrow. Anybody can guess them. Until set, nobody can.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
         self
     }
 

@@ -24,6 +24,11 @@ impl Mint {
         Ok(Self { seed, struck: 0 })
     }
 
+    /// Strikes the same at each run.
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self { seed: Sha256::digest(seed.to_be_bytes()).into(), struck: 0 }
+    }
+
     fn block(&mut self) -> [u8; 32] {
         self.struck += 1;
         Sha256::new().chain_update(self.seed).chain_update(self.struck.to_be_bytes()).finalize().into()
@@ -67,5 +72,15 @@ mod tests {
         assert_eq!(mint.secret_of(1).len(), 43);
         let code = mint.user_code();
         assert_eq!((code.len(), code.as_bytes()[4]), (9, b'-'));
+    }
+
+    #[test]
+    fn a_seed_strikes_the_same_again() {
+        let struck = |seed| {
+            let mut mint = Mint::seeded(seed);
+            (mint.secret(), mint.user_code())
+        };
+        assert_eq!(struck(7), struck(7));
+        assert_ne!(struck(7), struck(8));
     }
 }

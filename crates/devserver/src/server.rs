@@ -132,7 +132,10 @@ impl DevServer {
     }
 
     pub(crate) fn start_with(builder: Builder) -> io::Result<Self> {
-        let mut mint = Mint::new()?;
+        let mut mint = match builder.seed {
+            Some(seed) => Mint::seeded(seed),
+            None => Mint::new()?,
+        };
         let form_token = builder.seen_page.then(|| mint.secret());
         let mut bound = serve::bind(builder.port)?;
         let mut settings = settings(&builder, &format!("http://{}", bound.address));
