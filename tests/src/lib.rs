@@ -16,6 +16,8 @@ pub mod person;
 #[cfg(unix)]
 pub mod picture;
 #[cfg(unix)]
+pub mod pictures;
+#[cfg(unix)]
 pub mod terminal;
 pub mod test_server;
 pub mod user_agent;

@@ -126,6 +126,31 @@ impl Terminal {
         self.wait(what, |state| is_so(&state.text()), ended);
     }
 
+    /// Waits for a word of that kind, such as a URL, until all of it is there.
+    pub fn wait_for_word(&self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
+        let found = |text: &str| {
+            // The last word may still be growing.
+            let whole = &text[..text.rfind(char::is_whitespace).unwrap_or(0)];
+            whole.split_whitespace().find(|word| is_it(word)).map(str::to_owned)
+        };
+        self.wait_until(&format!("it showed {what}"), |text| found(text).is_some());
+        found(&self.text()).unwrap_or_default()
+    }
+
+    /// Waits for the URL of a server on this machine that a person is to open.
+    pub fn wait_for_url(&self) -> String {
+        self.wait_for_word("a URL", |word| word.starts_with("http://127.0.0.1"))
+    }
+
+    /// Waits for a user code of the form `WDJB-MJHT`.
+    pub fn wait_for_user_code(&self) -> String {
+        self.wait_for_word("a user code", |word| {
+            let fits =
+                |(at, byte): (usize, u8)| if at == 4 { byte == b'-' } else { byte.is_ascii_uppercase() };
+            word.len() == 9 && word.bytes().enumerate().all(fits)
+        })
+    }
+
     fn wait(
         &self,
         what: &str,

@@ -335,7 +335,7 @@ fn recorded(request: &RecordedRequest) -> Value {
 }
 
 /// Opens a URL as a browser does, and gives the page at the end of the redirects.
-fn visit(url: &str) -> Result<String, String> {
+pub(crate) fn visit(url: &str) -> Result<String, String> {
     let mut url = Url::parse(url).map_err(|error| format!("not a URL: {error}"))?;
     for _ in 0..10 {
         let answer =

@@ -29,6 +29,8 @@ cargo xtask COMMAND
                       look for inputs that break a parser (60 s for each target, or N); needs a C++ compiler
   fuzz [TARGET] --minimise
                       put what was found into fuzz/corpus, as few files as reach the same code
+  pictures            draw the pictures of README anew; needs Chromium, Node 20 and gnome-keyring
+  pictures --check    compare those of terminals with what the command shows today; fails if they differ
   help                this text
 
 A step whose tool is missing is skipped, with a word on what to install. With CI=true in the
@@ -45,6 +47,7 @@ pub(crate) enum Arguments {
     Faults { arguments: Vec<String> },
     Bench { arguments: Vec<String> },
     Interop { filter: Option<String> },
+    Pictures { check: bool },
     Fuzz { target: Option<String>, aim: Aim },
 }
 
@@ -59,6 +62,11 @@ impl Arguments {
                 (None, _) => Ok(Self::Header { check: false }),
                 (Some("--check"), None) => Ok(Self::Header { check: true }),
                 _ => Err("`header` takes nothing or --check".to_owned()),
+            },
+            "pictures" => match (arguments.next().as_deref(), arguments.next()) {
+                (None, _) => Ok(Self::Pictures { check: false }),
+                (Some("--check"), None) => Ok(Self::Pictures { check: true }),
+                _ => Err("`pictures` takes nothing or --check".to_owned()),
             },
             "test" => Self::parse_test(arguments),
             "fuzz" => Self::parse_fuzz(arguments),
@@ -127,6 +135,8 @@ mod tests {
         assert_eq!(parse("--help"), Ok(Arguments::Help));
         assert_eq!(parse("header"), Ok(Arguments::Header { check: false }));
         assert_eq!(parse("header --check"), Ok(Arguments::Header { check: true }));
+        assert_eq!(parse("pictures"), Ok(Arguments::Pictures { check: false }));
+        assert_eq!(parse("pictures --check"), Ok(Arguments::Pictures { check: true }));
         assert_eq!(parse("test"), Ok(Arguments::Test { only: vec![], lean: false }));
         assert_eq!(parse("test --list"), Ok(Arguments::List));
         assert_eq!(
@@ -156,6 +166,7 @@ mod tests {
             ("benchmark", "benchmark"),
             ("header --force", "--check"),
             ("header --check twice", "--check"),
+            ("pictures all", "--check"),
             ("test --only", "--only"),
             ("test fast", "fast"),
             ("fuzz --seconds 0", "--seconds"),

@@ -14,6 +14,7 @@ mod header;
 mod interop;
 mod metadata;
 mod outcome;
+mod pictures;
 mod project;
 mod steps;
 mod test;
@@ -61,6 +62,8 @@ fn run(arguments: Arguments) -> Result<(), Stop> {
         Arguments::Faults { arguments } => faults::run(&Project::load()?, &arguments),
         Arguments::Fuzz { target, aim } => fuzz::run(&Project::load()?, target.as_deref(), aim),
         Arguments::Dist { prefix } => dist::run(&Project::load()?, prefix.as_deref()).map(drop),
+        Arguments::Pictures { check: false } => pictures::draw(&Project::load()?),
+        Arguments::Pictures { check: true } => pictures::check(&Project::load()?),
         Arguments::Interop { filter } => interop::run(&Project::load()?, filter.as_deref()),
     }
 }

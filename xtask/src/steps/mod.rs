@@ -18,12 +18,13 @@ mod loom;
 mod sources;
 mod test_server;
 
+pub(crate) use browser::install as install_browser_driver;
 pub(crate) use code::{every_program, every_test};
 pub(crate) use cost::run as cost_of_c_abi;
 
 use crate::outcome::Stop;
 use crate::project::Project;
-use crate::{bench, fuzz, header, interop};
+use crate::{bench, fuzz, header, interop, pictures};
 
 /// One thing that the README promises, and how it is tried.
 #[derive(Debug)]
@@ -71,6 +72,12 @@ pub(crate) const STEPS: &[Step] = &[
         "browser",
         "jeton login, and the pages of the devserver and of a real server, in a real browser (needs Chromium, Node 20)",
         browser::test,
+    )
+    .runs_again(),
+    step(
+        "pictures",
+        "the pictures of terminals are what the command shows (needs gnome-keyring)",
+        pictures::check,
     )
     .runs_again(),
     step("quickstart", "the README's first command", code::quickstart),

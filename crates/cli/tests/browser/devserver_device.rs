@@ -13,21 +13,8 @@ fn world() -> World {
 
 fn login(world: &World) -> (Login, String) {
     let login = Login::start(world, ["tv", "--login-method", "device"], &[]);
-    login.terminal.wait_until("it showed a user code", |text| user_code(text).is_some());
-    let code = user_code(&login.terminal.text()).unwrap();
+    let code = login.terminal.wait_for_user_code();
     (login, code)
-}
-
-/// The first word of the form `WDJB-MJHT`.
-pub(crate) fn user_code(text: &str) -> Option<String> {
-    let is_code = |word: &&str| {
-        word.len() == 9
-            && word
-                .bytes()
-                .enumerate()
-                .all(|(at, byte)| if at == 4 { byte == b'-' } else { byte.is_ascii_uppercase() })
-    };
-    text.split_whitespace().find(is_code).map(str::to_owned)
 }
 
 /// Types the code into the page on which a person lands who types the shorter URL.

@@ -25,8 +25,7 @@ impl Login {
         let mut command = world.command(["login"].into_iter().chain(arguments));
         command.envs(variables.iter().copied());
         let terminal = Terminal::start(command);
-        terminal.wait_until("it showed a whole URL", |text| shown_url(text).is_some());
-        let url = shown_url(&terminal.text()).unwrap();
+        let url = terminal.wait_for_url();
         Self { terminal, url }
     }
 
@@ -49,13 +48,6 @@ impl Login {
         self.terminal.ended_with(code);
         self.terminal.no_line_wider_than(80);
     }
-}
-
-/// The first URL of a server that is shown, once all of it is.
-fn shown_url(text: &str) -> Option<String> {
-    let from = text.find("http://127.0.0.1")?;
-    let (url, _) = text[from..].split_once(char::is_whitespace)?;
-    Some(url.to_owned())
 }
 
 /// The page of the loopback listener has tidied up behind itself: nothing of the answer is in the address bar, behind the back

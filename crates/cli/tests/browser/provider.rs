@@ -4,7 +4,6 @@
 use jeton_tests::chromium::{Browser, Evidence, Settings, Tab};
 use serde_json::Value;
 
-use crate::devserver_device::user_code;
 use crate::login::{Login, has_tidied_up};
 use crate::world::World;
 
@@ -114,8 +113,7 @@ fn a_device_is_connected() {
     let provider = Provider::get();
     let world = provider.world("device");
     let mut login = Login::start(&world, ["work", "--login-method", "device"], &[]);
-    login.terminal.wait_until("it showed a user code", |text| user_code(text).is_some());
-    let code = user_code(&login.terminal.text()).unwrap();
+    let code = login.terminal.wait_for_user_code();
     let browser = Browser::new();
     let tab = browser.open(&format!("{}/device", provider.issuer));
     tab.heading("Sign-in").fill("user_code", &code).press("Continue");

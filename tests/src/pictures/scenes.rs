@@ -1,0 +1,77 @@
+//! The scenes: what is typed, and what it is a picture of.
+
+use super::stage::{CLIENT, PORT, Stage};
+use crate::picture::Picture;
+
+/// One picture.
+pub(super) struct Scene {
+    /// The file's name, without its ending.
+    pub(super) name: &'static str,
+    pub(super) play: fn(&Stage) -> Picture,
+}
+
+pub(super) const SCENES: &[Scene] = &[
+    Scene { name: "login", play: login },
+    Scene { name: "device", play: device },
+    Scene { name: "status", play: status },
+    Scene { name: "doctor", play: doctor },
+    Scene { name: "error", play: error },
+];
+
+fn first_login() -> String {
+    format!(
+        "jeton login work --issuer http://127.0.0.1:{PORT} --client-id {CLIENT} \\\n    \
+         --scope \"openid profile email read\" --api http://127.0.0.1:{PORT}"
+    )
+}
+
+fn login(stage: &Stage) -> Picture {
+    let mut shell = stage.shell(60, &[stage.browser()]);
+    shell.run(&first_login());
+    shell.run("jeton token work");
+    shell.run(&format!("jeton request work GET http://127.0.0.1:{PORT}/api/me"));
+    shell.picture(
+        "sign in once",
+        "jeton login opens the browser and says who has signed in, for how long, and where the login is kept. After that jeton token \
+         prints a valid access token, and jeton request calls an API with it.",
+    )
+}
+
+fn device(stage: &Stage) -> Picture {
+    let mut shell = stage.shell(60, &[("SSH_CONNECTION", "192.0.2.1 50000 192.0.2.2 22".to_owned())]);
+    shell.begin(&first_login());
+    let code = shell.terminal.wait_for_user_code();
+    shell.terminal.wait_for("left");
+    assert!(stage.server.approve_device(&code), "the server knows the code");
+    shell.wait_for_prompt();
+    shell.picture(
+        "sign in over SSH",
+        "Over SSH, jeton login shows a QR code and a code to enter on another device.",
+    )
+}
+
+fn status(stage: &Stage) -> Picture {
+    stage.prepare(&first_login());
+    let mut shell = stage.shell(60, &[]);
+    shell.run("jeton status");
+    shell.picture(
+        "jeton status",
+        "jeton status lists the logins: whose they are, how long they are valid, and where they are kept.",
+    )
+}
+
+fn doctor(stage: &Stage) -> Picture {
+    stage.prepare(&first_login());
+    let mut shell = stage.shell(80, &[]);
+    shell.run("jeton doctor work");
+    shell.picture(
+        "jeton doctor",
+        "jeton doctor looks at profiles, environment, keychain and server, and says what to do.",
+    )
+}
+
+fn error(stage: &Stage) -> Picture {
+    let mut shell = stage.shell(40, &[]);
+    shell.run("jeton token work").run("echo $?").run("jeton tokn work").run("jeton token work --json");
+    shell.picture("what happened, why, what to do", "jeton token before the first login")
+}
