@@ -36,9 +36,8 @@ const TOOLS: &[&str] = &["gh", "libsecret-tools"];
 
 /// The command as `cargo install` builds it, beside others that print a stored token.
 fn token(project: &Project, arguments: &[String]) -> Result<(), Stop> {
-    let target = &project.metadata.target_directory;
-    let apart = target.join("bench");
-    quietly(&project.cargo().args(["build", "--release", "--quiet", "-p", "jeton-cli", "--bin", "jeton"]))?;
+    let apart = project.metadata.target_directory.join("bench");
+    let jeton = build_command(project)?;
     quietly(&cargo(project, "build", &apart).args(["--release", "--quiet", "--bins"]))?;
     let tools = apart.join("tools");
     for package in TOOLS {
@@ -49,7 +48,7 @@ fn token(project: &Project, arguments: &[String]) -> Result<(), Stop> {
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}", tools.join("usr/bin").display());
     let cmd = project.cmd(&program(&apart.join("release"), "token")).env("PATH", path);
-    quietly(&cmd.arg(program(&target.join("release"), "jeton")).args(arguments))
+    quietly(&cmd.arg(jeton).args(arguments))
 }
 
 /// Unpacks one of Debian's packages into that folder, unless it is there; nothing is installed.
@@ -85,7 +84,27 @@ fn sizes(project: &Project) -> Result<(), Stop> {
         let used = size_with(project, Some(&format!("use-{feature}")))?;
         println!("| `{feature}` | {:+} KiB | {:+} KiB |", more(on), more(used));
     }
+    println!(
+        "| the command `jeton`: all of these, all stores, and a devserver | | {} KiB |",
+        command_size(project)? / 1024
+    );
     Ok(())
+}
+
+/// The command as it is released, without symbols.
+fn command_size(project: &Project) -> Result<u64, Stop> {
+    let built = build_command(project)?;
+    let stripped = project.scratch("size")?.join("jeton");
+    let stripped = stripped.display().to_string();
+    project.cmd("strip").args(["-o", &stripped, &built]).output()?;
+    let size = std::fs::metadata(&stripped).map(|metadata| metadata.len());
+    size.map_err(|error| Stop::failed(format!("cannot look at {stripped}: {error}")))
+}
+
+/// The command as `cargo install` builds it, and where it is.
+fn build_command(project: &Project) -> Result<String, Stop> {
+    quietly(&project.cargo().args(["build", "--release", "--quiet", "-p", "jeton-cli", "--bin", "jeton"]))?;
+    Ok(program(&project.metadata.target_directory.join("release"), "jeton"))
 }
 
 /// Builds the program that uses that feature, and tells its size in bytes.

@@ -20,5 +20,6 @@ pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     let storage = project.metadata.member("jeton-storage");
     let storage = storage.ok_or_else(|| Stop::failed("jeton-storage is not in the workspace"))?;
     let tests = storage.tests.iter().flat_map(|name| ["--test", name]);
-    every_test(project).args(tests).args(["--", "--ignored"]).run()
+    every_test(project).args(tests).args(["--", "--ignored"]).run()?;
+    every_test(project).args(["--test", "cli", "keychain::", "--", "--ignored"]).run()
 }

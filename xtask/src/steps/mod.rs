@@ -13,6 +13,7 @@ mod examples;
 mod features;
 mod four_languages;
 mod go;
+mod install;
 mod keychain;
 mod loom;
 mod sources;
@@ -114,6 +115,11 @@ pub(crate) const STEPS: &[Step] = &[
         "dist",
         "libjeton as it is installed: moved, found by pkg-config, CMake and Go, and small (needs cmake, Go)",
         dist::test,
+    ),
+    step(
+        "install",
+        "the command by cargo install, and as a static program with musl (on Linux needs musl-gcc)",
+        install::test,
     ),
     step("loom", "the concurrent core of a session, in every order of its threads", loom::models),
     step("bench", "every benchmark runs and gives the right results; nothing is timed", bench::step),

@@ -10,6 +10,8 @@ mod git_credential;
 mod headers;
 mod help;
 mod http;
+#[cfg(target_os = "linux")]
+mod keychain;
 mod kubectl;
 #[cfg(unix)]
 mod login;
@@ -20,6 +22,9 @@ mod login_url;
 mod logout;
 mod man;
 mod run;
+#[cfg(target_os = "linux")]
+#[path = "../../../storage/tests/secret_service/mod.rs"]
+mod secret_service;
 mod status;
 mod store;
 mod token;

@@ -8,7 +8,7 @@ use jeton_devserver::{DevServer, Endpoint, Fault};
 use jeton_tests::browser::PATIENCE;
 use serde_json::Value;
 
-use crate::world::{Ran, World, run};
+use crate::world::{Ran, World, holds, run};
 
 /// So many processes ask at once.
 const CROWD: usize = 50;
@@ -280,12 +280,4 @@ fn leave(world: &World, left: Duration) {
             token.expires_at_ms = token.expires_at_ms.map(|expires_at| expires_at - passed);
         }
     });
-}
-
-/// Whether a file below that folder holds the text.
-fn holds(folder: &std::path::Path, text: &str) -> bool {
-    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).any(|path| match path.is_dir() {
-        true => holds(&path, text),
-        false => String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(text),
-    })
 }

@@ -270,6 +270,14 @@ fn in_time(child: &mut Child, receiver: &mpsc::Receiver<Vec<u8>>) -> Vec<u8> {
     })
 }
 
+/// Whether a file below that folder holds the text.
+pub(crate) fn holds(folder: &Path, text: &str) -> bool {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).any(|path| match path.is_dir() {
+        true => holds(&path, text),
+        false => String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(text),
+    })
+}
+
 /// How the binary ended, and what it wrote.
 #[derive(Debug)]
 pub(crate) struct Ran {
