@@ -206,6 +206,9 @@ fn name_another_git_server(world: &World, url: &str) {
 #[test]
 fn what_another_helper_gave_is_not_erased() {
     let (world, server) = world_with_git();
+    let other = question(&server.url, "username=oauth2\npassword=hunter2\n");
+    let erased = world.jeton_with_input(["git-credential", "erase"], other);
+    assert_eq!(erased.stderr, "", "nothing is said of the token, which is new: nobody refused it");
     age(&world);
     for more in ["username=oauth2\npassword=hunter2\n", "username=oauth2\n", ""] {
         let erased = world.jeton_with_input(["git-credential", "erase"], question(&server.url, more));

@@ -31,6 +31,10 @@ fn no_headers_for_a_server_that_the_profile_does_not_name() {
             world.jeton_with_input(["headers", "work", "--bazel", "get"], json!({ "uri": url }).to_string());
         assert_eq!(bazel.json(), json!({ "headers": {} }), "{url}");
     }
+    // Nor is a token made for it that nobody gets.
+    world.expire("work");
+    world.jeton(["headers", "work", "https://api.example/x"]).failed(2);
+    assert_eq!(world.server.stats().refreshes, 0);
     assert!(world.jeton(["headers", "work", "/path"]).failed(2).contains("absolute URL"));
 }
 

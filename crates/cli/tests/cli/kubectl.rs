@@ -126,28 +126,32 @@ fn claims(token: &str) -> Value {
 fn the_id_token_is_renewed_when_it_is_about_to_expire() {
     let world = World::new();
     world.signed_in("work");
-    let of_the_answer = |answer: Ran| answer.json()["status"]["token"].as_str().unwrap().to_owned();
-    let first = of_the_answer(asked(&world, "v1", &["--id-token"]));
-    assert_eq!(
-        (&claims(&first)["sub"], &claims(&first)["aud"]),
-        (&"alice".into(), &DevServer::PUBLIC_CLIENT.into())
-    );
-    assert_eq!(world.record("work").id_token.unwrap().expose(), first);
+    let status = || asked(&world, "v1", &["--id-token"]).json()["status"].clone();
+    let first = status();
+    let token = first["token"].as_str().unwrap();
+    assert_eq!(world.record("work").id_token.unwrap().expose(), token);
+    let (about, expires_at) = (claims(token), claims(token)["exp"].as_u64().unwrap());
+    assert_eq!((&about["sub"], &about["aud"]), (&"alice".into(), &DevServer::PUBLIC_CLIENT.into()));
+    let until = humantime::parse_rfc3339(first["expirationTimestamp"].as_str().unwrap()).unwrap();
+    assert_eq!(until.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(), expires_at - 30);
     assert_eq!(world.server.stats().refreshes, 0);
-    // As it would be a day later.
-    world.change_record("work", |record| record.id_token = Some(expired(&first).into()));
-    let second = of_the_answer(asked(&world, "v1", &["--id-token"]));
-    assert_ne!(second, expired(&first));
-    assert!(claims(&second)["exp"].as_u64().unwrap() > claims(&expired(&first))["exp"].as_u64().unwrap());
-    assert_eq!(world.server.stats().refreshes, 1);
+    // As it would be a day later, and 20 s before its end.
+    let to_its_end = expires_at - crate::world::now_ms() / 1_000;
+    for (round, seconds) in (1..).zip([86_400, to_its_end - 20]) {
+        let old = made_earlier(token, seconds);
+        world.change_record("work", |record| record.id_token = Some(old.clone().into()));
+        let new = status()["token"].as_str().unwrap().to_owned();
+        assert!(claims(&new)["exp"].as_u64().unwrap() > claims(&old)["exp"].as_u64().unwrap());
+        assert_eq!(world.server.stats().refreshes, round, "{seconds}");
+    }
 }
 
-/// The same token, had it been made for an hour a day ago. Nobody looks at the signature of what the store holds.
-fn expired(token: &str) -> String {
+/// The same token, had it been made so much earlier. Nobody looks at the signature of what the store holds.
+fn made_earlier(token: &str, seconds: u64) -> String {
     use base64::Engine as _;
     let mut claims = claims(token);
     for name in ["iat", "exp"] {
-        claims[name] = (claims[name].as_u64().unwrap() - 86_400).into();
+        claims[name] = (claims[name].as_u64().unwrap() - seconds).into();
     }
     let mut parts: Vec<String> = token.split('.').map(str::to_owned).collect();
     parts[1] = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(claims.to_string());
