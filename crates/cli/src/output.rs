@@ -56,10 +56,13 @@ impl Output {
         written.and_then(|()| stdout.flush()).or_else(ignore_broken_pipe)
     }
 
-    /// The answer in bytes, as they are.
-    pub(crate) fn answer_bytes(self, bytes: &[u8]) -> Result<(), Failure> {
+    /// A part of an answer in bytes, as they are. Gives back whether anybody reads on.
+    pub(crate) fn answer_bytes(self, bytes: &[u8]) -> Result<bool, Failure> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(bytes).and_then(|()| stdout.flush()).or_else(ignore_broken_pipe)
+        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) => ignore_broken_pipe(error).map(|()| false),
+        }
     }
 
     /// Something beside the answer, on standard error; not with `--quiet`.

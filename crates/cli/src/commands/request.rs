@@ -1,13 +1,167 @@
-//! `jeton request`.
+//! `jeton request`: an HTTP request with the token, as curl would send it; the token goes to the profile's own APIs only.
 
-use crate::context::Context;
+mod answer;
+mod target;
+mod upload;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jeton::reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use jeton::reqwest::{Response, StatusCode};
+use jeton::{AuthenticatedRequest, Error};
+
+use crate::commands::request::target::Target;
+use crate::commands::request::upload::Upload;
+use crate::context::{Connection, Context};
 use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(
+    override_usage = "jeton request [OPTIONS] [NAME] [METHOD] URL",
+    after_help = "\
+Examples:
+  jeton request work https://api.example/me
+  jeton request work POST https://api.example/notes -d '{\"text\": \"hello\"}'
+  jeton request work https://api.example/upload -d @photo.jpg -H 'Content-Type: image/jpeg'
+  jeton request work https://api.example/big --output big.bin
 
-pub(crate) async fn run(_args: &Args, _cx: &Context) -> Result<Exit, Failure> {
-    Err(Failure::usage("not built yet"))
+The body goes to standard output as it comes, also that of a 4xx or 5xx, which ends
+with exit code 7. A token that the API refuses is replaced, and the request sent once
+more. Redirects are followed; the token goes no further than the origin.
+
+A body that is JSON is sent as application/json, a form (--form) as a form, and any
+other from a file or standard input as application/octet-stream, unless -H says what
+it is. Text on the command line that is no JSON needs a -H or --form."
+)]
+pub(crate) struct Args {
+    /// The profile; the default one if there is none here.
+    name: String,
+    /// The method: GET, or POST where there is a body, unless given.
+    method: Option<String>,
+    /// Where to, at one of the origins that the profile names (`apis`, `resource`).
+    url: Option<String>,
+    /// The body: the text itself, `@FILE`, or `@-` for standard input.
+    #[arg(short, long, value_name = "DATA", conflicts_with = "form")]
+    data: Option<String>,
+    /// A field of a form, which is encoded. May be given several times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = target::field)]
+    form: Vec<(String, String)>,
+    /// A header. May be given several times.
+    #[arg(short = 'H', long, value_name = "NAME: VALUE", value_parser = target::header)]
+    header: Vec<(HeaderName, HeaderValue)>,
+    /// Write the body to that file. That of a 4xx or 5xx is printed.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print status and headers before the body.
+    #[arg(short, long)]
+    include: bool,
+    /// The longest that the API may take, such as 30s.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    timeout: Option<Duration>,
+    /// Let this origin have the token this once, such as https://api.example.
+    #[arg(long, value_name = "ORIGIN", value_parser = target::origin)]
+    allow_origin: Option<String>,
+}
+
+pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
+    let profiles = cx.profiles()?;
+    let target = Target::of(args, &profiles)?;
+    let upload = Upload::of(args)?;
+    let connection = cx
+        .connect_with(target.name.as_deref(), |builder| match &args.allow_origin {
+            Some(origin) => builder.resource_server(origin),
+            None => builder,
+        })
+        .await?;
+    let response = exchange(&connection, args, &target, &upload).await?;
+    connection.warn_unless_stored(cx.output);
+    answer::write(response, args, &connection, cx).await
+}
+
+/// Sends the request. The library sends it once more where the token was refused, unless its body is a stream: then it is read
+/// anew here, if that can be done.
+async fn exchange(
+    connection: &Connection,
+    args: &Args,
+    target: &Target,
+    upload: &Upload,
+) -> Result<Response, Failure> {
+    let failure = |error: &Error| not_sent(connection, target, error);
+    let response =
+        request(connection, args, target, upload)?.send().await.map_err(|error| failure(&error))?;
+    if !upload.is_stream() || !wants_another(connection, &response) {
+        return Ok(response);
+    }
+    // Also where the body cannot be read anew: the next run has a token that works.
+    connection.session.token().await.map_err(|error| failure(&error))?;
+    match upload.can_be_read_anew() {
+        true => request(connection, args, target, upload)?.send().await.map_err(|error| failure(&error)),
+        false => Ok(response),
+    }
+}
+
+/// Whether the API refused the token, or wants a nonce in the proof beside it.
+fn wants_another(connection: &Connection, response: &Response) -> bool {
+    let wants_nonce = || {
+        let challenge = answer::challenge(response);
+        challenge.is_some_and(|challenge| challenge.get("error") == Some("use_dpop_nonce"))
+    };
+    response.status() == StatusCode::UNAUTHORIZED && (connection.session.cached().is_none() || wants_nonce())
+}
+
+fn request(
+    connection: &Connection,
+    args: &Args,
+    target: &Target,
+    upload: &Upload,
+) -> Result<AuthenticatedRequest, Failure> {
+    let mut request = connection.session.request(target.method.clone(), target.url.as_str());
+    for (name, value) in &args.header {
+        request = request.header(name.clone(), value.clone());
+    }
+    if let Some(media_type) = upload.media_type().filter(|_| !has_content_type(args)) {
+        request = request.header(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    }
+    if let Some(length) = upload.stream_length() {
+        request = request.header(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if let Some(timeout) = args.timeout {
+        request = request.timeout(timeout);
+    }
+    Ok(match upload.body()? {
+        Some(body) => request.body(body),
+        None => request,
+    })
+}
+
+fn has_content_type(args: &Args) -> bool {
+    args.header.iter().any(|(name, _)| *name == CONTENT_TYPE)
+}
+
+fn not_sent(connection: &Connection, target: &Target, error: &Error) -> Failure {
+    let name = &connection.name;
+    match error {
+        Error::ForeignOrigin { origin } => {
+            let failure = Failure::new(
+                Exit::Usage,
+                "foreign_origin",
+                format!("the token of `{name}` is not sent to {origin}"),
+            );
+            match target.url.scheme() == "http" && !jeton::models::is_secure_or_loopback(&target.url) {
+                true => failure.because("a token is sent over HTTPS, and without it to this machine only"),
+                false => failure
+                    .because("the profile does not name that origin as one of its APIs; nothing was sent")
+                    .help(format!(
+                        "if it is to have the token: jeton login {name} --api {origin}, or --allow-origin {origin} for this once"
+                    )),
+            }
+        }
+        _ => {
+            let host = target.url.host_str().unwrap_or_default();
+            connection.failure(error, format!("the request to {host} was not answered"))
+        }
+    }
 }

@@ -21,6 +21,7 @@ mod login_terminal;
 mod login_url;
 mod logout;
 mod man;
+mod request;
 mod run;
 #[cfg(target_os = "linux")]
 #[path = "../../../storage/tests/secret_service/mod.rs"]
