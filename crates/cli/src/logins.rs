@@ -100,13 +100,6 @@ impl Entry {
         }
     }
 
-    pub(crate) fn record(&self) -> Option<&LoginRecord> {
-        match &self.login {
-            Kept::Login(_, record) => Some(record),
-            _ => None,
-        }
-    }
-
     fn error(&self) -> Option<&StoreError> {
         match &self.login {
             Kept::Unreadable(_, error) => Some(error),

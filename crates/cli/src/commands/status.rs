@@ -14,6 +14,7 @@ use crate::login_state::{LoginState, Standing};
 use crate::logins;
 use crate::output::{BAD, CAREFUL, FAINT, GOOD, STRONG};
 use crate::printable::printable;
+use crate::when;
 use crate::wrap::wrapped;
 
 /// How far the lines below a login's name are set in, and how wide their first words are.
@@ -137,11 +138,8 @@ impl Page<'_> {
         if state.bound {
             text.fact("bound", "to a key (DPoP): of no use to who copies it");
         }
-        if text.in_detail {
-            if let Some(at) = state.signed_in_at {
-                let time = format!("{} ({})", crate::when::relative(at, self.now), crate::when::utc(at));
-                text.fact("since", &time);
-            }
+        if let Some(at) = state.signed_in_at.filter(|_| text.in_detail) {
+            text.fact("since", &format!("{} ({})", when::relative(at, self.now), when::utc(at)));
         }
         for (code, warning) in &state.warnings {
             // That nobody has logged in stands in the first line already.
