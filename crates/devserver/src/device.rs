@@ -71,6 +71,12 @@ impl Devices {
         (device.verdict == Verdict::Pending && device.expires_at > now).then_some(device)
     }
 
+    /// The client that a user code was given to, whether or not it still waits.
+    pub(crate) fn client_of(&self, user_code: &str) -> Option<&str> {
+        let device = self.by_device_code.get(self.by_user_code.get(&letters(user_code))?)?;
+        Some(&device.client_id)
+    }
+
     /// Makes the client's polls come slower, as an answer of slow_down does.
     pub(crate) fn slow_down(&mut self, device_code: &str) {
         if let Some(device) = self.by_device_code.get_mut(device_code) {

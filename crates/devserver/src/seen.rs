@@ -92,10 +92,13 @@ fn whose(state: &State, record: &RecordedRequest) -> (Option<String>, Option<Str
     }
     let user = record.form_value("user").map(str::to_owned);
     let pressed = record.form_value("transaction").and_then(|id| state.transactions.get(id));
-    match pressed.map(|transaction| &transaction.subject) {
-        Some(Pending::Authorization(request)) => (Some(request.client_id.clone()), user),
-        _ => (client, user),
-    }
+    let entered = record.form_value("user_code").or_else(|| record.query_value("user_code"));
+    let known = match pressed.map(|transaction| &transaction.subject) {
+        Some(Pending::Authorization(request)) => Some(&*request.client_id),
+        Some(Pending::Device { user_code }) => state.devices.client_of(user_code),
+        None => entered.and_then(|user_code| state.devices.client_of(user_code)),
+    };
+    (known.map(str::to_owned).or(client), user)
 }
 
 /// A request under way. If it is dropped before it has ended, the client has gone.

@@ -198,8 +198,12 @@ impl Example<'_> {
         path.push(std::env::var_os("PATH").unwrap_or_default());
         let cmd = self.lab.project.cmd(&self.program.display().to_string());
         let cmd = cmd.env("XDG_STATE_HOME", state.display().to_string()).env("PATH", path.to_string_lossy());
-        let cmd =
-            cmd.env("DISPLAY", ":0").env("SSH_CONNECTION", "").env("SSH_TTY", "").env("WAYLAND_DISPLAY", "").env("BROWSER", "");
+        let cmd = cmd
+            .env("DISPLAY", ":0")
+            .env("SSH_CONNECTION", "")
+            .env("SSH_TTY", "")
+            .env("WAYLAND_DISPLAY", "")
+            .env("BROWSER", "");
         Ok(Run(variables.iter().fold(cmd, |cmd, (name, value)| cmd.env(name, *value))))
     }
 }

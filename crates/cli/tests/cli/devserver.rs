@@ -2,12 +2,13 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use jeton_devserver::{Endpoint, Fault};
 use jeton_tests::browser::{self, PATIENCE};
+use jeton_tests::terminal::Terminal;
 use serde_json::Value;
 use url::Url;
 
@@ -176,6 +177,53 @@ fn a_login_against_it_by_the_command_itself() {
 }
 
 #[test]
+fn what_it_says_to_try_works_as_it_stands() {
+    let world = World::new();
+    let (running, announcement) = Running::announced(&world, &["--approve", "--client", "my app"]);
+    let pipe = world.home().join("browser.pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let browser = world.file("browser", format!("#!/bin/sh\nprintf %s \"$1\" > '{}'\n", pipe.display()));
+    Command::new("chmod").arg("+x").arg(&browser).status().unwrap();
+    let browsing = thread::spawn(move || {
+        let redirected = get(&std::fs::read_to_string(pipe).unwrap());
+        get(redirected.header("location").expect("nobody is asked")).status
+    });
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_jeton")).parent().unwrap();
+    let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
+    let pasted = |index: usize| {
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(announcement["commands"][index].as_str().unwrap());
+        shell.env_clear().envs(world.environment()).env("PATH", &path).env("BROWSER", &browser);
+        crate::world::run(&mut shell, b"")
+    };
+    assert!(pasted(0).answer().starts_with("Signed in"));
+    assert_eq!(browsing.join().unwrap(), 200);
+    assert_eq!(world.jeton(["token", "dev"]).answer().trim().len(), 43);
+    let page = get(text(&announcement, "seen")).body;
+    assert!(page.contains("<bdi>alice</bdi></b> <i class=\"good\">signed in</i>"), "{page}");
+    assert_eq!(running.close().0.code(), Some(0));
+}
+
+#[test]
+fn at_a_terminal_refusals_are_marked_and_ctrl_c_ends_it() {
+    let world = World::new();
+    let mut command = world.command(["devserver"]);
+    command.env("TERM", "xterm-256color");
+    let mut terminal = Terminal::start(command);
+    terminal.wait_for("grant_type=client_credentials");
+    let shown = terminal.text();
+    let issuer = shown.split_once("--issuer ").unwrap().1.split_whitespace().next().unwrap().to_owned();
+    post(&format!("{issuer}/token"), "grant_type=refresh_token&client_id=public-app&refresh_token=x&x=");
+    terminal.wait_for("leave it out");
+    assert_eq!(get(&format!("{issuer}/api/me")).status, 401);
+    terminal.wait_for("GET /api/me 401 unauthorized");
+    assert!(terminal.cells("400 invalid_request").iter().all(|cell| cell.fgcolor() == vt100::Color::Idx(1)));
+    terminal.no_line_wider_than(80);
+    terminal.press_ctrl_c();
+    terminal.ended_with(0);
+}
+
+#[test]
 fn what_a_person_reads_fits_a_terminal_and_says_which_rule_was_broken() {
     let world = World::new();
     let running =
@@ -221,8 +269,7 @@ fn it_ends_when_the_system_or_a_person_asks_for_it() {
         // Without the option a closed input is no reason to end: as under a supervisor.
         drop(running.stdin.take());
         let pid = running.child.id().to_string();
-        let sent =
-            std::process::Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, &pid]).status();
+        let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, &pid]).status();
         assert!(sent.unwrap().success());
         assert_eq!(running.ended().0.code(), Some(0), "{signal}");
     }

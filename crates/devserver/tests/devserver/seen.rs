@@ -101,6 +101,27 @@ fn a_redirect_tells_its_error_and_a_page_its_problem() {
 }
 
 #[test]
+fn what_people_press_is_told_with_the_client_and_the_person() {
+    let server = DevServer::builder().seen_page(true).auto_approve(false).start().unwrap();
+    let press = |page: &Reply, path: &str| {
+        let (_, rest) = page.text().split_once("name=\"transaction\" value=\"").unwrap();
+        let transaction = rest.split('"').next().unwrap();
+        post(&server.url(path), &[("transaction", transaction), ("user", "bob"), ("decision", "approve")])
+    };
+    let consent = get(&Attempt::new().url(&server));
+    assert_eq!(press(&consent, "/authorize/decision").status, 303);
+    let told = "<bdi>public-app</bdi><small>for <bdi>bob</bdi></small>";
+    assert_eq!(seen(&server).matches(told).count(), 1);
+    let device = post(&server.device_authorization_url(), &[("client_id", "public-app")]).json();
+    let page = post(&server.verification_url(), &[("user_code", member(&device, "user_code"))]);
+    assert_eq!(press(&page, "/device/decision").status, 200);
+    let page = seen(&server);
+    assert_eq!(page.matches(told).count(), 2, "{page}");
+    // The consent page, its button, and three steps of the device.
+    assert_eq!(page.matches("<bdi>public-app</bdi>").count(), 5, "{page}");
+}
+
+#[test]
 fn no_secret_is_on_any_page() {
     let server = DevServer::builder().seen_page(true).user("dora", "MARKER-password").start().unwrap();
     let attempt = Attempt::new();
