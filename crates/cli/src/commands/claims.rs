@@ -13,8 +13,8 @@ use crate::members;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The ID token was checked when it came: signature, issuer, audience, times. It says who
-logged in, not that the login still works.
+The ID token was checked when it came: signature, issuer, audience, times. It
+says who logged in, not that the login still works.
 
 Examples:
   jeton claims work

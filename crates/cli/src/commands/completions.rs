@@ -21,8 +21,8 @@ Examples:
 
 Zsh looks into ~/.zfunc with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc.")]
 pub(crate) struct Args {
-    /// The shell.
-    #[arg(required_unless_present = "profiles")]
+    /// The shell: bash, zsh, fish, powershell or elvish.
+    #[arg(required_unless_present = "profiles", hide_possible_values = true)]
     shell: Option<Shell>,
     /// Print the names of the profiles, for those scripts.
     #[arg(long, hide = true)]

@@ -12,8 +12,8 @@ use crate::members;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-That a token is not active is an answer too. Most servers answer confidential clients
-only (RFC 7662 section 2.1).
+That a token is not active is an answer too. Most servers answer confidential
+clients only (RFC 7662 section 2.1).
 
 Examples:
   jeton introspect work

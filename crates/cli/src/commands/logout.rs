@@ -23,10 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The login is forgotten here in any case. If the server could not be told, its tokens may
-live on there, and the exit code says why: 5 if it could not be reached, 4 if it refused.
-A server without a revocation endpoint cannot be told at all: that is a warning only.
-Logging out when nobody is logged in is no failure.
+The login is forgotten here in any case. If the server could not be told, its
+tokens may live on there, and the exit code says why: 5 if it could not be
+reached, 4 if it refused. A server without a revocation endpoint cannot be
+told at all: that is a warning only. Logging out when nobody is logged in is
+no failure.
 
 Examples:
   jeton logout work

@@ -10,10 +10,10 @@ use crate::failure::Failure;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-For a token that was shown to somebody, or left in a log. The login stays, and the next
-command gets another token; `jeton logout` is what ends a login. Some servers end the
-login together with the token (RFC 7009 section 2.1), and an API that does not ask the
-server takes the token until it expires.
+For a token that was shown to somebody, or left in a log. The login stays, and
+the next command gets another token; `jeton logout` is what ends a login. Some
+servers end the login together with the token (RFC 7009 section 2.1), and an
+API that does not ask the server takes the token until it expires.
 
 Examples:
   jeton revoke work

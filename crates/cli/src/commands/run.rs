@@ -14,15 +14,16 @@ use crate::failure::Failure;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The command gets the token as it is now and no other one: what runs for longer than the
-token lives does better to call `jeton token` itself. On Unix the command takes the place
-of jeton, with its signals and its exit code; 127 says that there is no such command, 126
-that it cannot be executed.
+The command gets the token as it is now and no other one: what runs for longer
+than the token lives does better to call `jeton token` itself. On Unix the
+command takes the place of jeton, with its signals and its exit code; 127 says
+that there is no such command, 126 that it cannot be executed.
 
 Examples:
   jeton run work -- ./backup.sh
   jeton run work --env GITHUB_TOKEN --min-valid 30m -- gh pr list
-  jeton run work -- sh -c 'curl -H \"Authorization: Bearer $ACCESS_TOKEN\" https://api.example/me'")]
+  jeton run work -- sh -c \\
+    'curl -H \"Authorization: Bearer $ACCESS_TOKEN\" https://api.example/me'")]
 pub(crate) struct Args {
     /// The profile; the default one if there is none here.
     name: Option<String>,

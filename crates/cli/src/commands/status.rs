@@ -24,13 +24,14 @@ const LABEL: usize = 9;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Nothing is sent: what is shown is what the store has. `jeton status NAME` ends with 3 if
-somebody has to log in to NAME.
+Nothing is sent: what is shown is what the store has. `jeton status NAME` ends
+with 3 if somebody has to log in to NAME.
 
 Examples:
   jeton status
   jeton status work || jeton login work
-  jeton status --json | jq -r '.logins[] | select(.state == \"login_needed\").profile'")]
+  jeton status --json |
+    jq -r '.logins[] | select(.state == \"login_needed\").profile'")]
 pub(crate) struct Args {
     /// One profile only, with all details.
     name: Option<String>,

@@ -25,9 +25,9 @@ use crate::profiles_file::ProfilesFile;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Each line begins with `ok`, `note` (nothing to mend, but good to know) or `mend`.
-Nothing is changed: what is written to try the keychain and the folder is
-removed again. With nothing to mend the exit code is 0, else 8.
+Each line begins with `ok`, `note` (nothing to mend, but good to know) or
+`mend`. Nothing is changed: what is written to try the keychain and the folder
+is removed again. With nothing to mend the exit code is 0, else 8.
 
 Examples:
   jeton doctor
