@@ -326,3 +326,37 @@ fn what_does_not_work_is_traced_and_fails_as_ever() {
     world.jeton(["trace", "nobody"]).failed(2);
     world.jeton(["trace", "work", "--refresh", "--request", "GET", "https://x.example"]).failed(2);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_login_is_traced_from_the_browser_to_the_store() {
+    let world = World::new();
+    world.person_profile("work");
+    let requests = world.server.requests().len();
+    let browser = crate::login::Browser::of(&world);
+    let mut command = world.command(["trace", "work", "--login", "--json"]);
+    let ran = run(command.env("BROWSER", &browser.program), b"");
+    let found = trace(&ran, 0);
+    browser.page();
+    let sent = said(&found, "event", "the person is sent to");
+    assert_eq!(detail(sent, "code_challenge_method").unwrap(), "S256");
+    assert!(detail(sent, "state").unwrap().as_str().unwrap().starts_with("<secret "), "{sent:#}");
+    let exchange = said(&found, "request", "POST");
+    assert_eq!(detail(exchange, "grant_type").unwrap(), "authorization_code");
+    said(&found, "store", "login saved");
+    said(&found, "event", "somebody logged in");
+    let seen = world.server.requests().split_off(requests);
+    // The browser's own are not among them.
+    let own = seen.iter().filter(|request| !request.path.starts_with("/authorize")).count();
+    assert_eq!(found["requests"], own);
+    let mut secrets = world.secrets("work");
+    for request in &seen {
+        for name in ["state", "nonce", "code", "code_verifier"] {
+            let values = [request.query_value(name), request.form_value(name)];
+            secrets.extend(values.into_iter().flatten().map(str::to_owned));
+        }
+    }
+    assert!(secrets.len() > 6, "state, nonce, code and verifier are among them");
+    shows_none(&ran, &secrets);
+    assert!(world.jeton(["token", "work"]).answer().trim().len() > 5);
+}

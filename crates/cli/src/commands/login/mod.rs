@@ -16,11 +16,13 @@ mod way;
 use std::time::Duration;
 
 use jeton::LoginOptions;
+use jeton::grants::{Grant, Interaction};
 
 use crate::client::issuer_of;
 use crate::context::{Connection, Context};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::output::Output;
 use crate::profile::{LoginMethod, Profile};
 use crate::profiles_file::{ProfilesFile, check_name};
 use changes::Changes;
@@ -155,6 +157,18 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let written = saved.then(|| profiles.path());
     Summary::of(&connection, &token, way.get(), written).await.tell(cx)?;
     Ok(Exit::Success)
+}
+
+/// How `jeton login NAME` has somebody sign in, for whoever does the same otherwise; `None` for a client that needs nobody.
+pub(crate) fn by_a_person(
+    profile: &Profile,
+    output: Output,
+) -> Result<Option<(impl Grant + use<>, impl Interaction + use<>)>, Failure> {
+    let wish = Wish::of(None, profile, false)?;
+    let needs_nobody = wish == Wish::This(LoginMethod::ClientCredentials);
+    Ok((!needs_nobody).then(|| {
+        (WayGrant::new(wish, profile, output, ChosenWay::default()), Person::new(wish.opens_browser()))
+    }))
 }
 
 /// The profile to log in to, and what the file has of it.

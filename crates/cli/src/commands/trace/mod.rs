@@ -6,6 +6,7 @@ mod names;
 mod redact;
 mod show;
 mod timeline;
+mod watched_person;
 mod watched_store;
 mod wire;
 
@@ -17,9 +18,11 @@ use serde_json::Value;
 use self::redact::Redactor;
 use self::show::Trace;
 use self::timeline::{Kind, Timeline};
+use self::watched_person::WatchedPerson;
 use self::watched_store::WatchedStore;
 use self::wire::{Side, WatchedTransport};
 use crate::client::http_of;
+use crate::commands::login;
 use crate::context::{Connection, Context};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -34,14 +37,18 @@ client identifiers and the names of servers are in it.
 Examples:
   jeton trace work
   jeton trace work --refresh
+  jeton trace work --login
   jeton trace work --request GET https://api.example/me
   jeton trace work --refresh --json > trace.json")]
 pub(crate) struct Args {
     /// The profile; the default one if there is none here.
     name: Option<String>,
     /// Get a new access token, as `jeton refresh` does, instead of what `jeton token` does.
-    #[arg(long, conflicts_with = "request")]
+    #[arg(long, conflicts_with_all = ["login", "request"])]
     refresh: bool,
+    /// Sign in anew, as `jeton login NAME` does.
+    #[arg(long, conflicts_with = "request")]
+    login: bool,
     /// Send this request with the token.
     #[arg(long, num_args = 2, value_names = ["METHOD", "URL"])]
     request: Option<Vec<String>>,
@@ -86,11 +93,19 @@ async fn connect(args: &Args, cx: &Context, timeline: &Timeline) -> Result<Conne
     let watched = WatchedStore { inner: store.shared(), timeline: timeline.clone() };
     let events = timeline.clone();
     let (name, profile) = (name.to_owned(), profile.clone());
+    let by_a_person = if args.login { login::by_a_person(&profile, cx.output)? } else { None };
+    let person = timeline.clone();
     Connection::new(name, profile, store, |builder| {
-        builder
+        let builder = builder
             .transport(transport)
             .shared_store(Arc::new(watched))
-            .on_event(move |event| note_event(&events, &event.kind))
+            .on_event(move |event| note_event(&events, &event.kind));
+        match by_a_person {
+            Some((grant, inner)) => {
+                builder.grant(grant).interaction(WatchedPerson { inner, timeline: person })
+            }
+            None => builder,
+        }
     })
 }
 
@@ -129,9 +144,11 @@ async fn act(args: &Args, connection: &Connection, timeline: &Timeline) -> (Stri
         let shown = jeton::Url::parse(url).map(|url| api::shown(timeline, &url)).unwrap_or_default();
         return (format!("jeton request {name} {} {shown}", method.to_ascii_uppercase()), outcome);
     }
-    let (command, token, what) = match args.refresh {
-        true => ("refresh", connection.session.refresh().await, "could not get a new access token"),
-        false => ("token", connection.session.token().await, "has no valid token"),
+    let session = &connection.session;
+    let (command, token, what) = match (args.login, args.refresh) {
+        (true, _) => ("login", session.log_in().await, "has nobody who signed in"),
+        (_, true) => ("refresh", session.refresh().await, "could not get a new access token"),
+        _ => ("token", session.token().await, "has no valid token"),
     };
     let outcome = token.map(|token| {
         let shown = timeline.redactor().secret(token.secret().expose());

@@ -51,15 +51,15 @@ impl Redactor {
 
     /// A member of a document or a parameter.
     pub(super) fn member(&self, name: &str, value: &Value) -> Value {
-        self.of_kind(kind_of(name), name, value, kind_of)
+        self.of_kind(kind_of(name), value, kind_of)
     }
 
     /// A claim about a person or a token.
     fn claim(&self, name: &str, value: &Value) -> Value {
-        self.of_kind(kind_of_claim(name), name, value, kind_of_claim)
+        self.of_kind(kind_of_claim(name), value, kind_of_claim)
     }
 
-    fn of_kind(&self, kind: Kind, name: &str, value: &Value, inner: fn(&str) -> Kind) -> Value {
+    fn of_kind(&self, kind: Kind, value: &Value, inner: fn(&str) -> Kind) -> Value {
         match (kind, value) {
             (_, Value::Null | Value::Bool(_)) => value.clone(),
             (Kind::Secret, Value::String(text)) => self.secret_text(text),
@@ -69,11 +69,11 @@ impl Redactor {
                 self.personal(&text).into()
             }
             (_, Value::Array(values)) => {
-                values.iter().map(|value| self.of_kind(kind, name, value, inner)).collect()
+                values.iter().map(|value| self.of_kind(kind, value, inner)).collect()
             }
             (_, Value::Object(members)) => members
                 .iter()
-                .map(|(name, value)| (name.clone(), self.of_kind(inner(name), name, value, inner)))
+                .map(|(name, value)| (name.clone(), self.of_kind(inner(name), value, inner)))
                 .collect(),
             (Kind::Harmless, Value::String(text)) => self.harmless(text).into(),
             (_, Value::String(text)) => match self.jwt(text) {
@@ -131,6 +131,11 @@ impl Redactor {
             text.push_str(&pairs.join("&"));
         }
         text
+    }
+
+    /// The parameters of a URL's query.
+    pub(super) fn parameters(&self, url: &Url) -> Vec<(String, Value)> {
+        self.form(url.query().unwrap_or_default().as_bytes())
     }
 
     /// A form, parameter by parameter.

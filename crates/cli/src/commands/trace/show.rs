@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use jeton::storage::TokenStore as _;
 use serde_json::{Value, json};
 
 use super::redact::{Redactor, shown_value};
