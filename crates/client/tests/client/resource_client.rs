@@ -164,6 +164,13 @@ async fn error(client: &ResourceClient, url: &str) -> GrantError {
     }
 }
 
+async fn no_login(client: &ResourceClient, url: &str) -> ProtectedResourceError {
+    match soon(client.log_in(url)).await {
+        Err(Error::Grant(error)) => resource_error((*error).clone()),
+        other => panic!("{other:?}"),
+    }
+}
+
 fn resource_error(error: GrantError) -> ProtectedResourceError {
     match error {
         GrantError::ProtectedResource(error) => error,
@@ -313,6 +320,73 @@ async fn a_server_that_nobody_named_is_asked_about_before_anything_goes_there() 
     let silent = ResourceClient::builder().redirect(PastedRedirect::new(REDIRECT)).build().unwrap();
     let error = resource_error(error(&silent, &world.url()).await);
     assert!(matches!(error, ProtectedResourceError::ServerNotApproved { .. }));
+}
+
+#[tokio::test]
+async fn a_login_is_begun_anew_whether_there_is_one_or_not() {
+    let world = World::new();
+    let client = world.client();
+    let login = client.log_in(&world.url()).await.unwrap();
+    assert_eq!(world.person.asked(), world.everything());
+    assert_eq!(login.resource, world.server.resource_identifier());
+    assert_eq!(login.session.key().issuer(), world.issuer());
+    let first = login.session.token().await.unwrap();
+
+    // The token works still, and the person logs in all the same: in this process and in a later one.
+    let again = client.log_in(&world.url()).await.unwrap();
+    assert_eq!(world.person.asked(), [format!("log in at {}", world.issuer())]);
+    assert_eq!(again.session.key(), login.session.key());
+    let later = world.client().log_in(&world.url()).await.unwrap();
+    assert_eq!(world.person.asked(), [format!("log in at {}", world.issuer())]);
+    let newest = later.session.token().await.unwrap();
+    assert_ne!(newest.secret().expose(), first.secret().expose());
+    assert_eq!(world.server.registered_clients(), 1);
+
+    // Requests go on with that login.
+    let status = world.client().get(&world.url()).send().await.unwrap().status();
+    assert_eq!(status, 200);
+    assert!(world.person.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_path_that_is_open_to_all_leads_to_a_login_where_the_resource_has_metadata() {
+    let world = World::with(|builder| builder.resource_metadata(ResourceMetadata::AtRoot));
+    world.server.fault(Endpoint::Resource, Fault::answer(200, "text/plain", "welcome"));
+    world.client().log_in(&world.url()).await.unwrap();
+    assert_eq!(world.person.asked(), world.everything());
+}
+
+#[tokio::test]
+async fn a_login_where_nothing_asks_for_one_is_told_so() {
+    let world = World::new();
+    world.server.fault_always(Endpoint::ResourceMetadata, Fault::answer(404, "text/plain", "nothing here"));
+    world.server.fault_always(Endpoint::Resource, Fault::answer(200, "text/plain", "welcome"));
+    let error = no_login(&world.client(), &world.url()).await;
+    assert!(matches!(error, ProtectedResourceError::NotProtected { status: 200, .. }), "{error}");
+
+    // One that says no more than 401 is no OAuth resource, and its redirects lead to nobody's server.
+    world.server.fault_always(Endpoint::Resource, Fault::answer(401, "text/plain", "no"));
+    assert!(world.client().log_in(&world.url()).await.is_err());
+    let other = DevServer::start().unwrap();
+    world.server.clear_faults();
+    world.server.fault(Endpoint::Resource, Fault::Redirect(other.resource_url()));
+    let error = no_login(&world.client(), &world.url()).await;
+    assert!(matches!(&error, ProtectedResourceError::LeadsElsewhere { .. }), "{error}");
+    assert!(world.person.asked().is_empty());
+    let insecure = world.client().log_in("http://api.example/").await.unwrap_err();
+    assert!(matches!(insecure, Error::InvalidRequest(_)), "{insecure}");
+}
+
+#[tokio::test]
+async fn nobody_is_sent_to_log_in_over_and_over() {
+    let world = World::new();
+    let client = world.client();
+    for _ in 0..3 {
+        client.log_in(&world.url()).await.unwrap();
+    }
+    let error = no_login(&client, &world.url()).await;
+    assert!(matches!(error, ProtectedResourceError::TooManyLogins { .. }), "{error}");
+    assert!(matches!(GrantError::from(error).recovery(), Recovery::Retry { .. }));
 }
 
 #[tokio::test]

@@ -237,6 +237,35 @@ async fn the_device_prompt_names_place_and_code_and_counts_down_in_place() {
 }
 
 #[tokio::test]
+async fn a_program_says_itself_how_a_login_ended() {
+    let server = Arc::new(DevServer::start().unwrap());
+    server.fault(Endpoint::Token, Fault::oauth_error("authorization_pending"));
+    let approver = Arc::clone(&server);
+    let paper = Paper::new(move |text| {
+        if let Some(code) = text.strip_prefix("Visit ").and_then(|prompt| prompt.split_whitespace().last()) {
+            assert!(approver.approve_device(code), "{text}");
+        }
+    });
+    let terminal = TerminalInteraction::with_io(Box::new(Cursor::new("")), Box::new(paper.clone()))
+        .rewrites_lines(true)
+        .says_how_it_ended(false);
+    obtain(&server, &DeviceCode::new(), &terminal, &ManualClock::at(SystemTime::now())).await.unwrap();
+    assert!(!paper.read().contains("signed in") && paper.read().ends_with(" \r"), "{:?}", paper.read());
+    terminal.say("Welcome.\n").unwrap();
+    assert!(paper.read().ends_with(" \rWelcome.\n"), "{:?}", paper.read());
+}
+
+#[tokio::test]
+async fn what_is_said_fits_a_terminal_of_80_columns() {
+    let server = Arc::new(DevServer::start().unwrap());
+    let (terminal, paper) = person(&server, &["what?", "http://127.0.0.1/callback"]);
+    obtain(&server, &pasted(), &terminal, &SystemClock).await.unwrap();
+    for line in paper.read().lines().filter(|line| !line.contains("/authorize?")) {
+        assert!(line.len() <= 80, "{line}");
+    }
+}
+
+#[tokio::test]
 async fn the_short_device_prompt_names_the_code() {
     let (text, result) = sign_in_by_device(false, Some(Fault::remove("verification_uri_complete"))).await;
     result.unwrap();
