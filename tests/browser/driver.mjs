@@ -59,7 +59,7 @@ const commands = {
   async tab({ browser }) {
     const page = await browsers.get(browser).context.newPage();
     visits.set(page, []);
-    page.on('request', (request) => isVisit(page, request) && visits.get(page).push(request.url()));
+    page.on('request', (request) => isVisit(page, request) && visits.get(page).push(request));
     tabs.set(++last, page);
     return last;
   },
@@ -81,10 +81,12 @@ const commands = {
 
   /** Waits until the tab goes to an address that begins like that, whether or not anybody answers there; all of it. */
   async address({ tab, start }) {
-    const page = tabs.get(tab);
-    const goes = (request) => isVisit(page, request) && request.url().startsWith(start);
-    const gone = visits.get(page).find((url) => url.startsWith(start));
-    return gone ?? (await page.waitForRequest(goes)).url();
+    return (await visit(tabs.get(tab), start)).url();
+  },
+
+  /** Waits until that is on its way over a connection, whether or not the answer is kept back. */
+  async sent({ tab, start }) {
+    await (await visit(tabs.get(tab), start)).allHeaders();
   },
 
   async fill({ tab, field, text }) {
@@ -142,6 +144,12 @@ const commands = {
     await browsers.get(browser).context.close();
   },
 };
+
+/** The first request of a tab for an address that begins like that. */
+async function visit(page, start) {
+  const begins = (request) => request.url().startsWith(start);
+  return visits.get(page).find(begins) ?? page.waitForRequest((request) => isVisit(page, request) && begins(request));
+}
 
 function isVisit(page, request) {
   return request.isNavigationRequest() && request.frame() === page.mainFrame();

@@ -128,13 +128,20 @@ impl Terminal {
 
     /// Waits for a word of that kind, such as a URL, until all of it is there.
     pub fn wait_for_word(&self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
-        let found = |text: &str| {
+        let mut found = None;
+        let ended = |state: &mut State| state.closed.then_some("the program ended before");
+        let look = |state: &mut State| {
+            let mut text = state.text();
+            if state.parser.screen().cursor_position().1 == 0 {
+                text.push('\n');
+            }
             // The last word may still be growing.
-            let whole = &text[..text.rfind(char::is_whitespace).unwrap_or(0)];
-            whole.split_whitespace().find(|word| is_it(word)).map(str::to_owned)
+            text.truncate(text.rfind(char::is_whitespace).unwrap_or(0));
+            found = text.split_whitespace().find(|word| is_it(word)).map(str::to_owned);
+            found.is_some()
         };
-        self.wait_until(&format!("it showed {what}"), |text| found(text).is_some());
-        found(&self.text()).unwrap_or_default()
+        self.wait(&format!("it showed {what}"), look, ended);
+        found.unwrap_or_default()
     }
 
     /// Waits for the URL of a server on this machine that a person is to open.
@@ -370,6 +377,23 @@ mod tests {
         assert!(red.iter().all(|cell| cell.bold() && cell.fgcolor() == vt100::Color::Idx(1)));
         assert!(terminal.cells("plain red a").first().is_some_and(|cell| !cell.bold()));
         assert_eq!(terminal.history(), b"plain \x1b[1;31mred\x1b[0m again\r\n");
+    }
+
+    #[test]
+    fn a_word_is_whole_when_something_follows_it() {
+        let mut terminal =
+            Terminal::start(shell("printf 'see http://127.0.0.1:1/'; read line; printf 'abc\\n'; read line"));
+        terminal.wait_for("see");
+        terminal.type_line("");
+        assert_eq!(terminal.wait_for_url(), "http://127.0.0.1:1/");
+        terminal.type_line("");
+        terminal.ended_with(0);
+        let mut terminal =
+            Terminal::start(shell("printf 'http://127.0.0.1:1/\\n'; read line; echo WDJB-MJHT. WDJB-MJHT"));
+        assert_eq!(terminal.wait_for_url(), "http://127.0.0.1:1/");
+        terminal.type_line("");
+        assert_eq!(terminal.wait_for_user_code(), "WDJB-MJHT");
+        terminal.ended_with(0);
     }
 
     #[test]

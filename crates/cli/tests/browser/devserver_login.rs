@@ -90,7 +90,7 @@ fn the_address_is_pasted_where_the_browser_cannot_come_back() {
     login.terminal.type_line("https://somewhere.example/else");
     login.terminal.wait_for("That is not the address to which the browser was sent");
     login.terminal.type_line(&address);
-    login.ended_with(0);
+    login.terminal.ended_with(0);
     world.jeton(["token", "work"]).answer();
 }
 
@@ -108,6 +108,10 @@ fn two_tabs_with_the_same_answer_are_one_login() {
     assert!(world.server.wait_until_held_blocking(1, PATIENCE));
     let answer = first.address(redirect_uri.as_str());
     let second = browser.open(&answer);
+    second.has_asked(&answer);
+    // The listener takes connections in their order: when this is answered, it has taken the second tab's.
+    let stray = url::Url::parse(&format!("{redirect_uri}?state=of-another-login")).unwrap();
+    assert_eq!(jeton_tests::browser::get(&stray).unwrap().status, 400);
     world.server.open_gate();
     for tab in [&first, &second] {
         tab.heading("You are signed in");
@@ -133,7 +137,7 @@ fn a_tab_of_another_login_does_not_disturb() {
     stray.heading("This is not the login that is waiting").is_accessible();
     let look = has_tidied_up(&stray, &redirect_uri);
     assert!(look.text.contains("The login that is waiting goes on waiting"), "{}", look.text);
-    let nothing = browser.open(&format!("{}/favicon.ico", redirect_uri.origin().ascii_serialization()));
+    let nothing = browser.open(&format!("{}/elsewhere", redirect_uri.origin().ascii_serialization()));
     nothing.heading("There is nothing here").is_accessible();
 
     let tab = browser.open(&login.url);

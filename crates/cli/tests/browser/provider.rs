@@ -103,7 +103,7 @@ fn pasted_where_the_browser_cannot_come_back() {
     sign_in(&tab);
     tab.heading("Authorize").press("Continue");
     login.terminal.type_line(&tab.address(redirect_uri.as_str()));
-    login.ended_with(0);
+    login.terminal.ended_with(0);
     world.jeton(["token", "work"]).answer();
 }
 
