@@ -80,7 +80,7 @@ async fn show(cx: &Context) -> Result<Exit, Failure> {
         })
     })?;
     for error in &content.unreadable {
-        cx.output.warn(in_words_of_the_command(&error.to_string()));
+        cx.output.warn(wrapped(&in_words_of_the_command(&error.to_string()), 9, cx.output.columns()));
     }
     Ok(if content.unreadable.is_empty() { Exit::Success } else { Exit::Store })
 }
@@ -186,15 +186,18 @@ async fn move_logins(args: &MoveArgs, cx: &Context) -> Result<Exit, Failure> {
     })?;
     let settled = setting == StoreSetting::Auto || profiles.store() == Some(setting);
     if !settled && profiles.store().is_some() {
-        cx.output.warn(format!(
+        let warning = format!(
             "{} sets another `store`: change it there, or the next command looks in the old place",
             profiles.path().display()
-        ));
+        );
+        // Behind the word that a warning begins with.
+        cx.output.warn(wrapped(&warning, 9, cx.output.columns()));
     } else if !settled && chosen.kind() == StoreKind::Sealed {
-        cx.output.note(format!(
+        let note = format!(
             "Set `store = \"sealed\"` in {}, so that the next command finds them.",
             profiles.path().display()
-        ));
+        );
+        cx.output.note(wrapped(&note, 0, cx.output.columns()));
     }
     Ok(if transferred.is_complete() { Exit::Success } else { Exit::Store })
 }
@@ -207,7 +210,7 @@ fn ask(before: Option<&(StoreKind, Content)>) -> Result<(), Failure> {
     }
     let mut stderr = anstream::stderr().lock();
     let question = match before {
-        Some((kind, content)) => format!("Move {content} out of {kind}, if there is a better store?"),
+        Some((kind, content)) => format!("Move {content} out of {kind}?"),
         None => "Move all logins to the best store that is there?".to_owned(),
     };
     let asked = io::Write::write_fmt(&mut stderr, format_args!("{question} [y/N] "))

@@ -545,3 +545,31 @@ fn a_disk_without_room_is_told() {
     mends(&ran, "folder", "room", "0 MiB free");
     assert!(check(&report(&ran, 8), "folder", "disk")["found"].as_str().unwrap().contains("in memory"));
 }
+
+#[cfg(unix)]
+#[test]
+fn at_a_terminal_the_marks_have_colours_and_words() {
+    use jeton_tests::terminal::Terminal;
+
+    let world = World::new();
+    world.person_profile("work");
+    let plain = Fault::set("code_challenge_methods_supported", json!(["plain"]));
+    world.server.fault_always(Endpoint::Metadata, plain);
+    let look = |without_colour: bool| {
+        let mut command = world.command(["doctor", "work"]);
+        if without_colour {
+            command.env("NO_COLOR", "1");
+        }
+        let mut terminal = Terminal::start_in((60, 80), command);
+        terminal.wait_for("1 thing to mend: server PKCE");
+        terminal.ended_with(8);
+        terminal
+    };
+    let terminal = look(false);
+    let of = |text: &str| terminal.cells(text)[0].fgcolor();
+    assert_ne!(of("mend PKCE"), of("ok   offers"), "a finding has a colour of its own");
+    let terminal = look(true);
+    assert_eq!(terminal.cells("mend PKCE")[0].fgcolor(), vt100::Color::Default);
+    let text = terminal.text();
+    assert!(text.contains("ok   offers") && text.contains("do: ask whoever runs the server"), "{text}");
+}

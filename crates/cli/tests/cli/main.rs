@@ -5,6 +5,8 @@
 mod completions;
 mod devserver;
 mod doctor;
+#[cfg(target_os = "linux")]
+mod doctor_keychain;
 mod frame;
 mod git_credential;
 mod headers;

@@ -106,3 +106,37 @@ fn a_login_that_cannot_be_read_keeps_all_where_they_are() {
     assert!(record.exists(), "it is left where it was");
     assert_eq!(world.jeton(["store", "--json"]).code, Some(6));
 }
+
+#[cfg(unix)]
+mod at_a_terminal {
+    use jeton_tests::terminal::Terminal;
+
+    use super::{World, passphrase};
+
+    fn moving(world: &World) -> Terminal {
+        let mut command = world.command(["--store", "sealed", "store", "move"]);
+        command.env("JETON_PASSPHRASE_FILE", passphrase(world));
+        Terminal::start(command)
+    }
+
+    #[test]
+    fn somebody_is_asked_before_logins_move_and_no_is_an_answer() {
+        let world = World::new();
+        world.signed_in("work");
+        for refusal in ["n", "", "what?"] {
+            let mut terminal = moving(&world);
+            terminal.wait_for("Move 1 login out of a file that is not encrypted");
+            terminal.type_line(refusal);
+            terminal.ended_with(4);
+            assert_eq!(world.jeton(["store", "--json"]).json()["logins"], 1);
+        }
+        let mut terminal = moving(&world);
+        terminal.wait_for("[y/N]");
+        terminal.type_line("y");
+        terminal.wait_for("1 moved to sealed files.");
+        terminal.ended_with(0);
+        // A path stays whole, so that it can be copied.
+        let text = terminal.text().replace(world.home().to_str().unwrap(), "~");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+}

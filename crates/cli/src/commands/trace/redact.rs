@@ -170,7 +170,7 @@ impl Redactor {
             let (before, url) = piece.split_at(start);
             shown.push_str(&self.word(before));
             match Url::parse(url) {
-                Ok(url) => shown.push_str(&self.url(&url)),
+                Ok(_) => shown.push_str(&self.harmless(url)),
                 Err(_) => shown.push_str(&self.word(url)),
             }
             shown.extend(end);

@@ -47,10 +47,10 @@ impl Trace<'_> {
                 _ => entry.kind.word(),
             };
             let style = if matches!(entry.kind, Kind::Request | Kind::Answer) { STRONG } else { FAINT };
-            let what = wrapped(&printable(&entry.what), 17, columns);
-            let _ = writeln!(text, "{:>8.1} ms {style}{mark:<5}{style:#}{what}", milliseconds(entry.at));
+            let what = wrapped(&printable(&entry.what), 18, columns);
+            let _ = writeln!(text, "{:>8.1} ms {style}{mark:<5}{style:#} {what}", milliseconds(entry.at));
             for (name, value) in &entry.details {
-                detail(&mut text, 19, name, value, columns);
+                detail(&mut text, 20, name, value, columns);
             }
         }
         text.push('\n');
@@ -100,7 +100,13 @@ impl Trace<'_> {
 }
 
 fn detail(text: &mut String, indent: usize, name: &str, value: &Value, columns: usize) {
-    let shown = format!("{name}: {}", shown_value(value));
+    let shown = match value {
+        Value::Array(values) if values.iter().all(Value::is_string) => {
+            values.iter().map(shown_value).collect::<Vec<_>>().join(", ")
+        }
+        value => shown_value(value),
+    };
+    let shown = format!("{name}: {shown}");
     let _ = writeln!(text, "{:indent$}{}", "", wrapped(&printable(&shown), indent + 2, columns));
 }
 
