@@ -50,7 +50,6 @@ fn words(text: &str, in_parentheses: bool) -> Vec<String> {
     words
 }
 
-#[ignore = "until every command is there"]
 #[test]
 fn the_parser_takes_the_examples_of_its_help() {
     let mut root = Arguments::command();

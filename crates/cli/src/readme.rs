@@ -27,7 +27,6 @@ fn blocks(language: &str) -> Vec<&'static str> {
     README.split(fence.as_str()).skip(1).map(|block| block.split("```").next().unwrap()).collect()
 }
 
-#[ignore = "until every command is there"]
 #[test]
 fn each_key_of_a_profile_is_explained_and_no_other_one() {
     // serde lists what it knows.
@@ -48,7 +47,6 @@ fn the_file_in_it_is_a_profiles_file() {
     assert_eq!(profiles.choose(None).unwrap().0, "work");
 }
 
-#[ignore = "until every command is there"]
 #[test]
 fn the_parser_takes_its_commands_and_all_are_there() {
     let mut seen = BTreeSet::new();

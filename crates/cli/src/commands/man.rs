@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use clap::{Command, CommandFactory as _};
+use clap::{Arg, Command, CommandFactory as _};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use serde_json::json;
@@ -47,7 +47,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
-    let mut root = Arguments::command().disable_help_subcommand(true);
+    let mut root = without_lists(Arguments::command()).disable_help_subcommand(true);
     root.build();
     let date = date();
     if let Some(folder) = &args.dir {
@@ -72,6 +72,15 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         page(command, &root, &date).map_err(|error| Failure::io("the page could not be made", &error))?;
     cx.output.answer(page.trim_end(), || json!({ "page": page }))?;
     Ok(Exit::Success)
+}
+
+/// What an option takes stands in its text; as lists, mandoc finds fault with it.
+fn without_lists(command: Command) -> Command {
+    let without = |argument: Arg| match argument.get_action().takes_values() {
+        true => argument.hide_possible_values(true),
+        false => argument,
+    };
+    command.mut_args(without).mut_subcommands(without_lists)
 }
 
 fn write_all(root: &Command, folder: &Path, date: &str) -> Result<Vec<PathBuf>, Failure> {

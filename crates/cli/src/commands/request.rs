@@ -25,16 +25,18 @@ use crate::failure::Failure;
 Examples:
   jeton request work https://api.example/me
   jeton request work POST https://api.example/notes -d '{\"text\": \"hello\"}'
-  jeton request work https://api.example/upload -d @photo.jpg -H 'Content-Type: image/jpeg'
+  jeton request work https://api.example/upload -d @photo.jpg \\
+    -H 'Content-Type: image/jpeg'
   jeton request work https://api.example/big --output big.bin
 
-The body goes to standard output as it comes, also that of a 4xx or 5xx, which ends
-with exit code 7. A token that the API refuses is replaced, and the request sent once
-more. Redirects are followed; the token goes no further than the origin.
+The body goes to standard output as it comes, also that of a 4xx or 5xx, which
+ends with exit code 7. A token that the API refuses is replaced, and the
+request sent once more. Redirects are followed; the token goes no further than
+the origin.
 
-A body that is JSON is sent as application/json, a form (--form) as a form, and any
-other from a file or standard input as application/octet-stream, unless -H says what
-it is. Text on the command line that is no JSON needs a -H or --form."
+A body that is JSON is sent as application/json, a form (--form) as a form, and
+any other from a file or standard input as application/octet-stream, unless -H
+says what it is. Text on the command line that is no JSON needs a -H or --form."
 )]
 pub(crate) struct Args {
     /// The profile; the default one if there is none here.

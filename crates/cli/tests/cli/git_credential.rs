@@ -309,6 +309,15 @@ fn who_is_not_logged_in_is_told_and_git_gets_nothing() {
 }
 
 #[test]
+fn a_login_can_name_the_git_server() {
+    let world = World::new();
+    world.service_profile("work");
+    world.jeton(["login", "work", "--git", "https://git.example"]).answer();
+    let given = world.jeton_with_input(["git-credential", "get"], question("https://git.example", ""));
+    assert!(given.answer().contains("username=oauth2\npassword="), "{given}");
+}
+
+#[test]
 fn the_longest_path_decides_between_profiles_and_else_the_user_name() {
     let world = World::new();
     for (name, git) in [("all", "https://git.example"), ("team", "https://git.example/team")] {

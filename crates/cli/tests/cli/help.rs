@@ -15,7 +15,6 @@ pub(crate) fn commands(world: &World) -> Vec<String> {
     names
 }
 
-#[ignore = "until every command is there"]
 #[test]
 fn the_help_of_every_command_has_an_example_and_fits_into_80_columns() {
     let world = World::new();

@@ -7,7 +7,6 @@ use std::process::Command;
 use crate::help::commands;
 use crate::world::{World, run};
 
-#[ignore = "until every command is there"]
 #[test]
 fn each_command_has_a_page_that_man_takes_without_a_warning() {
     let world = World::new();
@@ -39,12 +38,8 @@ fn each_command_has_a_page_that_man_takes_without_a_warning() {
 /// Neither mandoc nor groff.
 fn nobody_complains(world: &World, file: &Path) {
     let lint = run(Command::new("mandoc").args(["-T", "lint", "-W", "warning"]).arg(file), b"");
-    assert_eq!(
-        (lint.code, lint.stdout.as_slice(), lint.stderr.as_str()),
-        (Some(0), &b""[..], ""),
-        "{}",
-        file.display()
-    );
+    let said = String::from_utf8_lossy(&lint.stdout);
+    assert_eq!((lint.code, &*said, lint.stderr.as_str()), (Some(0), "", ""), "{}", file.display());
     let groff = ["-man", "-ww", "-z", "-T", "utf8"];
     let groff = run(Command::new("groff").args(groff).arg(file).current_dir(world.home()), b"");
     assert_eq!((groff.code, groff.stderr.as_str()), (Some(0), ""), "{}", file.display());

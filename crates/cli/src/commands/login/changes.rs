@@ -32,6 +32,9 @@ pub(super) struct Changes {
     /// An API to which the token may be sent.
     #[arg(long, value_name = "URL")]
     api: Vec<String>,
+    /// A git server that takes the token as a password.
+    #[arg(long, value_name = "URL")]
+    git: Vec<String>,
     /// The label of the login, if programs share it by another one than the profile's name.
     #[arg(long, value_name = "LABEL")]
     account: Option<String>,
@@ -127,7 +130,11 @@ impl Changes {
                 *setting = if path.as_os_str().is_empty() { None } else { Some(absolute(path)?) };
             }
         }
-        for (option, setting) in [(&self.resource, &mut profile.resource), (&self.api, &mut profile.apis)] {
+        for (option, setting) in [
+            (&self.resource, &mut profile.resource),
+            (&self.api, &mut profile.apis),
+            (&self.git, &mut profile.git),
+        ] {
             if !option.is_empty() {
                 *setting = option.iter().filter(|value| !value.is_empty()).cloned().collect();
             }
