@@ -31,7 +31,7 @@ impl SecretPlace {
     }
 
     /// The same where the registration has that label.
-    fn labelled(
+    pub(crate) fn labelled(
         name: &str,
         label: &str,
         issuer: Issuer,

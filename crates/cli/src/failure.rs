@@ -170,10 +170,7 @@ pub(crate) fn in_words_of_the_command(text: &str) -> String {
             "say `allow_unencrypted_file`, or move them with `transfer`",
             "take `--store file` for now, or move them with `jeton store move`",
         ),
-        (
-            "the program allows a file that is not encrypted",
-            "the setting `store` allows a file that is not encrypted",
-        ),
+        ("the program allows a file that is not encrypted", "a file that is not encrypted is allowed"),
         ("give their key or passphrase", "take `--store sealed`"),
         ("the program leaves the keychain out", "the setting `store` leaves the keychain out"),
         ("set it with `Profile::with`", "add --provider-value NAME=VALUE"),

@@ -9,7 +9,7 @@ use jeton::storage::{StoreChoice, StoreDescription, StoreError, StoreKind, Token
 use jeton::{ChosenStore, Secret};
 use serde::{Deserialize, Serialize};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, in_words_of_the_command};
 use crate::hidden_input::ask_hidden;
 
 /// The name under which the logins are kept: programs that choose their store for this name share them.
@@ -52,6 +52,18 @@ impl OpenStore {
 
     pub(crate) fn describe(&self) -> StoreDescription {
         self.0.describe()
+    }
+}
+
+/// Why the logins are kept there, in short: how a keychain could be had is for `jeton store` and `jeton doctor`.
+pub(crate) fn short_why(description: &StoreDescription) -> String {
+    let why = in_words_of_the_command(&description.why);
+    match (why.find("there is no keychain ("), why.find("), and ")) {
+        (Some(start), Some(end)) => {
+            let start = start + "there is no keychain".len();
+            if start < end { format!("{}{}", &why[..start], &why[end + 1..]) } else { why }
+        }
+        _ => why,
     }
 }
 

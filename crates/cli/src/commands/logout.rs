@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, in_words_of_the_command};
 use crate::logins::{self, Entry, Kept};
 use crate::printable::printable;
+use crate::profile::Authentication;
 use crate::profiles_file::ProfilesFile;
 use crate::store::OpenStore;
 use crate::when;
@@ -163,15 +164,29 @@ async fn end_at_server(
     opened
 }
 
+/// Removes the profile, and what the store has of its client beside the login.
 async fn forget(entry: &Entry, profiles: &mut ProfilesFile, store: &OpenStore) -> Result<(), Failure> {
     let name = &entry.name;
     let profile = entry.profile_or_guess();
+    let failed = |error: &jeton::Error| {
+        Failure::of(error, format!("the client secret of `{name}` could not be removed"), name)
+    };
     // The profile goes last: who was interrupted can begin again.
-    if profile.authentication.is_some_and(crate::profile::Authentication::has_secret) {
-        let place = SecretPlace::new(name, issuer_of(name, &profile)?, store.shared()).map_err(|error| {
-            Failure::of(&error, format!("the client secret of `{name}` could not be removed"), name)
-        })?;
-        place.forget().await?;
+    if let Some(label) = &profile.registration {
+        let issuer = issuer_of(name, &profile)?;
+        // Profiles of one server share the client that was registered there.
+        let is_shared = profiles.iter().any(|(other, own)| {
+            other != name
+                && own.registration.as_ref() == Some(label)
+                && issuer_of(other, own).is_ok_and(|own| own.canonical() == issuer.canonical())
+        });
+        if !is_shared {
+            let place = SecretPlace::labelled(name, label, issuer, store.shared());
+            place.map_err(|error| failed(&error))?.forget().await?;
+        }
+    } else if profile.authentication.is_some_and(Authentication::has_secret) {
+        let place = SecretPlace::new(name, issuer_of(name, &profile)?, store.shared());
+        place.map_err(|error| failed(&error))?.forget().await?;
     }
     profiles.remove(name)
 }

@@ -14,6 +14,7 @@ use crate::login_state::{LoginState, Standing};
 use crate::logins;
 use crate::output::{BAD, CAREFUL, FAINT, GOOD, STRONG};
 use crate::printable::printable;
+use crate::store::short_why;
 use crate::when;
 use crate::wrap::wrapped;
 
@@ -160,11 +161,7 @@ impl Page<'_> {
         text.plain("");
         text.item(STRONG, "Store:", &format!("{place} ({encrypted})"));
         if !store.why.is_empty() {
-            text.item(
-                Style::new(),
-                "",
-                &format!("because {}", in_words_of_the_command(&printable(&store.why))),
-            );
+            text.item(Style::new(), "", &format!("because {}", printable(&short_why(store))));
         }
         if !store.encrypted {
             text.item(

@@ -1,8 +1,9 @@
 //! `jeton logout`: forgotten here in any case, revoked at the server if it can be told.
 
-use jeton_devserver::{DevServer, Endpoint, Fault};
+use jeton_devserver::{DevServer, Endpoint, Fault, ResourceMetadata};
 use serde_json::json;
 
+use crate::login::Browser;
 use crate::world::{World, run};
 
 #[test]
@@ -188,4 +189,35 @@ fn the_browser_ends_the_session_at_the_server_and_is_given_no_token() {
     let ran = world.jeton(["logout", "other", "--browser"]);
     assert!(ran.stderr.contains("/logout?client_id=public-app"), "{ran}");
     assert!(ran.answer().starts_with("logged out of `other`"), "{ran}");
+}
+
+#[test]
+fn forget_removes_a_registration_with_the_last_profile_that_has_it() {
+    let world = World::with(|builder| {
+        builder
+            .resource_metadata(ResourceMetadata::InHeader)
+            .registration(true)
+            .registers_as("client_secret_post")
+    });
+    let url = world.server.resource_url();
+    for name in ["one", "two"] {
+        let browser = Browser::named(&world, name);
+        let mut command = world.command(["login", "--url", &url, name, "--trust", world.server.issuer()]);
+        run(command.env("BROWSER", &browser.program), b"").answer();
+    }
+    assert_eq!(world.server.registered_clients(), 1);
+    world.jeton(["logout", "one", "--forget"]).answer();
+    world.jeton(["refresh", "two"]).answer();
+    world.jeton(["logout", "two", "--forget"]).answer();
+    let registrations = world.with_store(async |store| {
+        let (mut keys, mut found) = (store.list(), 0);
+        while let Some(key) = keys.next().await {
+            let key = key.unwrap();
+            // Which server the resource trusts is no secret, and stays.
+            found += usize::from(key.is_registration() && !key.account().starts_with("⟨resources⟩"));
+        }
+        found
+    });
+    assert_eq!(registrations, 0);
+    assert!(!std::fs::read_to_string(world.profiles_file()).unwrap().contains("profiles."));
 }
