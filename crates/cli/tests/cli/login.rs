@@ -408,3 +408,64 @@ fn six_processes_refresh_the_login_with_one_request() {
     }
     assert_eq!(world.server.stats().grant("refresh_token").requests, 1);
 }
+
+#[test]
+fn a_client_with_a_key_signs_and_its_file_is_found_from_any_folder() {
+    let world = World::new();
+    let (client_id, jwk) = DevServer::KEY_CLIENT;
+    world.file("key.json", jwk);
+    let mut command = world.command(["login", "signed", "--issuer", world.server.issuer()]);
+    command.args(["--client-id", client_id, "--authentication", "private_key_jwt"]);
+    command.args(["--signing-key", "key.json", "--signing-algorithm", "ES256", "--dpop", "--scope", "read"]);
+    let browser = Browser::of(&world);
+    run(command.env("BROWSER", &browser.program), b"").answer();
+    let saved: toml::Table = profiles(&world).parse().unwrap();
+    let saved = &saved["profiles"]["signed"];
+    assert_eq!(saved["signing_key"].as_str(), world.home().join("key.json").to_str());
+    assert_eq!(saved["dpop"].as_bool(), Some(true));
+    assert!(!profiles(&world).contains("\"d\""), "the key stays in its file");
+    let request = world.server.last_request(Endpoint::Token).unwrap();
+    assert!(request.form.iter().any(|(name, _)| name == "client_assertion"), "{request:?}");
+    let refresh = run(world.command(["refresh", "signed"]).current_dir("/"), b"");
+    refresh.answer();
+
+    // An empty value, and `=false`, take a setting away.
+    let browser = Browser::named(&world, "again");
+    let mut command = world.command(["login", "signed", "--dpop=false", "--scope", ""]);
+    run(command.env("BROWSER", &browser.program), b"").answer();
+    let saved: toml::Table = profiles(&world).parse().unwrap();
+    let saved = &saved["profiles"]["signed"];
+    assert!(saved.get("dpop").is_none() && saved.get("scope").is_none(), "{saved:?}");
+}
+
+#[test]
+fn what_the_person_is_to_be_asked_reaches_the_server() {
+    let world = World::new();
+    let further =
+        ["--prompt", "login", "--login-hint", "bob", "--acr-values", "gold silver", "--max-age", "10m"];
+    let (ran, _) =
+        in_browser(&world, &arguments(&world, &[&further[..], &["--scope", "openid read"]].concat()));
+    assert!(ran.answer().starts_with("Signed in to work as bob."), "{ran}");
+    let request = world.server.last_request(Endpoint::Authorization).unwrap();
+    for (name, value) in
+        [("prompt", "login"), ("login_hint", "bob"), ("acr_values", "gold silver"), ("max_age", "600")]
+    {
+        assert!(request.query.iter().any(|own| own == &(name.to_owned(), value.to_owned())), "{request:?}");
+    }
+    assert!(!profiles(&world).contains("bob"), "that was for once");
+}
+
+#[test]
+fn a_refusal_cannot_steer_the_terminal() {
+    let world = World::new();
+    let denial = Fault::OAuthError {
+        status: 400,
+        error: "invalid_scope".into(),
+        description: Some("no\r\u{1b}[2J\u{202e}Signed in to work.\n".into()),
+    };
+    world.server.fault_always(Endpoint::Token, denial);
+    let (ran, _) = in_browser(&world, &arguments(&world, &[]));
+    let said = ran.failed(4);
+    assert!(said.contains("invalid_scope") && said.contains("ask for another --scope"), "{ran}");
+    assert!(!said.contains(['\u{1b}', '\r', '\u{202e}']) && !said.contains("\nSigned in"), "{ran}");
+}
