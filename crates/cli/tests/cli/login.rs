@@ -100,7 +100,8 @@ fn a_login_in_the_browser_makes_the_profile_and_says_all_about_it() {
     }
     assert!(ran.stderr.starts_with("Signing in in the browser: there is one here.\n"), "{ran}");
     assert!(ran.stderr.contains("jeton --store sealed store move"), "what to do about the plain file: {ran}");
-    assert!(ran.stderr.contains("jeton token work"), "{ran}");
+    let next = format!("jeton request work GET {}/api", world.server.issuer());
+    assert!(ran.stderr.ends_with(&format!("Try it:\n  {next}\n")), "{ran}");
     assert_eq!(page.status, 200);
     let saved: toml::Table = profiles(&world).parse().unwrap();
     let saved = &saved["profiles"]["work"];
@@ -468,4 +469,28 @@ fn a_refusal_cannot_steer_the_terminal() {
     let said = ran.failed(4);
     assert!(said.contains("invalid_scope") && said.contains("ask for another --scope"), "{ran}");
     assert!(!said.contains(['\u{1b}', '\r', '\u{202e}']) && !said.contains("\nSigned in"), "{ran}");
+}
+
+#[test]
+fn the_login_that_a_profile_meant_before_is_logged_out_unless_it_is_shared() {
+    let world = World::new();
+    world.signed_in("work");
+    let former = world.record("work").refresh_token.unwrap();
+    let (ran, _) = in_browser(&world, &["login", "work", "--account", "shared"]);
+    ran.answer();
+    assert!(
+        ran.stderr.contains("The former login of `work` (client public-app at http://127.0.0.1:"),
+        "{ran}"
+    );
+    assert!(ran.stderr.contains("was logged out"), "{ran}");
+    assert!(!world.server.is_refresh_token_live(former.expose()));
+    assert!(world.record_of("shared", DevServer::PUBLIC_CLIENT).is_some());
+
+    // A label is how programs share a login.
+    let browser = Browser::named(&world, "again");
+    let ran = run(world.command(["login", "work", "--account", ""]).env("BROWSER", &browser.program), b"");
+    ran.answer();
+    assert!(ran.stderr.contains("is kept: others may use it"), "{ran}");
+    let shared = world.record_of("shared", DevServer::PUBLIC_CLIENT).unwrap();
+    assert!(world.server.is_refresh_token_live(shared.refresh_token.unwrap().expose()));
 }

@@ -101,6 +101,7 @@ fn the_countdown_is_rewritten_in_place_and_gone_at_the_end() {
     assert!(world.server.approve_device(&code));
     terminal.ended_with(0);
     assert!(!terminal.text().contains("Waiting for you"), "{}", terminal.text());
+    assert!(terminal.rows().windows(2).any(|rows| rows[0].is_empty() && rows[1] == "Signed in to work."));
     terminal.no_line_wider_than(80);
 }
 

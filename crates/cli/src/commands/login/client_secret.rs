@@ -31,12 +31,7 @@ pub(super) async fn given(
             }
             Some(_) => {}
         }
-        let secret = if at_terminal { typed(name)? } else { first_line()? };
-        return match secret.is_empty() {
-            true => Err(Failure::usage("the client secret is empty")
-                .help("give it on standard input, such as: jeton login .. --client-secret-stdin < FILE")),
-            false => Ok(Some(secret)),
-        };
+        return if at_terminal { typed(name) } else { first_line() }.map(Some);
     }
     let is_needed = profile.authentication.is_some_and(Authentication::has_secret)
         && profile.registration.is_none()
@@ -84,9 +79,18 @@ fn usual_authentication(name: &str, profile: &Profile) -> Result<Authentication,
     }
 }
 
+fn not_empty(secret: Secret) -> Result<Secret, Failure> {
+    match secret.is_empty() {
+        true => Err(Failure::usage("the client secret is empty")
+            .help("give it on standard input, such as: jeton login .. --client-secret-stdin < FILE")),
+        false => Ok(secret),
+    }
+}
+
 fn typed(name: &str) -> Result<Secret, Failure> {
     ask_hidden(&format!("Client secret of {name} (it is not shown): "))
         .map_err(|error| Failure::io("the client secret could not be read", &error))
+        .and_then(not_empty)
 }
 
 /// What comes behind it is left for whoever reads on.
@@ -95,5 +99,5 @@ fn first_line() -> Result<Secret, Failure> {
     io::stdin()
         .read_line(&mut line)
         .map_err(|error| Failure::io("the client secret could not be read", &error))?;
-    Ok(Secret::new(line.trim_end_matches(['\r', '\n'])))
+    not_empty(Secret::new(line.trim_end_matches(['\r', '\n'])))
 }

@@ -2,11 +2,12 @@
 //!
 //! mod.rs is the arguments and the happy path, changes.rs what options make of a profile, way.rs the choice of the way, person.rs and
 //! qr_code.rs what the person sees, client_secret.rs the client's secret, resource.rs the login of an API of which only the URL is
-//! known, failed.rs why it did not work, summary.rs what is said at the end.
+//! known, failed.rs why it did not work, former.rs the login that a changed profile leaves behind, summary.rs what is said at the end.
 
 mod changes;
 mod client_secret;
 mod failed;
+mod former;
 mod person;
 mod qr_code;
 mod resource;
@@ -156,6 +157,9 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     }
     let written = saved.then(|| profiles.path());
     Summary::of(&connection, &token, way.get(), written).await.tell(cx)?;
+    if let Some(before) = before {
+        former::end(before, &connection, &profiles, cx).await;
+    }
     Ok(Exit::Success)
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jeton::TerminalInteraction;
@@ -24,13 +25,16 @@ const COLUMNS: usize = 80;
 #[derive(Debug)]
 pub(super) struct Person {
     terminal: TerminalInteraction,
+    /// Whether what was shown last goes on in the next line: an empty one sets the end apart.
+    goes_on: AtomicBool,
 }
 
 impl Person {
     /// `opens_browser`: else the address is shown, and the one at which the browser ends up is asked for.
     pub(super) fn new(opens_browser: bool) -> Self {
         let terminal = TerminalInteraction::new().says_how_it_ended(false);
-        Self { terminal: if opens_browser { terminal } else { terminal.no_browser() } }
+        let terminal = if opens_browser { terminal } else { terminal.no_browser() };
+        Self { terminal, goes_on: AtomicBool::new(false) }
     }
 }
 
@@ -40,10 +44,13 @@ impl Interaction for Person {
         &self,
         prompt: &AuthorizationPrompt<'_>,
     ) -> Result<AuthorizationReply, InteractionError> {
-        self.terminal.open_authorization_url(prompt).await
+        let reply = self.terminal.open_authorization_url(prompt).await?;
+        self.goes_on.store(matches!(reply, AuthorizationReply::Redirected(_)), Ordering::Relaxed);
+        Ok(reply)
     }
 
     async fn show_device_code(&self, prompt: &DeviceCodePrompt<'_>) -> Result<(), InteractionError> {
+        self.goes_on.store(true, Ordering::Relaxed);
         self.terminal.say(&device_prompt(prompt, &Look::of_stderr()))
     }
 
@@ -78,6 +85,10 @@ impl Interaction for Person {
 
     async fn login_ended(&self, outcome: LoginOutcome<'_>) {
         self.terminal.login_ended(outcome).await;
+        if self.goes_on.load(Ordering::Relaxed) {
+            // There is nobody to tell when standard error is closed.
+            let _ = self.terminal.say("\n");
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::context::{Connection, Context};
 use crate::failure::{Failure, in_words_of_the_command};
 use crate::output::{CAREFUL, GOOD, STRONG};
 use crate::printable::printable_start;
-use crate::profile::LoginMethod;
+use crate::profile::{LoginMethod, Profile};
 use crate::when;
 use crate::wrap::wrapped;
 
@@ -40,6 +40,8 @@ pub(super) struct Summary {
     description: StoreDescription,
     written: Option<PathBuf>,
     warnings: Vec<String>,
+    /// A command to go on with.
+    next: String,
 }
 
 /// Who has signed in, as the ID token says.
@@ -82,6 +84,7 @@ impl Summary {
             description: store.describe(),
             written: written.map(Path::to_owned),
             warnings: token.warnings().iter().map(ToString::to_string).collect(),
+            next: next(name, profile),
         }
     }
 
@@ -94,8 +97,7 @@ impl Summary {
             ));
         }
         if !cx.output.is_json() {
-            cx.output
-                .note(format_args!("\nTry it:\n  curl -H \"$(jeton token {} --header)\" URL", self.profile));
+            cx.output.note(format_args!("\nTry it:\n  {}", self.next));
         }
         Ok(())
     }
@@ -165,6 +167,15 @@ impl Summary {
             "profiles_file": self.written.as_ref().map(|path| path.display().to_string()),
             "warnings": self.warnings,
         })
+    }
+}
+
+/// A request to the profile's API if it names one that is there to be asked.
+fn next(name: &str, profile: &Profile) -> String {
+    let api = profile.url.iter().chain(&profile.apis).chain(&profile.resource);
+    match api.into_iter().find(|url| url.starts_with("http")) {
+        Some(url) => format!("jeton request {name} GET {}", printable_start(url, LONGEST_NAME)),
+        None => format!("curl -H \"$(jeton token {name} --header)\" URL"),
     }
 }
 
