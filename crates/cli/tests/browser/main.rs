@@ -10,6 +10,7 @@ mod world;
 
 mod devserver_device;
 mod devserver_login;
+mod devserver_seen;
 mod login;
 mod pages;
 mod provider;

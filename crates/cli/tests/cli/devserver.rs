@@ -198,7 +198,8 @@ fn what_it_says_to_try_works_as_it_stands() {
     };
     assert!(pasted(0).answer().starts_with("Signed in"));
     assert_eq!(browsing.join().unwrap(), 200);
-    assert_eq!(world.jeton(["token", "dev"]).answer().trim().len(), 43);
+    let me = pasted(1).json();
+    assert_eq!((&me["sub"], &me["client_id"]), (&"alice".into(), &"my app".into()));
     let page = get(text(&announcement, "seen")).body;
     assert!(page.contains("<bdi>alice</bdi></b> <i class=\"good\">signed in</i>"), "{page}");
     assert_eq!(running.close().0.code(), Some(0));

@@ -140,8 +140,11 @@ fn a_port_that_was_asked_for_is_had_again_at_once_and_not_twice() {
     assert_eq!(first.issuer(), format!("http://127.0.0.1:{port}"));
     let taken = on(port).unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::AddrInUse);
-    // An open connection leaves its end behind.
-    let stream = TcpStream::connect(first.issuer().trim_start_matches("http://")).unwrap();
+    // A connection that the server closes first leaves its end behind, if it was accepted.
+    let authority = first.issuer().trim_start_matches("http://").to_owned();
+    let mut stream = TcpStream::connect(&authority).unwrap();
+    write!(stream, "GET /jwks HTTP/1.1\r\nHost: {authority}\r\n\r\n").unwrap();
+    stream.read_exact(&mut [0; 12]).unwrap();
     drop(first);
     let second = on(port).unwrap();
     assert_eq!(get(&second.metadata_url()).status, 200);
