@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jeton::storage::{LoginRecord, TokenStore};
-use jeton::{Client, ClientBuilder, Secret, Session};
+use jeton::{ClientBuilder, Secret, Session};
 
 use crate::arguments::Global;
 use crate::client::client_with_secret;
@@ -72,7 +72,6 @@ pub(crate) struct Connection {
     pub(crate) name: String,
     pub(crate) profile: Profile,
     pub(crate) store: OpenStore,
-    pub(crate) client: Client,
     pub(crate) session: Session,
 }
 
@@ -99,7 +98,7 @@ impl Connection {
             .build()
             .map_err(|error| Failure::of(&error, format!("the profile `{name}` cannot work"), &name))?;
         let session = client.account(profile.account(&name));
-        Ok(Self { name, profile, store, client, session })
+        Ok(Self { name, profile, store, session })
     }
 
     /// The login as the store has it.

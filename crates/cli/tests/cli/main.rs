@@ -9,6 +9,7 @@ mod doctor;
 mod doctor_keychain;
 mod frame;
 mod git_credential;
+mod guide;
 mod headers;
 mod help;
 mod http;

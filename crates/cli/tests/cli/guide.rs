@@ -1,0 +1,51 @@
+//! The members of the JSON answers are those that the user guide lists, no more and no less.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::world::World;
+
+/// The members in the guide's row of that command.
+fn listed(command: &str) -> BTreeSet<String> {
+    let (_, guide) = include_str!("../../README.md").split_once("| command | members |").expect("the table");
+    let head = format!("| `{command}` | ");
+    let row = guide.lines().find_map(|line| line.strip_prefix(&head)).expect("a row of that command");
+    // What a member consists of stands in parentheses.
+    let members = row.split(" (").map(|part| part.rsplit(')').next().unwrap());
+    members.flat_map(|part| part.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
+}
+
+fn members(value: &Value) -> BTreeSet<String> {
+    value.as_object().expect("an object").keys().cloned().collect()
+}
+
+#[test]
+fn the_answers_have_the_members_that_the_guide_lists() {
+    let world = World::new();
+    world.signed_in("work");
+    let of = |command: &str, arguments: &[&str]| {
+        let line = [&["--json"], arguments].concat();
+        let answer = crate::world::run(&mut world.command(line.iter().copied()), b"").json();
+        assert_eq!(members(&answer), listed(command), "{command}");
+    };
+    of("token", &["token", "work"]);
+    of("status", &["status"]);
+    of("refresh", &["refresh", "work"]);
+    of("claims", &["claims", "work"]);
+    of("store", &["store"]);
+    of("revoke", &["revoke", "work"]);
+    of("logout", &["logout", "work"]);
+    world.service_profile("job");
+    of("login", &["login", "job", "--git", "https://git.example"]);
+    of("introspect", &["introspect", "job"]);
+    let question = "protocol=https\nhost=git.example\n\n";
+    let answer = world.jeton_with_input(["--json", "git-credential", "get"], question).json();
+    assert_eq!(members(&answer), listed("git-credential get"));
+    let checked = crate::world::run(&mut world.command(["--json", "doctor", "--offline", "job"]), b"");
+    let checked: Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(members(&checked), listed("doctor"));
+    let failed = world.jeton(["--json", "token", "nobody"]).failed_json(2);
+    let row: BTreeSet<String> = ["code", "exit", "what", "why", "do"].map(str::to_owned).into();
+    assert_eq!(members(&failed), row);
+}
