@@ -131,8 +131,13 @@ const commands = {
     return judge(tabs.get(tab));
   },
 
-  async screenshot({ tab, file }) {
-    await tabs.get(tab).screenshot({ path: file, animations: 'disabled', caret: 'hide' });
+  /** Of the window, made as high as the page. */
+  async screenshot({ tab, file, highest }) {
+    const page = tabs.get(tab);
+    const { width } = page.viewportSize();
+    const height = await page.evaluate(() => document.documentElement.scrollHeight);
+    await page.setViewportSize({ width, height: Math.min(height, highest) });
+    await page.screenshot({ path: file, animations: 'disabled', caret: 'hide' });
   },
 
   /** What must not have happened in that browser, in whatever tab. */

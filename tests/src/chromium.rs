@@ -290,10 +290,11 @@ impl Tab {
         faults.map(|fault| fault.as_str().expect("a text").to_owned()).collect()
     }
 
-    /// Makes a picture of what is seen (PNG).
+    /// Makes a picture of the page (PNG), all of it unless it is higher than that.
     #[track_caller]
-    pub fn screenshot(&self, file: &Path) {
-        self.ask("screenshot", json!({ "file": file.to_str().expect("a plain path") }));
+    pub fn screenshot(&self, file: &Path, highest: u32) {
+        let file = file.to_str().expect("a plain path");
+        self.ask("screenshot", json!({ "file": file, "highest": highest }));
     }
 
     #[track_caller]

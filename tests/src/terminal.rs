@@ -126,6 +126,15 @@ impl Terminal {
         self.wait(what, |state| is_so(&state.text()), ended);
     }
 
+    /// Waits until the program has written those bytes, such as a prompt with its colours, for the `times`th time.
+    pub fn wait_for_bytes(&self, bytes: &[u8], times: usize) {
+        let what = format!("it wrote `{}` for the {times}. time", bytes.escape_ascii());
+        let count =
+            |state: &mut State| state.history.windows(bytes.len()).filter(|seen| *seen == bytes).count();
+        let ended = |state: &mut State| state.closed.then_some("the program ended before");
+        self.wait(&what, |state| count(state) >= times, ended);
+    }
+
     /// Waits for a word of that kind, such as a URL, until all of it is there.
     pub fn wait_for_word(&self, what: &str, is_it: impl Fn(&str) -> bool) -> String {
         let mut found = None;

@@ -7,8 +7,8 @@ use crate::chromium::{Browser, Settings, Tab};
 
 /// Every page, in the order in which people meet them.
 pub(super) fn draw(command: &Path, folder: &Path) {
-    let browser = Browser::with(&Settings { size: (640, 620), ..Settings::default() });
-    let keep = |name: &str, tab: &Tab| tab.screenshot(&folder.join(format!("page-{name}.png")));
+    let browser = Browser::with(&Settings { size: (560, 400), ..Settings::default() });
+    let keep = |name: &str, tab: &Tab| tab.screenshot(&folder.join(format!("page-{name}.png")), 1_000);
     let asking = |server: jeton_devserver::Builder| server.auto_approve(false).seen_page(true);
 
     let stage = Stage::with(command, asking);
@@ -44,8 +44,8 @@ pub(super) fn draw(command: &Path, folder: &Path) {
     tab.heading("Signed out");
     keep("signed-out", &tab);
     tab.open(&stage.server.url("/seen"));
-    tab.heading("What the server saw").size(1000, 900);
-    keep("seen", &tab);
+    tab.heading("What the server saw").size(860, 400);
+    tab.screenshot(&folder.join("page-seen.png"), 620);
 }
 
 /// Starts a login, and gives the URL that it wants to be opened.

@@ -15,12 +15,13 @@ pub(super) const SCENES: &[Scene] = &[
     Scene { name: "device", play: device },
     Scene { name: "status", play: status },
     Scene { name: "doctor", play: doctor },
+    Scene { name: "trace", play: trace },
     Scene { name: "error", play: error },
 ];
 
 fn first_login() -> String {
     format!(
-        "jeton login work --issuer http://127.0.0.1:{PORT} --client-id {CLIENT} \\\n    \
+        "jeton login work --issuer http://127.0.0.1:{PORT} --client-id {CLIENT} \\\n  \
          --scope \"openid profile email read\" --api http://127.0.0.1:{PORT}"
     )
 }
@@ -29,7 +30,7 @@ fn login(stage: &Stage) -> Picture {
     let mut shell = stage.shell(60, &[stage.browser()]);
     shell.run(&first_login());
     shell.run("jeton token work");
-    shell.run(&format!("jeton request work GET http://127.0.0.1:{PORT}/api/me"));
+    shell.run(&format!("jeton request work GET http://127.0.0.1:{PORT}/api/me; echo"));
     shell.picture(
         "sign in once",
         "jeton login opens the browser and says who has signed in, for how long, and where the login is kept. After that jeton token \
@@ -42,12 +43,14 @@ fn device(stage: &Stage) -> Picture {
     shell.begin(&first_login());
     let code = shell.terminal.wait_for_user_code();
     shell.terminal.wait_for("left");
+    // As it is while it waits; the countdown goes away when somebody has signed in.
+    let waiting = shell.picture(
+        "sign in over SSH",
+        "Over SSH, jeton login shows a QR code, an address and a code to enter on another device, and counts down.",
+    );
     assert!(stage.server.approve_device(&code), "the server knows the code");
     shell.wait_for_prompt();
-    shell.picture(
-        "sign in over SSH",
-        "Over SSH, jeton login shows a QR code and a code to enter on another device.",
-    )
+    waiting
 }
 
 fn status(stage: &Stage) -> Picture {
@@ -70,8 +73,24 @@ fn doctor(stage: &Stage) -> Picture {
     )
 }
 
+fn trace(stage: &Stage) -> Picture {
+    stage.prepare(&first_login().replace("openid profile email ", ""));
+    let mut shell = stage.shell(60, &[]);
+    // Without the server's long description of itself.
+    shell.run("jeton trace work --refresh | sed -n '/POST/,$p'");
+    shell.picture(
+        "jeton trace",
+        "jeton trace shows the exchange with the server, with fingerprints in place of secrets, fit for a bug report.",
+    )
+}
+
 fn error(stage: &Stage) -> Picture {
+    stage.prepare(&first_login());
+    stage.server.revoke_all_logins();
     let mut shell = stage.shell(40, &[]);
-    shell.run("jeton token work").run("echo $?").run("jeton tokn work").run("jeton token work --json");
-    shell.picture("what happened, why, what to do", "jeton token before the first login")
+    shell.run("jeton refresh work").run("echo $?").run("jeton tokne work");
+    shell.picture(
+        "what happened, why, what to do",
+        "A login that the server has ended: jeton says what happened, why, and what to do, and ends with exit code 3.",
+    )
 }

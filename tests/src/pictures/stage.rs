@@ -132,17 +132,15 @@ impl Shell<'_> {
     }
 
     pub(super) fn wait_for_prompt(&self) {
-        let prompts = self.typed + 1;
-        self.terminal.wait_until(&format!("it gave the prompt number {prompts}"), |text| {
-            text.lines().filter(|line| line.starts_with('$')).count() == prompts && waits_behind(text, "$")
-        });
+        self.terminal.wait_for_bytes(PROMPT.as_bytes(), self.typed + 1);
     }
 
     /// Everything up to here as a picture.
     pub(super) fn picture(&self, title: &str, description: &str) -> Picture {
         let recorded = String::from_utf8(self.terminal.history()).expect("UTF-8");
         let home = self.stage.home().display().to_string();
-        let shown = normal(&recorded, &Known { home: &home, port: PORT });
+        let shown =
+            normal(&recorded, &Known { home: &home, bus: &self.stage.keychain.address(), port: PORT });
         let shown = shown.strip_suffix(PROMPT).unwrap_or(&shown);
         let size = |number| NonZeroU16::new(number).expect("a terminal has rows and columns");
         let mut parser = vt100::Parser::new(size(self.rows), size(COLUMNS), 0);
