@@ -2,6 +2,7 @@
 
 use super::stage::{CLIENT, PORT, Stage};
 use crate::picture::Picture;
+use crate::test_server::visit;
 
 /// One picture.
 pub(super) struct Scene {
@@ -27,8 +28,12 @@ fn first_login() -> String {
 }
 
 fn login(stage: &Stage) -> Picture {
-    let mut shell = stage.shell(60, &[stage.browser()]);
-    shell.run(&first_login());
+    // A browser that opens, and its person takes the time to read what the terminal says.
+    let mut shell = stage.shell(60, &[("BROWSER", "true".to_owned())]);
+    shell.begin(&first_login());
+    let url = shell.terminal.wait_for_word("an authorization URL", |word| word.contains("/authorize?"));
+    visit(&url).expect("the person is sent back");
+    shell.wait_for_prompt();
     shell.run("jeton token work");
     shell.run(&format!("jeton request work GET http://127.0.0.1:{PORT}/api/me; echo"));
     shell.picture(
