@@ -21,15 +21,13 @@ mod unix {
 
     use std::fs::File;
     use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-    use std::sync::{Arc, Mutex, PoisonError, mpsc};
-    use std::thread;
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use jeton::Secret;
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
-    use tokio::signal::unix::{SignalKind, signal};
 
-    /// The exit code of a program that was ended by Ctrl-C, as shells have it.
-    const INTERRUPTED: i32 = 130;
+    use crate::interrupts::before_the_end;
+
     /// The longest secret, in bytes.
     const LONGEST: u64 = 64 << 10;
 
@@ -40,12 +38,14 @@ mod unix {
         hidden.local_modes.remove(LocalModes::ECHO);
         hidden.local_modes.insert(LocalModes::ECHONL);
         let hiding = Hiding(Arc::new(Mutex::new(Some((terminal.try_clone()?, before)))));
-        hiding.end_at_interrupts()?;
+        let before = hiding.0.clone();
+        let showing = before_the_end(move || show_again(&before));
         tcsetattr(&terminal, OptionalActions::Flush, &hidden)?;
         (&terminal).write_all(question.as_bytes())?;
         let mut line = String::new();
         let read = BufReader::new((&terminal).take(LONGEST)).read_line(&mut line)?;
         drop(hiding);
+        drop(showing);
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
@@ -55,30 +55,6 @@ mod unix {
 
     /// The terminal as it was, until it is so again.
     struct Hiding(Arc<Mutex<Option<(File, Termios)>>>);
-
-    impl Hiding {
-        /// From now on a thread does what the signal did, and shows again what is typed before.
-        fn end_at_interrupts(&self) -> io::Result<()> {
-            let before = self.0.clone();
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-            let (listening, begun) = mpsc::channel();
-            thread::Builder::new().name("interrupts".to_owned()).spawn(move || {
-                runtime.block_on(async {
-                    let interrupts = signal(SignalKind::interrupt());
-                    let _ = listening.send(interrupts.as_ref().map(drop).map_err(|error| error.kind()));
-                    if let Ok(mut interrupts) = interrupts {
-                        interrupts.recv().await;
-                        show_again(&before);
-                        std::process::exit(INTERRUPTED);
-                    }
-                });
-            })?;
-            match begun.recv() {
-                Ok(begun) => Ok(begun?),
-                Err(_) => Err(io::Error::other("the thread for interrupts has ended")),
-            }
-        }
-    }
 
     impl Drop for Hiding {
         fn drop(&mut self) {

@@ -11,6 +11,7 @@ mod examples;
 mod exit;
 mod failure;
 mod hidden_input;
+mod interrupts;
 mod login_state;
 mod logins;
 mod members;

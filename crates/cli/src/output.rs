@@ -78,6 +78,11 @@ impl Output {
         let _ = writeln!(anstream::stderr().lock(), "{CAREFUL}warning:{CAREFUL:#} {text}");
     }
 
+    /// Something that is to be told at once, from wherever, on standard error.
+    pub(crate) fn notice(text: &str) {
+        let _ = writeln!(anstream::stderr().lock(), "{text}");
+    }
+
     /// Why it did not work, on standard error.
     pub(crate) fn failure(self, failure: &Failure) {
         let mut stderr = anstream::stderr().lock();

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::{Failure, in_words_of_the_command};
 use crate::hidden_input::ask_hidden;
+use crate::interrupts::Uninterrupted;
 
 /// The name under which the logins are kept: programs that choose their store for this name share them.
 pub(crate) const PROGRAM: &str = "jeton";
@@ -42,8 +43,9 @@ impl OpenStore {
         Ok(Self(Arc::new(store)))
     }
 
+    /// For clients: no signal comes between the spending of a refresh token and the saving of the next one.
     pub(crate) fn shared(&self) -> Arc<dyn TokenStore> {
-        self.0.clone()
+        Arc::new(Uninterrupted(self.0.clone()))
     }
 
     pub(crate) fn kind(&self) -> StoreKind {

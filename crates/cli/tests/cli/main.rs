@@ -13,6 +13,8 @@ mod guide;
 mod headers;
 mod help;
 mod http;
+#[cfg(unix)]
+mod interrupted;
 #[cfg(target_os = "linux")]
 mod keychain;
 mod kubectl;
