@@ -57,11 +57,14 @@ fn a_locked_keychain_is_told_and_nobody_is_asked() {
     let (world, session) = (World::new(), Session::unlocked());
     session.lock();
     let (_nobody, asked) = session.with_nobody_at_the_screen();
-    let found = report(&jeton(&world, &session, &["doctor", "--json"]), 8);
-    assert_eq!(check(&found, "keychain", "locked")["mark"], "mend");
-    assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 0);
-    // The store of this world is a file, which is there all the same.
+    // The store of this world is a file, for which it does not matter.
+    let found = report(&jeton(&world, &session, &["doctor", "--json"]), 0);
+    assert_eq!(check(&found, "keychain", "locked")["mark"], "note");
     assert_eq!(check(&found, "store", "chosen")["mark"], "ok");
+    let found = report(&jeton(&world, &session, &["--store", "auto", "doctor", "--json"]), 8);
+    assert_eq!(check(&found, "keychain", "locked")["mark"], "mend");
+    assert_eq!(check(&found, "store", "chosen")["mark"], "note");
+    assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 0);
 }
 
 #[test]
@@ -69,9 +72,10 @@ fn a_locked_keychain_is_told_and_nobody_is_asked() {
 fn a_keychain_that_does_not_answer_is_told_and_the_rest_is_looked_at() {
     let (world, session) = (World::new(), Session::unlocked());
     session.suspend_daemon();
-    let found = report(&jeton(&world, &session, &["doctor", "--json"]), 8);
+    let found = report(&jeton(&world, &session, &["doctor", "--json"]), 0);
     session.resume_daemon();
     let answer = check(&found, "keychain", "answer");
+    assert_eq!(answer["mark"], "note");
     assert!(answer["found"].as_str().unwrap().contains("gave no answer"), "{answer:#}");
     assert_eq!(check(&found, "folder", "locks")["mark"], "ok");
 }

@@ -155,10 +155,18 @@ fn what_a_server_puts_into_its_answers_is_hidden_too() {
     world.signed_in("work");
     let nested = "nested-marker-of-a-session";
     let random = "Zx81kQ0pLm37VbNc55TyRe";
+    let shorts = ["hunter2pass", "s3cr3t", "zzTOPs", "abcd1234", "qwertyui"];
     world.server.fault(
         Endpoint::Token,
         Fault::rewrite(move |mut answer| {
-            answer["session"] = json!({ "private_key": nested, "x-own": random, "team": "red\u{1b}[2J" });
+            answer["session"] = json!({ "private_key": nested, "x-own": random, "team": "teamred" });
+            answer["message"] = "red\u{1b}[2J".into();
+            answer["incoming-webhook"] =
+                json!({ "url": "https://hooks.example/T0aaaa/B0bbbb/whoever-has-it" });
+            for (name, short) in ["key", "pass", "bearer", "api-key", "own"].into_iter().zip(shorts) {
+                answer[name] = short.into();
+            }
+            answer["aZ09bY18cX27dW36"] = 1.into();
             answer["email"] = "alice-marker@example.com".into();
             answer["note"] = format!("see {random} and mail bob-marker@example.com").into();
             answer["back"] = format!("https://app.example/?code={nested}&state={nested}").into();
@@ -169,7 +177,8 @@ fn what_a_server_puts_into_its_answers_is_hidden_too() {
     let ran = world.jeton(["trace", "work", "--refresh", "--json"]);
     let text = trace(&ran, 0).to_string();
     secrets.extend(world.secrets("work"));
-    secrets.extend([nested, random, "alice-marker", "bob-marker"].map(str::to_owned));
+    let others = ["alice-marker", "bob-marker", "teamred", "whoever-has-it", "aZ09bY18cX27dW36"];
+    secrets.extend([nested, random].iter().chain(&others).chain(&shorts).map(|text| (*text).to_owned()));
     shows_none(&ran, &secrets);
     assert!(text.contains("red") && !ran.stdout.contains(&0x1b), "{text}");
 }
@@ -253,7 +262,7 @@ fn a_request_to_an_api_is_traced_with_the_refresh_that_it_needed() {
     assert_eq!(paths, ["api", ".well-known", "token", "jwks", "api"]);
     said(&found, "event", "the API refused the token");
     let first = entries(&found, "request")[0];
-    assert!(first["what"].as_str().unwrap().ends_with("&page=2"), "{first:#}");
+    assert!(first["what"].as_str().unwrap().contains("&page=<hidden "), "{first:#}");
     let authorization = |index: usize| {
         let request = entries(&found, "request")[index];
         detail(request, "authorization").unwrap().as_str().unwrap().to_owned()
@@ -357,6 +366,7 @@ fn a_login_is_traced_from_the_browser_to_the_store() {
         }
     }
     assert!(secrets.len() > 6, "state, nonce, code and verifier are among them");
-    shows_none(&ran, &secrets);
+    // The address that the person may have to open stands on standard error, and in no trace.
+    shows_none(&Ran { stderr: String::new(), ..ran }, &secrets);
     assert!(world.jeton(["token", "work"]).answer().trim().len() > 5);
 }

@@ -12,22 +12,40 @@ use super::report::{Group, Report};
 /// Nobody is asked for anything, so that an answer takes no longer.
 const MOMENT: Duration = Duration::from_secs(5);
 
+/// Says what is wrong: as something to mend, or to know.
+type Wrong = fn(&mut Group, &str, String, String);
+
 /// No program keeps anything under it.
 const SERVICE: &str = "jeton-doctor";
 
-pub(super) async fn look(report: &mut Report) {
+/// Whether to open it would ask the person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lock {
+    Locked,
+    Open,
+}
+
+/// `matters`: logins are or would be kept there. What is wrong with one that nobody uses is no finding.
+pub(super) async fn look(report: &mut Report, matters: bool) -> Lock {
     let group = report.group("keychain");
+    let wrong: Wrong = match matters {
+        true => |group, name, found, help| group.mend(name, found, help),
+        false => |group, name, found, help| group.note_with(name, found, help),
+    };
     let scratch = match Scratch::make() {
         Ok(scratch) => scratch,
         Err(error) => {
             group.note("there", format!("not looked at, for there is no folder for its locks: {error}"));
-            return;
+            return Lock::Open;
         }
     };
     let store = KeyringStore::builder().service(SERVICE).lock_folder(scratch.path()).deadline(MOMENT).open();
     let store = match store {
         Ok(store) => store,
-        Err(error) => return group.note("there", error.to_string()),
+        Err(error) => {
+            group.note("there", error.to_string());
+            return Lock::Open;
+        }
     };
     let begun = Instant::now();
     let checked = store.check().await;
@@ -37,7 +55,7 @@ pub(super) async fn look(report: &mut Report) {
         Ok(()) => {
             let backend = store.describe().backend;
             group.ok("there", format!("{backend}, unlocked; answered in {} ms", took.as_millis()));
-            try_entry(group, &store).await;
+            try_entry(group, &store, wrong).await;
         }
         Err(StoreError::NoKeychain { what }) => {
             // What is missing; what to do.
@@ -46,33 +64,37 @@ pub(super) async fn look(report: &mut Report) {
             group.note_with("there", format!("none: {missing}"), help);
         }
         Err(StoreError::Locked { what }) => {
-            group.mend(
-                "locked",
-                what,
-                "unlock it, or log in to the desktop; jeton waits for nobody's password here",
-            );
+            let help = "unlock it, or log in to the desktop; this command asks nobody for the password";
+            wrong(group, "locked", what, help.to_owned());
+            return Lock::Locked;
         }
         Err(error @ StoreError::TimedOut { .. }) => {
-            group.mend("answer", error.to_string(), "restart it, or keep logins in a file (`--store file`)");
+            let help = "restart it, or keep logins in a file (`--store file`)";
+            wrong(group, "answer", error.to_string(), help.to_owned());
         }
-        Err(error) => group.mend("there", error.to_string(), "restart it, or see its own program"),
+        Err(error) => {
+            wrong(group, "there", error.to_string(), "restart it, or see its own program".to_owned());
+        }
     }
+    Lock::Open
 }
 
 /// Puts an entry in, reads it, and removes it.
-async fn try_entry(group: &mut Group, store: &KeyringStore) {
+async fn try_entry(group: &mut Group, store: &KeyringStore, wrong: Wrong) {
     let begun = Instant::now();
     match entry_comes_back(store).await {
         Ok(true) => {
             let took = begun.elapsed().as_millis();
             group.ok("entry", format!("one was written, read and removed again in {took} ms"));
         }
-        Ok(false) => group.mend(
+        Ok(false) => wrong(
+            group,
             "entry",
-            "what was read is not what was written",
-            "restart the keychain, and look at its own program; until then take `--store file`",
+            "what was read is not what was written".to_owned(),
+            "restart the keychain, and look at its own program; until then take `--store file`".to_owned(),
         ),
-        Err(error) => group.mend(
+        Err(error) => wrong(
+            group,
             "entry",
             format!("none can be kept: {error}"),
             format!(

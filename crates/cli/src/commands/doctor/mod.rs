@@ -14,6 +14,7 @@ mod transport;
 
 use jeton::models::Issuer;
 
+use self::keychain::Lock;
 use self::report::Report;
 use crate::client::{http_of, issuer_of, provider_of};
 use crate::context::Context;
@@ -21,6 +22,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::profile::Profile;
 use crate::profiles_file::ProfilesFile;
+use crate::store::StoreSetting;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -56,8 +58,17 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let subject = Subject::of(args, file.as_ref())?;
     profiles::look(&mut report, file.as_ref(), problem.as_ref(), subject.name.as_deref());
     environment::look(&mut report, subject.host());
-    keychain::look(&mut report).await;
-    let store = logins::look(&mut report, cx, file.as_ref()).await;
+    let setting = file.as_ref().map(|file| cx.store_setting(file)).unwrap_or_default();
+    let keychain_matters = matches!(setting, StoreSetting::Auto | StoreSetting::Keychain);
+    let lock = keychain::look(&mut report, keychain_matters).await;
+    let store = match keychain_matters && lock == Lock::Locked {
+        // To open it would ask the person for a password.
+        true => {
+            report.group("store").note("chosen", "not looked at, for the keychain is locked");
+            None
+        }
+        false => logins::look(&mut report, cx, file.as_ref()).await,
+    };
     folder::look(&mut report).await;
     if let (Some(store), Some(name), Some(profile)) = (&store, &subject.name, &subject.profile) {
         logins::look_at(&mut report, store, name, profile).await;

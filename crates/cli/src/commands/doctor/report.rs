@@ -82,7 +82,7 @@ pub(super) struct Report {
 }
 
 /// How wide the names of checks are.
-const NAMES: usize = 13;
+const NAMES: usize = 15;
 
 impl Report {
     /// The group of that name, made if need be.
@@ -113,7 +113,12 @@ impl Report {
                 // A mark, a name and what was found, each in its column.
                 let indent = 2 + 5 + NAMES + 1;
                 let found = wrapped(&printable(&check.found), indent, columns);
-                let _ = writeln!(text, "  {style}{word:<4}{style:#} {:<NAMES$} {found}", check.name);
+                // A longer name has a line for itself.
+                let behind = match check.name.chars().count() > NAMES {
+                    true => format!("\n{:indent$}", ""),
+                    false => " ".to_owned(),
+                };
+                let _ = writeln!(text, "  {style}{word:<4}{style:#} {:<NAMES$}{behind}{found}", check.name);
                 if let Some(help) = &check.help {
                     let help = wrapped(&printable(help), indent + 4, columns);
                     let _ = writeln!(text, "{:indent$}{STRONG}do:{STRONG:#} {help}", "");
@@ -144,7 +149,7 @@ impl Report {
         let checks = self.checks().map(|(group, check)| {
             json!({
                 "group": group.replace(' ', "_"),
-                "check": check.name.replace([' ', '-'], "_"),
+                "check": check.name.replace(' ', "_"),
                 "mark": check.mark.word(),
                 "found": check.found,
                 "do": check.help,

@@ -8,14 +8,14 @@ use jeton::{AccessToken, Url};
 
 use super::timeline::{Kind, Timeline};
 use super::transport;
-use super::wire::{Side, WatchedTransport, api_url};
+use super::wire::{Side, WatchedTransport};
 use crate::context::Connection;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
 /// A URL of an API without what may be a secret in it.
 pub(super) fn shown(timeline: &Timeline, url: &Url) -> String {
-    api_url(timeline.redactor(), url)
+    timeline.redactor().url(url)
 }
 
 /// Sends the request, and once more where the token was refused and another one may help.

@@ -7,14 +7,20 @@ pub(super) enum Kind {
     /// About a person.
     Personal,
     Harmless,
+    /// Part of a public key: long, and no secret.
+    PublicKey,
+    /// Words for people, in which anything may stand.
+    Words,
     /// It may be anything.
     Unknown,
 }
 
 /// Harmless although their names have a part of a secret's.
 const HARMLESS: &[&str] = &[
+    "access_type",
     "acr_values",
     "active",
+    "approval_prompt",
     "alg",
     "audience",
     "aud",
@@ -26,6 +32,7 @@ const HARMLESS: &[&str] = &[
     "code_challenge_method",
     "crv",
     "display",
+    "duration",
     "enc",
     "error",
     "error_uri",
@@ -36,11 +43,14 @@ const HARMLESS: &[&str] = &[
     "grant_type",
     "htm",
     "htu",
+    "include_granted_scopes",
     "interval",
     "iss",
     "issued_token_type",
     "issuer",
     "jwks_uri",
+    "key_ops",
+    "keys",
     "kid",
     "kty",
     "max_age",
@@ -98,18 +108,27 @@ const SECRET: &[&str] = &[
 const SECRET_PARTS: &[&str] = &[
     "token",
     "secret",
-    "password",
-    "passwd",
+    "pass",
+    "pwd",
     "assertion",
-    "code_verifier",
+    "verifier",
     "device_code",
     "credential",
-    "api_key",
-    "apikey",
+    "key",
     "private",
     "signature",
     "cookie",
+    "bearer",
+    "jwt",
+    "session",
+    "hook",
 ];
+
+/// Parts of public keys (RFC 7517, RFC 7518 §6); the private parts are among the secrets.
+const PUBLIC_KEY: &[&str] = &["n", "e", "x", "y", "x5c", "x5t", "x5t#s256"];
+
+/// What goes wrong, in words.
+const WORDS: &[&str] = &["error_description", "detail", "title", "message", "reason", "hint"];
 
 const PERSONAL: &[&str] = &[
     "sub",
@@ -172,10 +191,6 @@ const CLAIMS: &[&str] = &[
     "code_challenge_method",
     "x5t#S256",
     "jkt",
-    "x",
-    "y",
-    "n",
-    "e",
 ];
 
 /// Objects whose members are looked at one by one.
@@ -183,7 +198,7 @@ const CLAIMS_OF_CLAIMS: &[&str] = &["cnf", "jwk"];
 
 /// Of a parameter or a member of a document.
 pub(super) fn kind_of(name: &str) -> Kind {
-    let name = name.to_ascii_lowercase();
+    let name = name.to_ascii_lowercase().replace('-', "_");
     let is = |list: &[&str]| list.contains(&name.as_str());
     if is(HARMLESS) || is_of_metadata(&name) {
         return Kind::Harmless;
@@ -194,7 +209,21 @@ pub(super) fn kind_of(name: &str) -> Kind {
     if is(PERSONAL) {
         return Kind::Personal;
     }
+    if is(PUBLIC_KEY) {
+        return Kind::PublicKey;
+    }
+    if is(WORDS) {
+        return Kind::Words;
+    }
     Kind::Unknown
+}
+
+/// Of a member of a document that everybody may read.
+pub(super) fn kind_in_document(name: &str) -> Kind {
+    match kind_of(name) {
+        Kind::Unknown => Kind::Words,
+        kind => kind,
+    }
 }
 
 /// What a server says of itself to everybody (RFC 8414 §2).
@@ -212,7 +241,7 @@ pub(super) fn kind_of_claim(name: &str) -> Kind {
         return Kind::Unknown;
     }
     match kind_of(name) {
-        Kind::Secret => Kind::Secret,
+        kind @ (Kind::Secret | Kind::PublicKey) => kind,
         _ => Kind::Personal,
     }
 }

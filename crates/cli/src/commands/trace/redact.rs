@@ -9,7 +9,7 @@ use jeton::models::random_token;
 use jeton::{Secret, Url};
 use serde_json::{Map, Value, json};
 
-use super::names::{Kind, kind_of, kind_of_claim};
+use super::names::{Kind, kind_in_document, kind_of, kind_of_claim};
 use crate::printable::printable_start;
 
 /// So much is shown of a text at most.
@@ -45,6 +45,19 @@ impl Redactor {
         Secret::new(format!("{}{text}", self.salt.expose())).fingerprint()
     }
 
+    /// A text of which nothing is known. It is looked for elsewhere only if it is no word that may stand there anyhow.
+    fn hidden(&self, text: &str) -> String {
+        match text.len() >= 12 || looks_random(text) {
+            true => self.secret(text),
+            false => format!("<hidden {}, {} long>", self.fingerprint(text), text.len()),
+        }
+    }
+
+    /// The name of a member or a parameter, which somebody may have made of a key.
+    fn name(&self, name: &str) -> String {
+        printable_start(&self.word(name), 100)
+    }
+
     fn personal(&self, text: &str) -> String {
         format!("<personal {}>", self.fingerprint(text))
     }
@@ -73,13 +86,15 @@ impl Redactor {
             }
             (_, Value::Object(members)) => members
                 .iter()
-                .map(|(name, value)| (name.clone(), self.of_kind(inner(name), value, inner)))
+                .map(|(name, value)| (self.name(name), self.of_kind(inner(name), value, inner)))
                 .collect(),
             (Kind::Harmless, Value::String(text)) => self.harmless(text).into(),
-            (_, Value::String(text)) => match self.jwt(text) {
-                Some(jwt) => jwt,
-                None => self.words(text).into(),
-            },
+            // Somebody has asked for it.
+            (Kind::Personal, Value::String(text)) => printable_start(text, MOST).into(),
+            (Kind::PublicKey, Value::String(text)) => printable_start(text, 12).into(),
+            (Kind::Words, Value::String(text)) => self.words(text).into(),
+            (_, Value::String(text)) => self.jwt(text).unwrap_or_else(|| self.hidden(text).into()),
+            (Kind::Unknown, Value::Number(_)) => "<a number>".into(),
             (_, value) => value.clone(),
         }
     }
@@ -103,34 +118,50 @@ impl Redactor {
         }
     }
 
-    /// A value that is no secret; what comes behind the question mark of a URL may be one.
+    /// A value that is no secret; what stands in the path or behind the question mark of a URL may be one.
     fn harmless(&self, text: &str) -> String {
         match Url::parse(text) {
-            // Without those it is shown as it is spelled: a slash at its end may be what is wrong.
-            Ok(url) if url.scheme().starts_with("http") && text.contains(['?', '#', '@']) => self.url(&url),
+            // Spelled as it is where that is safe: a slash at its end may be what is wrong.
+            Ok(url) if text.contains('@') => self.url(&url),
+            Ok(url) if url.has_host() || text.contains(['?', '#']) => self.url_text(text),
             _ => printable_start(text, MOST),
         }
     }
 
-    /// A URL whose query and fragment are shown parameter by parameter.
+    /// A URL whose path is shown name by name, and whose query and fragment are parameter by parameter.
     pub(super) fn url(&self, url: &Url) -> String {
         let mut shown = url.clone();
         let _ = shown.set_username("").and_then(|()| shown.set_password(None));
-        shown.set_query(None);
-        shown.set_fragment(None);
-        let mut text = printable_start(shown.as_str(), MOST);
-        for (mark, part) in [('?', url.query()), ('#', url.fragment())] {
-            let Some(part) = part else { continue };
-            let pairs: Vec<String> = url::form_urlencoded::parse(part.as_bytes())
-                .map(|(name, value)| {
-                    let value = self.member(&name, &Value::from(value.as_ref()));
-                    format!("{}={}", printable_start(&name, 60), shown_value(&value))
-                })
-                .collect();
-            text.push(mark);
-            text.push_str(&pairs.join("&"));
+        self.url_text(shown.as_str())
+    }
+
+    fn url_text(&self, text: &str) -> String {
+        let (before_fragment, fragment) = text.split_once('#').unwrap_or((text, ""));
+        let (path, query) = before_fragment.split_once('?').unwrap_or((before_fragment, ""));
+        let (origin, path) = match path.find("://").map(|start| start + 3) {
+            Some(start) => path.split_at(path[start..].find('/').map_or(path.len(), |slash| start + slash)),
+            None => ("", path),
+        };
+        let names: Vec<String> = path.split('/').map(|name| self.path_name(name)).collect();
+        let mut shown = printable_start(&format!("{origin}{}", names.join("/")), MOST);
+        for (mark, part) in [('?', query), ('#', fragment)] {
+            if !part.is_empty() {
+                let pairs = self.form(part.as_bytes());
+                let pairs: Vec<String> =
+                    pairs.iter().map(|(name, value)| format!("{name}={}", shown_value(value))).collect();
+                shown.push(mark);
+                shown.push_str(&pairs.join("&"));
+            }
         }
-        text
+        shown
+    }
+
+    /// What stands between two slashes. Tenants are named by UUIDs, which open nothing.
+    fn path_name(&self, name: &str) -> String {
+        let lengths: Vec<usize> = name.split('-').map(str::len).collect();
+        let is_uuid =
+            lengths == [8, 4, 4, 4, 12] && name.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+        if is_uuid { name.to_owned() } else { self.word(name) }
     }
 
     /// The parameters of a URL's query.
@@ -142,21 +173,17 @@ impl Redactor {
     pub(super) fn form(&self, body: &[u8]) -> Vec<(String, Value)> {
         let pairs = url::form_urlencoded::parse(body);
         pairs
-            .map(|(name, value)| {
-                (printable_start(&name, 100), self.member(&name, &Value::from(value.as_ref())))
-            })
+            .map(|(name, value)| (self.name(&name), self.member(&name, &Value::from(value.as_ref()))))
             .collect()
     }
 
-    /// An answer that is a JSON object, member by member.
-    pub(super) fn json(&self, body: &[u8]) -> Option<Vec<(String, Value)>> {
+    /// An answer that is a JSON object, member by member; `is_document` if everybody may read it.
+    pub(super) fn json(&self, body: &[u8], is_document: bool) -> Option<Vec<(String, Value)>> {
+        let kind: fn(&str) -> Kind = if is_document { kind_in_document } else { kind_of };
         let members: Map<String, Value> = serde_json::from_slice(body).ok()?;
-        Some(
-            members
-                .iter()
-                .map(|(name, value)| (printable_start(name, 100), self.member(name, value)))
-                .collect(),
-        )
+        let shown =
+            members.iter().map(|(name, value)| (self.name(name), self.of_kind(kind(name), value, kind)));
+        Some(shown.collect())
     }
 
     /// A text in which what looks like a secret is hidden, word by word.
@@ -252,9 +279,12 @@ impl Redactor {
             let plain = secret.expose();
             let form: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
             let percent = form.replace('+', "%20");
+            let (form_lower, percent_lower) = (lower_escapes(&form), lower_escapes(&percent));
             let encoded =
                 [STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD].map(|engine| engine.encode(plain));
-            for spelling in [plain.to_owned(), form, percent].iter().chain(&encoded) {
+            for spelling in
+                [plain.to_owned(), form, percent, form_lower, percent_lower].iter().chain(&encoded)
+            {
                 if text.contains(spelling.as_str()) {
                     text = text.replace(spelling.as_str(), &format!("<secret {}>", self.fingerprint(plain)));
                 }
@@ -281,6 +311,18 @@ impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Redactor").field("shows_claims", &self.shows_claims).finish_non_exhaustive()
     }
+}
+
+/// `%2B` as `%2b`, which some write.
+fn lower_escapes(encoded: &str) -> String {
+    let mut left = 0;
+    encoded
+        .chars()
+        .map(|character| {
+            left = if character == '%' { 3_usize } else { left }.saturating_sub(1);
+            if left > 0 || character == '%' { character.to_ascii_lowercase() } else { character }
+        })
+        .collect()
 }
 
 /// A value in a line of text.

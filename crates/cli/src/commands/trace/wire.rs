@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use jeton::Url;
 use jeton::grants::bytes::Bytes;
-use jeton::grants::http::header::CONTENT_TYPE;
-use jeton::grants::http::{HeaderMap, Request, Response};
+use jeton::grants::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use jeton::grants::http::{HeaderMap, Method, Request, Response};
 use jeton::grants::{Limits, Transport, TransportError, async_trait};
 use jeton::{HttpOptions, HttpOptionsError, ReqwestTransport};
 use serde_json::Value;
@@ -42,31 +42,30 @@ impl WatchedTransport {
     fn note_request(&self, request: &Request<Bytes>) {
         let redactor = self.timeline.redactor();
         let url = match Url::parse(&request.uri().to_string()) {
-            Ok(url) if self.side == Side::Api => api_url(redactor, &url),
             Ok(url) => redactor.url(&url),
             Err(_) => "a URL that cannot be read".to_owned(),
         };
         let mut details = headers(redactor, request.headers(), REQUEST_HEADERS);
-        details.extend(self.body(request.headers(), request.body()));
+        details.extend(self.body(request.headers(), request.body(), false));
         self.timeline.add(Kind::Request, format!("{} {url}", request.method()), details);
     }
 
-    fn note_answer(&self, answer: &Response<Bytes>, begun: Instant) {
+    fn note_answer(&self, answer: &Response<Bytes>, begun: Instant, is_document: bool) {
         let mut details = headers(self.timeline.redactor(), answer.headers(), ANSWER_HEADERS);
-        details.extend(self.body(answer.headers(), answer.body()));
+        details.extend(self.body(answer.headers(), answer.body(), is_document));
         let took = milliseconds(begun.elapsed());
         self.timeline.add(Kind::Answer, format!("{} after {took} ms", answer.status()), details);
     }
 
     /// A form or a JSON object by its members; of anything else what it is and how long.
-    fn body(&self, headers: &HeaderMap, body: &Bytes) -> Vec<(String, Value)> {
+    fn body(&self, headers: &HeaderMap, body: &Bytes, is_document: bool) -> Vec<(String, Value)> {
         if body.is_empty() {
             return Vec::new();
         }
         let redactor = self.timeline.redactor();
         let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("no type");
         if self.side == Side::Server {
-            if let Some(members) = redactor.json(body) {
+            if let Some(members) = redactor.json(body, is_document) {
                 return members;
             }
             if media_type.contains("x-www-form-urlencoded") {
@@ -89,10 +88,12 @@ impl Transport for WatchedTransport {
         limits: &Limits,
     ) -> Result<Response<Bytes>, TransportError> {
         self.note_request(&request);
+        // What is given to whoever asks.
+        let is_document = request.method() == Method::GET && !request.headers().contains_key(AUTHORIZATION);
         let begun = Instant::now();
         let answer = self.inner.send(request, limits).await;
         match &answer {
-            Ok(answer) => self.note_answer(answer, begun),
+            Ok(answer) => self.note_answer(answer, begun, is_document),
             Err(error) => {
                 let took = milliseconds(begun.elapsed());
                 let sent = match error.may_have_reached_server() {
@@ -115,17 +116,6 @@ fn as_jwt(redactor: &Redactor, body: &[u8]) -> Option<Value> {
         jwt @ Value::Object(_) => Some(jwt),
         _ => None,
     }
-}
-
-/// The path of an API may hold a key, too.
-pub(super) fn api_url(redactor: &Redactor, url: &Url) -> String {
-    let segments: Vec<String> = url.path().split('/').map(|segment| redactor.words(segment)).collect();
-    let origin = url.origin().ascii_serialization();
-    let mut without_path = url.clone();
-    without_path.set_path("");
-    let shown = redactor.url(&without_path);
-    let query = shown.find('?').map_or("", |start| &shown[start..]);
-    format!("{origin}{}{query}", segments.join("/"))
 }
 
 const REQUEST_HEADERS: &[&str] = &[
