@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jeton::grants::GrantError;
-use jeton::{LoggedOut, TokenKind, browser_available, open_browser};
+use jeton::storage::{LoginKey, StoreError, TokenStore as _};
+use jeton::{LoggedOut, ResourceClient, TokenKind, browser_available, open_browser};
 use serde_json::{Value, json};
 
 use crate::client::issuer_of;
@@ -20,6 +21,8 @@ use crate::when;
 
 /// A server that asks for more patience than this gets no second try.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait for whoever uses a login that is to be removed.
+const LEASE: Duration = Duration::from_secs(15);
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -52,71 +55,124 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let mut profiles = cx.profiles()?;
     let store = cx.store(&profiles).await?;
+    let (entries, unreadable) = chosen(args, &profiles, &store).await?;
     let mut outcomes = Vec::new();
-    for entry in chosen(args, &profiles, &store).await? {
-        outcomes.push(log_out(entry, args, &mut profiles, &store).await?);
+    for entry in entries {
+        outcomes.push(log_out(entry, args, &mut profiles, &store).await);
     }
-    let exit =
-        outcomes.iter().map(Outcome::exit).find(|exit| *exit != Exit::Success).unwrap_or(Exit::Success);
     let text = match outcomes.is_empty() {
         true => "there is no profile and no login".to_owned(),
         false => outcomes.iter().map(Outcome::to_text).collect::<Vec<_>>().join("\n"),
     };
-    cx.output.answer(text, || match (args.all, outcomes.first()) {
-        (false, Some(outcome)) => outcome.to_json(),
-        _ => json!({ "logouts": outcomes.iter().map(Outcome::to_json).collect::<Vec<_>>() }),
+    let further = |outcomes: &[Outcome]| outcomes.iter().map(Outcome::to_json).collect::<Vec<_>>();
+    cx.output.answer(text, || match (args.all, &outcomes[..]) {
+        (false, [outcome, others @ ..]) => {
+            let mut json = outcome.to_json();
+            json["without_profile"] = further(others).into();
+            json
+        }
+        _ => json!({ "logouts": further(&outcomes) }),
     })?;
     outcomes.iter().for_each(|outcome| outcome.warn(cx));
-    Ok(exit)
+    let stay = unreadable.iter().map(|error| Failure::store(error, "a login cannot be read, and stays"));
+    let stay: Vec<Failure> = stay.collect();
+    stay.iter().for_each(|failure| cx.output.failure(failure));
+    let exits = outcomes.iter().filter_map(|outcome| outcome.failure.as_ref()).chain(&stay);
+    Ok(exits.map(|failure| failure.exit).next().unwrap_or(Exit::Success))
 }
 
-/// Whose login is meant.
-async fn chosen(args: &Args, profiles: &ProfilesFile, store: &OpenStore) -> Result<Vec<Entry>, Failure> {
+/// Whose logins are meant; and, where all are, what cannot be read at all.
+async fn chosen(
+    args: &Args,
+    profiles: &ProfilesFile,
+    store: &OpenStore,
+) -> Result<(Vec<Entry>, Vec<StoreError>), Failure> {
     let shared = store.shared();
     if args.all {
-        return Ok(logins::all(profiles, &*shared).await?.0);
+        return logins::all(profiles, &*shared).await;
     }
-    let unknown = match profiles.choose(args.name.as_deref()) {
-        Ok((name, profile)) => return Ok(vec![logins::entry_of(name, profile, &*shared).await]),
-        Err(failure) => failure,
+    let chosen = profiles.choose(args.name.as_deref());
+    // A login may be there without a profile: another program's, or one whose profile was changed or removed.
+    let account = match &chosen {
+        Ok((name, _)) => (*name).to_owned(),
+        Err(_) => args.name.clone().unwrap_or_default(),
     };
-    // A login may be there without a profile: another program's, or one whose profile was removed by hand.
-    let Some(name) = &args.name else { return Err(unknown) };
     let (entries, _) = logins::all(profiles, &*shared).await?;
-    let found: Vec<Entry> =
-        entries.into_iter().filter(|entry| entry.profile.is_none() && entry.name == *name).collect();
-    if found.is_empty() { Err(unknown) } else { Ok(found) }
+    let without_profile =
+        entries.into_iter().filter(|entry| entry.profile.is_none() && entry.name == account);
+    match chosen {
+        Ok((name, profile)) => {
+            let own = logins::entry_of(name, profile, &*shared).await;
+            // At another server it is somebody else's of the same name.
+            let issuer = own.key().map(|key| key.issuer().to_owned());
+            let left_over = without_profile
+                .filter(|entry| entry.key().map(|key| key.issuer()) == issuer.as_deref())
+                .collect::<Vec<_>>();
+            Ok(([own].into_iter().chain(left_over).collect(), Vec::new()))
+        }
+        Err(unknown) => {
+            let found: Vec<Entry> = without_profile.collect();
+            if found.is_empty() { Err(unknown) } else { Ok((found, Vec::new())) }
+        }
+    }
 }
 
-async fn log_out(
-    entry: Entry,
-    args: &Args,
-    profiles: &mut ProfilesFile,
-    store: &OpenStore,
-) -> Result<Outcome, Failure> {
+/// Logs one out. What fails is part of the outcome: the others are logged out all the same.
+async fn log_out(entry: Entry, args: &Args, profiles: &mut ProfilesFile, store: &OpenStore) -> Outcome {
     let (name, is_profile) = (entry.name.clone(), entry.profile.is_some());
     let mut outcome = Outcome { name: name.clone(), ..Outcome::default() };
     match &entry.login {
         Kept::Nothing(_) => {}
         Kept::NoKey(failure) => outcome.warnings.push(failure.what.clone()),
-        Kept::Login(..) | Kept::Unreadable(..) => {
+        Kept::Login(key, _) | Kept::Unreadable(key, _) => {
             outcome.was_logged_in = true;
-            let connection = Connection::new(name.clone(), entry.profile_or_guess(), store.clone(), |b| b)?;
-            let end_session = match args.browser {
-                true => Some(connection.session.end_session_url(None).await),
-                false => None,
+            let connection = Connection::new(name.clone(), entry.profile_or_guess(), store.clone(), |b| b);
+            let done = match connection {
+                Ok(connection) => revoke_and_forget(&connection, args, &mut outcome).await,
+                // Nobody can tell the server; here it is forgotten all the same.
+                Err(failure) => {
+                    let removed = remove(key, store).await;
+                    outcome.failure = Some(failure);
+                    removed
+                }
             };
-            outcome.of(&connection, logged_out(&connection).await?);
-            if let Some(end_session) = end_session {
-                outcome.browser_opened = end_at_server(end_session, &mut outcome.warnings).await;
+            if let Err(failure) = done {
+                outcome.stays = true;
+                outcome.failure = Some(failure);
             }
         }
     }
-    if args.forget && is_profile {
-        forget(&entry, profiles, store).await?;
-        outcome.forgotten = true;
+    if args.forget && is_profile && !outcome.stays {
+        match forget(&entry, profiles, store).await {
+            Ok(()) => outcome.forgotten = true,
+            Err(failure) => outcome.failure = Some(failure),
+        }
     }
-    Ok(outcome)
+    outcome
+}
+
+async fn revoke_and_forget(
+    connection: &Connection,
+    args: &Args,
+    outcome: &mut Outcome,
+) -> Result<(), Failure> {
+    let end_session = match args.browser {
+        true => Some(connection.session.end_session_url(None).await),
+        false => None,
+    };
+    let logged_out = logged_out(connection).await?;
+    outcome.of(connection, logged_out);
+    if let Some(end_session) = end_session {
+        outcome.browser_opened = end_at_server(end_session, &mut outcome.warnings).await;
+    }
+    Ok(())
+}
+
+/// Removes a login from the store, of whatever kind its profile is.
+async fn remove(key: &LoginKey, store: &OpenStore) -> Result<(), Failure> {
+    let failed = |error: StoreError| Failure::store(&error, "the login could not be removed");
+    let mut lease = store.shared().lease(key, LEASE).await.map_err(failed)?;
+    lease.delete().await.map_err(failed)
 }
 
 /// Logs out; what the server was too busy to revoke is tried once more.
@@ -188,6 +244,14 @@ async fn forget(entry: &Entry, profiles: &mut ProfilesFile, store: &OpenStore) -
         let place = SecretPlace::new(name, issuer_of(name, &profile)?, store.shared());
         place.map_err(|error| failed(&error))?.forget().await?;
     }
+    if let Some(url) = &profile.url {
+        let resources = ResourceClient::builder().account(name).shared_store(store.shared()).build();
+        let resources = resources.map_err(|error| failed(&error))?;
+        resources
+            .forget(url)
+            .await
+            .map_err(|error| Failure::of(&error, format!("the server of {url} is still trusted"), name))?;
+    }
     profiles.remove(name)
 }
 
@@ -201,6 +265,8 @@ struct Outcome {
     failure: Option<Failure>,
     /// The server cannot be told.
     no_endpoint: bool,
+    /// It is still in the store.
+    stays: bool,
     forgotten: bool,
     browser_opened: bool,
     warnings: Vec<String>,
@@ -234,13 +300,10 @@ impl Outcome {
         }
     }
 
-    fn exit(&self) -> Exit {
-        self.failure.as_ref().map_or(Exit::Success, |failure| failure.exit)
-    }
-
     fn to_text(&self) -> String {
         let name = &self.name;
         let logged_out = match (self.was_logged_in, self.no_endpoint || self.failure.is_some()) {
+            _ if self.stays => format!("`{name}` could not be logged out"),
             (false, _) => format!("nobody was logged in to `{name}`"),
             (true, false) => format!("logged out of `{name}`, here and at the server"),
             (true, true) => format!("logged out of `{name}` here, but not at the server"),
@@ -255,6 +318,7 @@ impl Outcome {
         json!({
             "profile": self.name,
             "was_logged_in": self.was_logged_in,
+            "still_stored": self.stays,
             "revoked": self.was_logged_in.then_some(!self.no_endpoint && self.failure.is_none()),
             "not_revoked": self.not_revoked,
             "profile_removed": self.forgotten,

@@ -52,11 +52,20 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let page = Page { states: &states, unreadable: &unreadable, store: &store.describe(), now };
     let text = page.text(cx.output.columns(), named.is_some());
     cx.output.answer(text, || page.json(args.name.as_deref()))?;
-    let needed = |state: &LoginState| state.standing == Standing::LoginNeeded;
-    Ok(match named.is_some() && states.iter().any(needed) {
-        true => Exit::LoginRequired,
-        false => Exit::Success,
+    Ok(match (named, states.first()) {
+        (Some(_), Some(state)) => exit_of(state.standing),
+        _ => Exit::Success,
     })
+}
+
+/// What a script is to know of the one login that it asks for.
+fn exit_of(standing: Standing) -> Exit {
+    match standing {
+        Standing::SignedIn | Standing::Unattended => Exit::Success,
+        Standing::LoginNeeded => Exit::LoginRequired,
+        Standing::Unreadable => Exit::Store,
+        Standing::Misconfigured => Exit::Usage,
+    }
 }
 
 struct Page<'a> {

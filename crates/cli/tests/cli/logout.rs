@@ -28,7 +28,7 @@ fn a_logout_revokes_forgets_and_may_be_repeated() {
         json,
         json!({
             "profile": "work", "was_logged_in": true, "revoked": true, "not_revoked": [],
-            "profile_removed": false, "browser_opened": false,
+            "profile_removed": false, "browser_opened": false, "still_stored": false, "without_profile": [],
         })
     );
     let json = world.jeton(["logout", "work", "--json"]).json();
@@ -206,18 +206,82 @@ fn forget_removes_a_registration_with_the_last_profile_that_has_it() {
         run(command.env("BROWSER", &browser.program), b"").answer();
     }
     assert_eq!(world.server.registered_clients(), 1);
+    // A server that is still trusted need not be asked about.
+    run(
+        world.command(["login", "--url", &url, "one"]).env("BROWSER", Browser::named(&world, "3").program),
+        b"",
+    )
+    .answer();
     world.jeton(["logout", "one", "--forget"]).answer();
+    let ran = run(
+        world.command(["login", "--url", &url, "one"]).env("BROWSER", Browser::named(&world, "4").program),
+        b"",
+    );
+    assert_ne!(ran.code, Some(0), "the trust is forgotten, too: {ran}");
     world.jeton(["refresh", "two"]).answer();
     world.jeton(["logout", "two", "--forget"]).answer();
     let registrations = world.with_store(async |store| {
         let (mut keys, mut found) = (store.list(), 0);
         while let Some(key) = keys.next().await {
-            let key = key.unwrap();
-            // Which server the resource trusts is no secret, and stays.
-            found += usize::from(key.is_registration() && !key.account().starts_with("⟨resources⟩"));
+            found += usize::from(key.unwrap().is_registration());
         }
         found
     });
     assert_eq!(registrations, 0);
     assert!(!std::fs::read_to_string(world.profiles_file()).unwrap().contains("profiles."));
+}
+
+#[test]
+fn one_that_cannot_be_told_to_the_server_does_not_keep_the_others_signed_in() {
+    let world = World::new();
+    world.signed_in("a");
+    world.signed_in("z");
+    let text = std::fs::read_to_string(world.profiles_file()).unwrap();
+    let broken = text.replacen(
+        "[profiles.a]",
+        "[profiles.a]\ncertificate = \"/nowhere\"\ncertificate_key = \"/nowhere\"",
+        1,
+    );
+    std::fs::write(world.profiles_file(), broken).unwrap();
+    let ran = world.jeton(["logout", "--all"]);
+    assert_eq!(ran.code, Some(2), "{ran}");
+    let text = String::from_utf8_lossy(&ran.stdout);
+    assert_eq!(
+        text,
+        "logged out of `a` here, but not at the server\nlogged out of `z`, here and at the server\n"
+    );
+    assert!(ran.stderr.contains("/nowhere"), "{ran}");
+    for account in ["a", "z"] {
+        assert!(world.record_of(account, DevServer::PUBLIC_CLIENT).is_none());
+    }
+    assert_eq!(world.server.live_logins(), 1);
+}
+
+#[test]
+fn a_login_that_a_changed_profile_has_left_behind_goes_with_it() {
+    let world = World::new();
+    world.signed_in("work");
+    let text = std::fs::read_to_string(world.profiles_file()).unwrap();
+    let changed = text.replacen("[profiles.work]", "[profiles.work]\naccount = \"other\"", 1);
+    std::fs::write(world.profiles_file(), changed).unwrap();
+    world.sign_in_again("other", DevServer::PUBLIC_CLIENT, |builder| builder.scope("read"));
+    assert_eq!(world.server.live_logins(), 2);
+    let json = world.jeton(["logout", "work", "--json"]).json();
+    assert_eq!((&json["revoked"], &json["without_profile"][0]["revoked"]), (&json!(true), &json!(true)));
+    assert_eq!(world.server.live_logins(), 0);
+}
+
+#[test]
+fn what_cannot_be_read_and_has_no_profile_stays_and_is_told() {
+    let world = World::new();
+    world.sign_in_again("stray", DevServer::PUBLIC_CLIENT, |builder| builder.scope("read"));
+    let logins = world.state_folder().join("logins");
+    for entry in std::fs::read_dir(&logins).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.extension().is_some_and(|extension| extension == "json") {
+            std::fs::write(entry, "{").unwrap();
+        }
+    }
+    let ran = world.jeton(["logout", "--all"]);
+    assert_eq!(ran.code, Some(6), "{ran}");
+    assert!(ran.stderr.contains("cannot be read, and stays"), "{ran}");
 }

@@ -194,6 +194,7 @@ fn a_redirect_to_another_origin_goes_on_without_the_token() {
     let ran = world.jeton(["request", "work", &url]);
     assert_eq!(body(&ran), json!({ "recorded": true }));
     assert_eq!(recorder.requests()[0].header("authorization"), None);
+    assert!(ran.stderr.contains(&format!("sent the request on to {}", recorder.url())), "{ran}");
     let within = world.server.url("/api/redirect?to=/api/me");
     assert_eq!(body(&world.jeton(["request", "work", &within]))["sub"], "alice");
 }
@@ -291,7 +292,8 @@ fn binary_bodies_stay_as_they_are_but_not_on_a_terminal() {
     let api = Server::start({
         let bytes = bytes.clone();
         move |request| match request.path.as_str() {
-            "/text" => Answer::new(200, "text/plain", "before\u{1b}]0;title\u{7}after\n"),
+            "/text" => Answer::new(200, "text/plain", "before\u{1b}]0;title\u{7}after\n")
+                .with("X-Evil", "a\u{9b}31mb\u{202e}"),
             _ => Answer::new(200, "application/octet-stream", bytes.clone()),
         }
     });
@@ -307,11 +309,15 @@ fn binary_bodies_stay_as_they_are_but_not_on_a_terminal() {
     let mut terminal = Terminal::start(world.command(["request", "api", &url]));
     terminal.ended_with(2);
     assert!(terminal.text().contains("the answer is binary"), "{}", terminal.text());
-    let mut terminal = Terminal::start(world.command(["request", "api", &format!("{}/text", api.url)]));
+    let mut terminal = Terminal::start(world.command(["request", "api", &format!("{}/text", api.url), "-i"]));
     terminal.ended_with(0);
     // What a terminal would obey can be read on it.
     assert!(terminal.text().contains("]0;title"), "{}", terminal.text());
-    assert!(!terminal.history().contains(&0x1b));
+    let history = String::from_utf8(terminal.history()).unwrap();
+    assert!(
+        history.contains("x-evil: a") && !history.contains(['\u{1b}', '\u{9b}', '\u{202e}']),
+        "{history:?}"
+    );
 }
 
 #[test]

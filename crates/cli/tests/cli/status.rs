@@ -125,6 +125,8 @@ fn one_login_in_detail_and_an_exit_code_for_scripts() {
         assert!(String::from_utf8_lossy(&ran.stdout).contains(words), "{name}: {ran}");
     }
     assert_eq!(world.jeton(["status", "nobody"]).code, Some(2));
+    assert_eq!(world.jeton(["status", "broken"]).code, Some(2));
+    assert_eq!(world.jeton(["status", "robot"]).code, Some(0));
     let json = world.jeton(["status", "alive", "--json"]).json();
     assert_eq!((&json["profile"], json["logins"].as_array().unwrap().len()), (&json!("alive"), 1));
 }
@@ -177,6 +179,7 @@ fn a_damaged_login_does_not_hide_the_others() {
     assert_eq!(json["unreadable"].as_array().unwrap().len(), 1, "each is told once: {json}");
     let ran = world.jeton(["status"]);
     assert!(ran.answer().contains("cannot be read"), "{ran}");
+    assert_eq!(world.jeton(["status", "a"]).code, Some(6));
 }
 
 #[test]

@@ -252,6 +252,13 @@ impl Inner {
         }
     }
 
+    /// Forgets every resource of that URL's origin, and what was decided about it.
+    pub(super) async fn forget_origin(&self, url: &Url) -> Result<(), Error> {
+        *self.origins().of(url) = Origin::default();
+        let mut lease = self.store.lease(&self.key(url)?, LEASE_TIMEOUT).await?;
+        Ok(lease.delete().await?)
+    }
+
     /// Changes what the store has of an origin, under its lease.
     async fn rewrite(&self, url: &Url, change: impl FnOnce(&mut Vec<Remembered>)) -> Result<(), Error> {
         let key = self.key(url)?;

@@ -183,6 +183,16 @@ impl ResourceClient {
         })
     }
 
+    /// Forgets which server the resources at that URL's origin trust, here and in the store: the next request asks them, and the
+    /// person whether that server may be trusted. Their logins stay, and so do registrations: end these first
+    /// ([`Session::log_out`], [`Registrar::forget`](crate::Registrar::forget)).
+    ///
+    /// # Errors
+    /// [`Error::Store`] if the store cannot be written; [`Error::InvalidRequest`] if it is no URL.
+    pub async fn forget(&self, url: &str) -> Result<(), Error> {
+        self.0.forget_origin(&parsed(url)?).await
+    }
+
     /// Runs a future to its end on jeton's own runtime and blocks this thread meanwhile: see
     /// [`Client::block_on`](crate::Client::block_on).
     ///

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
 
-use jeton::models::{Challenge, parse_www_authenticate};
+use jeton::models::{Challenge, is_deceptive, parse_www_authenticate};
 use jeton::reqwest::header::WWW_AUTHENTICATE;
 use jeton::reqwest::{Response, StatusCode};
 use serde_json::{Map, Value};
@@ -45,14 +45,18 @@ async fn as_it_comes(
     connection: &Connection,
     output: Output,
 ) -> Result<(), Failure> {
-    if include && !output.answer_bytes(&head(&response))? {
-        return Ok(());
+    let mut screen = output.stdout_is_terminal().then(Screen::default);
+    if include {
+        let head = head(&response);
+        let head = if screen.is_some() { Screen::default().harmless(&head)? } else { head };
+        if !output.answer_bytes(&head)? {
+            return Ok(());
+        }
     }
     if let Some(path) = file {
         into_file(response, path, connection).await?;
         return Ok(());
     }
-    let mut screen = output.stdout_is_terminal().then(Screen::default);
     while let Some(piece) = next(&mut response, connection).await? {
         let goes_on = match &mut screen {
             Some(screen) => output.answer_bytes(&screen.harmless(&piece)?)?,
@@ -204,39 +208,39 @@ fn can_be_typed(text: &str) -> bool {
 #[derive(Debug, Default)]
 struct Screen {
     has_begun: bool,
-    /// The first byte of a two-byte character was at the end of the last piece.
-    held: bool,
+    /// The beginning of a character whose end is in the next piece.
+    held: Vec<u8>,
 }
 
 impl Screen {
-    const MARK: &str = "\u{fffd}";
+    const MARK: char = '\u{fffd}';
 
     fn harmless(&mut self, piece: &[u8]) -> Result<Vec<u8>, Failure> {
         if !std::mem::replace(&mut self.has_begun, true) && piece.contains(&0) {
             return Err(Failure::usage("the answer is binary, and was not written to the terminal")
                 .help("--output FILE, or pipe it into another program"));
         }
-        let mut harmless = Vec::with_capacity(piece.len());
-        for &byte in piece {
-            // C1 control characters are C2 80 to C2 9F in UTF-8.
-            if std::mem::take(&mut self.held) {
-                match byte {
-                    0x80..=0x9f => {
-                        harmless.extend_from_slice(Self::MARK.as_bytes());
-                        continue;
-                    }
-                    _ => harmless.push(0xc2),
-                }
-            }
-            match byte {
-                0xc2 => self.held = true,
-                b'\n' | b'\t' | 0x20..=0x7e | 0x80.. => harmless.push(byte),
+        let mut bytes = std::mem::take(&mut self.held);
+        bytes.extend_from_slice(piece);
+        let mut text = String::with_capacity(bytes.len());
+        let mut chunks = bytes.utf8_chunks().peekable();
+        while let Some(chunk) = chunks.next() {
+            text.extend(chunk.valid().chars().filter_map(|character| match character {
+                '\n' | '\t' => Some(character),
                 // At the end of a line it does nothing, and within it hides what was there.
-                b'\r' => {}
-                _ => harmless.extend_from_slice(Self::MARK.as_bytes()),
+                '\r' => None,
+                _ if is_deceptive(character) => Some(Self::MARK),
+                _ => Some(character),
+            }));
+            let is_cut = chunks.peek().is_none()
+                && str::from_utf8(chunk.invalid()).is_err_and(|error| error.error_len().is_none());
+            match is_cut {
+                true => self.held = chunk.invalid().to_vec(),
+                false if chunk.invalid().is_empty() => {}
+                false => text.push(Self::MARK),
             }
         }
-        Ok(harmless)
+        Ok(text.into_bytes())
     }
 }
 
@@ -247,9 +251,10 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_what_can_be_read_however_it_is_cut() {
-        let text = "Größe\t\u{a0}1\r\n\u{1b}[2J\u{9b}2J\u{7}";
-        let expected = "Größe\t\u{a0}1\n\u{fffd}[2J\u{fffd}2J\u{fffd}";
-        let bytes = text.as_bytes();
+        let text = "Größe名\t\u{a0}1\r\n\u{1b}[2J\u{9b}2J\u{202e}\u{7}";
+        let expected = "Größe名\t\u{a0}1\n\u{fffd}[2J\u{fffd}2J\u{fffd}\u{fffd}\u{fffd}x";
+        // And what is no UTF-8.
+        let bytes = &[text.as_bytes(), b"\x9bx"].concat();
         for cut in 0..bytes.len() {
             let mut screen = Screen::default();
             let mut shown = screen.harmless(&bytes[..cut]).unwrap();
