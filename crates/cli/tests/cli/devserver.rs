@@ -16,7 +16,7 @@ use crate::world::World;
 
 /// The command while it runs.
 struct Running {
-    child: Child,
+    child: Started,
     stdin: Option<ChildStdin>,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
@@ -29,7 +29,7 @@ impl Running {
         let mut child = command.spawn().unwrap();
         let stdin = child.stdin.take();
         let (stdout, stderr) = (lines(child.stdout.take().unwrap()), lines(child.stderr.take().unwrap()));
-        Self { child, stdin, stdout, stderr }
+        Self { child: Started(child), stdin, stdout, stderr }
     }
 
     /// With `--json`: what it announces.
@@ -66,14 +66,17 @@ impl Running {
             }
         };
         let (stdout, stderr) = (rest(&self.stdout), rest(&self.stderr));
-        (self.child.wait().unwrap(), stdout, stderr)
+        (self.child.0.wait().unwrap(), stdout, stderr)
     }
 }
 
-impl Drop for Running {
+/// A program that does not outlive its test.
+struct Started(Child);
+
+impl Drop for Started {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
@@ -254,6 +257,11 @@ fn what_a_person_reads_fits_a_terminal_and_says_which_rule_was_broken() {
     assert_eq!(stderr, line, "and nothing of who looked at the page");
     assert!(!stdout.contains("MARKER") && !stdout.contains('\u{1b}'), "{stdout}");
 
+    let (_running, announcement) = Running::announced(&world, &["--client", "own=MARKER"]);
+    let own = announcement["clients"].as_array().unwrap().last().unwrap();
+    assert_eq!((&own["client_id"], &own["client_secret"]), (&"own".into(), &Value::Null), "{own}");
+    assert!(!announcement.to_string().contains("MARKER"));
+
     let quiet = Running::start(&world, &["--until-stdin-closes", "--quiet"]);
     let first = quiet.stdout.recv_timeout(PATIENCE).unwrap();
     assert_eq!(get(first.split(' ').next_back().unwrap().trim_end_matches('.')).status, 200);
@@ -269,7 +277,7 @@ fn it_ends_when_the_system_or_a_person_asks_for_it() {
         running.stdout.recv_timeout(PATIENCE).expect("it says where it is");
         // Without the option a closed input is no reason to end: as under a supervisor.
         drop(running.stdin.take());
-        let pid = running.child.id().to_string();
+        let pid = running.child.0.id().to_string();
         let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", signal, &pid]).status();
         assert!(sent.unwrap().success());
         assert_eq!(running.ended().0.code(), Some(0), "{signal}");
@@ -421,15 +429,15 @@ fn a_reader_who_reads_no_further_stops_nobody() {
     let world = World::new();
     let mut command = world.command(["devserver", "--json"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let announcement = lines(child.stdout.take().unwrap()).recv_timeout(PATIENCE).unwrap();
+    let mut child = Started(command.spawn().unwrap());
+    let announcement = lines(child.0.stdout.take().unwrap()).recv_timeout(PATIENCE).unwrap();
     let announcement: Value = serde_json::from_str(&announcement).unwrap();
     // More than the pipe and the queue hold.
     let issuer = text(&announcement, "issuer");
     for _ in 0..1_700 {
         assert_eq!(get(&format!("{issuer}/api/me")).status, 401);
     }
-    let told = lines(child.stderr.take().unwrap());
+    let told = lines(child.0.stderr.take().unwrap());
     let missing = loop {
         let line = told.recv_timeout(PATIENCE).expect("a line that says what is missing");
         if line.contains("were left out") {
@@ -438,6 +446,4 @@ fn a_reader_who_reads_no_further_stops_nobody() {
         assert!(line.contains("\"api\""), "{line}");
     };
     assert!(missing.starts_with('('), "{missing}");
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
