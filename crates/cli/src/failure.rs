@@ -8,6 +8,7 @@ use jeton::{Error, LoginRequired};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
+use crate::printable::printable;
 use crate::wrap::wrapped;
 
 /// What went wrong, in three parts, each a sentence without a full stop. Holds no secret.
@@ -107,7 +108,9 @@ impl Failure {
         let mut text = String::new();
         for (label, part) in parts {
             if let Some(part) = part {
-                let _ = writeln!(text, "{label}{}", wrapped(part, label.len(), columns));
+                // Names and texts of others may be in it, and lines of its own.
+                let part: Vec<String> = part.split('\n').map(printable).collect();
+                let _ = writeln!(text, "{label}{}", wrapped(&part.join("\n"), label.len(), columns));
             }
         }
         text
@@ -225,6 +228,12 @@ mod tests {
         assert_eq!(failure.to_text(80), "jeton: a\n  why: b\n  do:  c\n");
         let json = failure.to_json();
         assert_eq!(json, json!({"error": {"code": "usage", "exit": 2, "what": "a", "why": "b", "do": "c"}}));
+    }
+
+    #[test]
+    fn nothing_in_it_steers_the_terminal() {
+        let text = Failure::usage("no profile `\u{1b}[31mX`").because("a\nb\u{9b}").to_text(80);
+        assert_eq!(text, "jeton: no profile `\u{fffd}[31mX`\n  why: a\n       b\u{fffd}\n");
     }
 
     #[test]

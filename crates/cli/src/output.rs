@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use crate::failure::Failure;
+use crate::printable::json_text;
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -52,7 +53,8 @@ impl Output {
     /// The answer: `text` for people (styled with `anstyle`, which a pipe takes out), `json` with `--json`. A newline is added.
     pub(crate) fn answer(self, text: impl Display, json: impl FnOnce() -> Value) -> Result<(), Failure> {
         let mut stdout = anstream::stdout().lock();
-        let written = if self.json { writeln!(stdout, "{}", json()) } else { writeln!(stdout, "{text}") };
+        let written =
+            if self.json { writeln!(stdout, "{}", json_text(&json())) } else { writeln!(stdout, "{text}") };
         written.and_then(|()| stdout.flush()).or_else(ignore_broken_pipe)
     }
 
@@ -87,7 +89,7 @@ impl Output {
     pub(crate) fn failure(self, failure: &Failure) {
         let mut stderr = anstream::stderr().lock();
         let _ = if self.json {
-            writeln!(stderr, "{}", failure.to_json())
+            writeln!(stderr, "{}", json_text(&failure.to_json()))
         } else {
             // Lines stay whole for whoever searches in them.
             let columns = if io::stderr().is_terminal() { self.columns() } else { usize::MAX };

@@ -105,19 +105,28 @@ fn unavailable(error: &StoreError) -> Failure {
     }
 }
 
+/// The longest passphrase, in bytes.
+const LONGEST_PASSPHRASE: u64 = 64 << 10;
+
 fn passphrase(file: Option<&Path>) -> Result<Secret, Failure> {
     let unreadable =
         |error: &std::io::Error| Failure::io("the passphrase of the store could not be read", error);
-    if let Some(path) = file {
+    let (passphrase, place) = if let Some(path) = file {
         let mut text = String::new();
         std::fs::File::open(path)
-            .and_then(|mut file| file.read_to_string(&mut text))
+            .and_then(|file| file.take(LONGEST_PASSPHRASE).read_to_string(&mut text))
             .map_err(|error| unreadable(&error))?;
-        return Ok(Secret::new(text.trim_end_matches(['\r', '\n'])));
-    }
-    if !std::io::stdin().is_terminal() {
+        (Secret::new(text.trim_end_matches(['\r', '\n'])), format!("nothing is in {}", path.display()))
+    } else if std::io::stdin().is_terminal() {
+        let typed = ask_hidden("Passphrase of the store: ").map_err(|error| unreadable(&error))?;
+        (typed, "nothing was typed".to_owned())
+    } else {
         return Err(Failure::usage("the store is sealed with a passphrase, and nobody is here to type it")
             .help("set JETON_PASSPHRASE_FILE, or `passphrase_file` in the profiles file, to a file that holds it"));
+    };
+    // A secret that was not mounted must not become the key.
+    match passphrase.is_empty() {
+        true => Err(Failure::usage("the passphrase of the store is empty").because(place)),
+        false => Ok(passphrase),
     }
-    ask_hidden("Passphrase of the store: ").map_err(|error| unreadable(&error))
 }
