@@ -27,6 +27,14 @@ pub(crate) fn wrapped(text: &str, indent: usize, columns: usize) -> String {
     lines
 }
 
+/// The same for a paragraph that begins with a label in that style.
+pub(crate) fn labelled(label: &str, style: anstyle::Style, text: &str, columns: usize) -> String {
+    let whole = wrapped(&format!("{label} {text}"), 0, columns);
+    // A label is shorter than any line.
+    let rest = whole.get(label.len()..).unwrap_or_default();
+    format!("{style}{label}{style:#}{rest}")
+}
+
 fn new_line(lines: &mut String, indent: usize) {
     lines.push('\n');
     lines.extend(std::iter::repeat_n(' ', indent));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Subject;
 use crate::output::{BAD, CAREFUL, FAINT, GOOD, STRONG};
 use crate::printable::printable;
-use crate::wrap::wrapped;
+use crate::wrap::{labelled, wrapped};
 
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,8 +128,11 @@ impl Report {
         }
         let _ = match self.findings() {
             0 => write!(text, "{GOOD}Nothing to mend.{GOOD:#}"),
-            1 => write!(text, "{BAD}1 thing to mend:{BAD:#} {}", self.names()),
-            many => write!(text, "{BAD}{many} things to mend:{BAD:#} {}", self.names()),
+            1 => write!(text, "{}", labelled("1 thing to mend:", BAD, &self.names(), columns)),
+            many => {
+                let label = format!("{many} things to mend:");
+                write!(text, "{}", labelled(&label, BAD, &self.names(), columns))
+            }
         };
         if self.findings() == 0 && self.checks().any(|(_, check)| check.mark == Mark::Note) {
             let _ = write!(text, " {FAINT}(A note is something to know, not to mend.){FAINT:#}");

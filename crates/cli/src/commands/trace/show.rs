@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::output::{BAD, FAINT, GOOD, STRONG};
 use crate::printable::printable;
 use crate::profile::Profile;
-use crate::wrap::wrapped;
+use crate::wrap::{labelled, wrapped};
 
 /// What is known at the end.
 pub(super) struct Trace<'a> {
@@ -54,21 +54,14 @@ impl Trace<'_> {
             }
         }
         text.push('\n');
-        match &self.outcome {
-            Ok(outcome) => {
-                let _ =
-                    writeln!(text, "{GOOD}It worked:{GOOD:#} {}", wrapped(&printable(outcome), 11, columns));
-            }
+        let outcome = match &self.outcome {
+            Ok(outcome) => labelled("It worked:", GOOD, &printable(outcome), columns),
             Err(failure) => {
                 let why = failure.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-                let shown = format!("{}{why}", failure.what);
-                let _ = writeln!(
-                    text,
-                    "{BAD}It did not work:{BAD:#} {}",
-                    wrapped(&printable(&shown), 2, columns)
-                );
+                labelled("It did not work:", BAD, &printable(&format!("{}{why}", failure.what)), columns)
             }
-        }
+        };
+        let _ = writeln!(text, "{outcome}");
         let _ = write!(text, "{}", wrapped(ABOUT_SECRETS, 0, columns));
         text
     }
