@@ -23,7 +23,16 @@ fn the_headers_are_those_of_a_request() {
 fn no_headers_for_a_server_that_the_profile_does_not_name() {
     let world = World::new();
     world.signed_in("work");
-    for url in ["https://api.example/x", "http://127.0.0.1:1/", "http://api.example/"] {
+    let own = world.server.url("");
+    let of_two_readings = format!("{own}\\@evil.example/x");
+    let with_a_user = own.replace("http://", "http://evil.example@");
+    for url in [
+        "https://api.example/x",
+        "http://127.0.0.1:1/",
+        "http://api.example/",
+        &of_two_readings,
+        &with_a_user,
+    ] {
         let refused = world.jeton(["headers", "work", url]);
         refused.failed(2);
         refused.shows_none_of(&world.secrets("work"));

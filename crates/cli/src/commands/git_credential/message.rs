@@ -4,6 +4,8 @@ use jeton::Secret;
 use jeton::models::is_secure_or_loopback;
 use url::Url;
 
+use crate::plain_url::plain_url;
+
 /// A question of git's.
 #[derive(Debug, Default)]
 pub(super) struct Message {
@@ -44,11 +46,11 @@ impl Message {
     /// Where git is about to send the answer; `None` if no token may go there: it is no HTTPS (or HTTP on loopback), or no host.
     pub(super) fn url(&self) -> Option<Url> {
         // Whatever would end the host, or begin it elsewhere, is no part of one.
-        let is_of_a_host = |c: char| c.is_alphanumeric() || "-._~:[]%".contains(c);
+        let is_of_a_host = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
         if self.host.is_empty() || !self.host.chars().all(is_of_a_host) {
             return None;
         }
-        let mut url = Url::parse(&format!("{}://{}/", self.protocol, self.host)).ok()?;
+        let mut url = plain_url(&format!("{}://{}/", self.protocol, self.host))?;
         url.set_path(&self.path);
         is_secure_or_loopback(&url).then_some(url)
     }
@@ -109,6 +111,11 @@ mod tests {
             ("protocol=https\nhost=evil.example\\git.example\n", None),
             ("protocol=https\nhost=git.example\r\n", Some("https://git.example/")),
             ("protocol=https\nhost=git\rexample\n", None),
+            // The same host to a browser, and to nobody else.
+            ("protocol=https\nhost=g%69t.example\n", None),
+            ("protocol=https\nhost=\u{ff47}it.example\n", None),
+            ("protocol=http\nhost=0x7f.1\n", None),
+            ("protocol=https\nhost=git.example:443\n", Some("https://git.example/")),
             ("protocol=https\nhost=\n", None),
             ("protocol=cert\npath=/home/x\n", None),
             ("", None),
