@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jeton::grants::GrantError;
-use jeton::storage::{LoginKey, StoreError, TokenStore as _};
+use jeton::storage::{LoginKey, StoreError};
 use jeton::{LoggedOut, ResourceClient, TokenKind, browser_available, open_browser};
 use serde_json::{Value, json};
 
