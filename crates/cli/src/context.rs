@@ -2,14 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jeton::storage::{LoginRecord, TokenStore};
-use jeton::{ClientBuilder, Secret, Session};
+use jeton::{ClientBuilder, Event, EventKind, Secret, Session};
 
 use crate::arguments::Global;
 use crate::client::client_with_secret;
 use crate::failure::{Failure, in_words_of_the_command};
-use crate::output::Output;
+use crate::output::{CAREFUL, Output};
 use crate::profile::Profile;
 use crate::profiles_file::ProfilesFile;
 use crate::store::{OpenStore, StoreSetting};
@@ -95,6 +96,7 @@ impl Connection {
     ) -> Result<Self, Failure> {
         let shared: Arc<dyn TokenStore> = store.shared();
         let client = configure(client_with_secret(&name, &profile, &shared, secret)?)
+            .on_event(warn_unless_stored(&name))
             .build()
             .map_err(|error| Failure::of(&error, format!("the profile `{name}` cannot work"), &name))?;
         let session = client.account(profile.account(&name));
@@ -107,16 +109,23 @@ impl Connection {
         loaded.map_err(|error| Failure::store(&error, format!("the login of `{}` cannot be read", self.name)))
     }
 
-    /// A token that could not be stored is as good as any other, once: the next command has an older one.
-    pub(crate) fn warn_unless_stored(&self, output: Output) {
-        if let Some(error) = self.session.persist_error() {
-            let why = in_words_of_the_command(&error.to_string());
-            output.warn(format_args!("the login of `{}` could not be stored: {why}", self.name));
-        }
-    }
-
     /// An error of the library, met while `what` was tried with this profile.
     pub(crate) fn failure(&self, error: &jeton::Error, what: impl Into<String>) -> Failure {
         Failure::of(error, what, &self.name)
+    }
+}
+
+/// A token that could not be stored serves this command and no later one, which is told in whatever command it happens.
+fn warn_unless_stored(name: &str) -> impl Fn(&Event) + Send + Sync + 'static {
+    let (name, is_told) = (name.to_owned(), AtomicBool::new(false));
+    move |event| {
+        if let EventKind::PersistFailed(error) = &event.kind
+            && !is_told.swap(true, Ordering::Relaxed)
+        {
+            let why = in_words_of_the_command(&error.to_string());
+            Output::notice(&format!(
+                "{CAREFUL}warning:{CAREFUL:#} the login of `{name}` could not be stored: {why}"
+            ));
+        }
     }
 }

@@ -68,7 +68,6 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
 async fn get(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let Some((server, message, connection)) = meant(args, cx).await? else { return Ok(Exit::Success) };
     let token = bearer_token(&connection, "git").await?;
-    connection.warn_unless_stored(cx.output);
     let username = message.username.clone().unwrap_or_else(|| server.username.clone());
     // Only a git that says so understands (2.46); the others know passwords only.
     let answer = match message.takes_bearer_only() {

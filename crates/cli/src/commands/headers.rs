@@ -61,7 +61,6 @@ async fn headers(args: &Args, cx: &Context) -> Result<Value, Failure> {
     let connection = cx.connect(Some(&args.name)).await?;
     let Some(url) = &args.url else {
         let token = bearer_token(&connection, "another program").await?;
-        connection.warn_unless_stored(cx.output);
         return Ok(json!({ "Authorization": token.authorization().to_str().unwrap_or_default() }));
     };
     let url = parsed(url)?;
@@ -73,7 +72,6 @@ async fn headers(args: &Args, cx: &Context) -> Result<Value, Failure> {
     };
     connection.session.check_url(&url).map_err(failed)?;
     let token = connection.session.token().await.map_err(failed)?;
-    connection.warn_unless_stored(cx.output);
     let mut headers = Map::new();
     headers.insert("Authorization".to_owned(), token.authorization().to_str().unwrap_or_default().into());
     let proof = connection.session.dpop_proof(&args.method, &url, &token).await.map_err(failed)?;
@@ -105,7 +103,6 @@ async fn bazel(args: &Args, cx: &Context) -> Result<Value, Failure> {
         return Ok(json!({ "headers": {} }));
     }
     let token = bearer_token(&connection, "Bazel").await?;
-    connection.warn_unless_stored(cx.output);
     let mut answer = Map::new();
     let authorization = token.authorization().to_str().unwrap_or_default();
     answer.insert("headers".to_owned(), json!({ "Authorization": [authorization] }));

@@ -58,7 +58,6 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
             (token.secret().clone(), token.fresh_until())
         }
     };
-    connection.warn_unless_stored(cx.output);
     let mut status = json!({ "token": token.expose() });
     if let (Some(until), Value::Object(status)) = (until.and_then(rfc3339), &mut status) {
         status.insert("expirationTimestamp".to_owned(), until.into());

@@ -29,7 +29,6 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         connection.session.refresh().await.map_err(|error| {
             connection.failure(&error, format!("`{name}` could not get a new access token"))
         })?;
-    connection.warn_unless_stored(cx.output);
     let until = match token.expires_at() {
         Some(at) => format!("it expires {} ({})", when::relative(at, SystemTime::now()), when::utc(at)),
         None => "the server did not say when it expires".to_owned(),

@@ -79,7 +79,6 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         })
         .await?;
     let response = exchange(&connection, args, &target, &upload).await?;
-    connection.warn_unless_stored(cx.output);
     if response.url().origin() != target.url.origin() {
         let origin = response.url().origin().ascii_serialization();
         cx.output.warn(format_args!("the API sent the request on to {origin}; the token did not go there"));

@@ -31,7 +31,6 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let renewable = kept.as_ref().is_some_and(|record| record.refresh_token.is_some())
         || connection.profile.needs_no_person();
     connection.session.revoke().await.map_err(|error| failure(&connection, &error))?;
-    connection.warn_unless_stored(cx.output);
     let text = match (had_token, renewable) {
         (false, _) => format!("`{name}` has no access token that could be revoked"),
         (true, true) => {

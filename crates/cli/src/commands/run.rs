@@ -22,8 +22,7 @@ that there is no such command, 126 that it cannot be executed.
 Examples:
   jeton run work -- ./backup.sh
   jeton run work --env GITHUB_TOKEN --min-valid 30m -- gh pr list
-  jeton run work -- sh -c \\
-    'curl -H \"Authorization: Bearer $ACCESS_TOKEN\" https://api.example/me'")]
+  jeton run work -- sh -c 'echo \"Bearer $ACCESS_TOKEN\" | my-tool --auth-stdin'")]
 pub(crate) struct Args {
     /// The profile; the default one if there is none here.
     name: Option<String>,
@@ -45,7 +44,6 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let connection = cx.connect(args.name.as_deref()).await?;
     let least = args.min_valid.unwrap_or_default();
     let token = bearer_token_valid_for(&connection, "another command", least).await?;
-    connection.warn_unless_stored(cx.output);
     let mut command = Command::new(program);
     command.args(arguments).env_remove(SECRET_VARIABLE).env_remove("JETON_PASSPHRASE_FILE");
     for variable in &args.env {

@@ -1,8 +1,10 @@
 //! What is done with a login's tokens: `refresh`, `revoke`, `introspect`, `claims`.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use jeton_devserver::{DevServer, Endpoint, Fault};
+use jeton_tests::browser::PATIENCE;
 use serde_json::json;
 
 use crate::world::{SCOPE, World, now_ms};
@@ -61,6 +63,31 @@ fn a_refresh_that_is_refused_needs_a_login_and_one_that_meets_nobody_may_work_la
     world.server.revoke_all_logins();
     let ran = world.jeton(["refresh", "work"]);
     assert!(ran.failed(3).contains("jeton login work"), "{ran}");
+}
+
+#[test]
+fn a_token_that_could_not_be_stored_is_told_in_whatever_command_it_happens() {
+    for command in [&["token", "work"][..], &["claims", "work", "--access-token"], &["refresh", "work"]] {
+        let world = World::new();
+        world.signed_in("work");
+        world.expire("work");
+        world.server.fault(Endpoint::Token, Fault::Sequence(vec![Fault::Commit, Fault::Gate]));
+        let mut child = world.command(command.iter().copied());
+        let child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        assert!(world.server.wait_until_held_blocking(1, PATIENCE));
+        // The folder goes away while the server has the refresh token.
+        let logins = world.state_folder().join("logins");
+        std::fs::rename(&logins, world.home().join("away")).unwrap();
+        std::fs::write(&logins, "").unwrap();
+        world.server.open_gate();
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(
+            said.matches("the login of `work` could not be stored: ").count(),
+            1,
+            "{command:?}: {said}"
+        );
+    }
 }
 
 // ----- revoke ------------------------------------------------------------------------------------------------------------

@@ -71,7 +71,6 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         redactor: timeline.redactor(),
     };
     cx.output.answer(trace.to_text(cx.output.columns()), || trace.to_json())?;
-    connection.warn_unless_stored(cx.output);
     outcome.map(|_| Exit::Success)
 }
 
