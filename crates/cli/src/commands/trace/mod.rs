@@ -87,6 +87,9 @@ fn scrubbed(failure: Failure, redactor: &Redactor) -> Failure {
 async fn connect(args: &Args, cx: &Context, timeline: &Timeline) -> Result<Connection, Failure> {
     let profiles = cx.profiles()?;
     let (name, profile) = profiles.choose(args.name.as_deref())?;
+    for public in [Some(name), profile.client_id.as_deref()].into_iter().flatten() {
+        timeline.redactor().allow(public);
+    }
     let store = cx.store(&profiles).await?;
     let transport = transport(name, profile, timeline, Side::Server)?;
     let watched = WatchedStore { inner: store.shared(), timeline: timeline.clone() };

@@ -23,12 +23,23 @@ pub(super) struct Redactor {
     /// Of this trace alone, and never shown: nobody can try out what a fingerprint may be of.
     salt: Secret,
     known: Mutex<Vec<Secret>>,
+    /// What the profile says to everybody, however random it looks: the client's identifier.
+    public: Mutex<Vec<String>>,
     shows_claims: bool,
 }
 
 impl Redactor {
     pub(super) fn new(shows_claims: bool) -> Self {
-        Self { salt: random_token(16), known: Mutex::default(), shows_claims }
+        Self { salt: random_token(16), known: Mutex::default(), public: Mutex::default(), shows_claims }
+    }
+
+    /// That text is no secret.
+    pub(super) fn allow(&self, text: &str) {
+        self.public.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_owned());
+    }
+
+    fn is_public(&self, text: &str) -> bool {
+        self.public.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|public| public == text)
     }
 
     /// The name of a secret within this trace. From now on it is known.
@@ -212,7 +223,7 @@ impl Redactor {
         for part in piece.split_inclusive(|character| !is_part(character)) {
             let end = part.chars().next_back().filter(|last| !is_part(*last));
             let part = &part[..part.len() - end.map_or(0, char::len_utf8)];
-            match part.contains('@') || looks_random(part) {
+            match (part.contains('@') || looks_random(part)) && !self.is_public(part) {
                 true => shown.push_str(&self.secret(part)),
                 false => shown.push_str(part),
             }
@@ -398,6 +409,16 @@ mod tests {
         let scrubbed = redactor.scrubbed(&text);
         assert_eq!(scrubbed.matches(&name).count(), 5, "{scrubbed}");
         assert_ne!(name, Redactor::new(false).fingerprint(secret), "another trace, another name");
+    }
+
+    #[test]
+    fn a_client_is_named_even_if_its_identifier_looks_like_a_secret() {
+        let redactor = Redactor::new(false);
+        let (client_id, other) =
+            ("3f2a91bc-77aa-4c0d-9e2f-aaaabbbbcccc", "3f2a91bc-77aa-4c0d-9e2f-aaaabbbbcccd");
+        redactor.allow(client_id);
+        let shown = redactor.words(&format!("of client \"{client_id}\" and {other}"));
+        assert!(shown.starts_with(&format!("of client \"{client_id}\" and <secret ")), "{shown}");
     }
 
     #[test]
