@@ -24,10 +24,12 @@ mod unix {
     use std::sync::{Arc, Mutex, PoisonError};
 
     use jeton::Secret;
-    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+    use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
     use crate::interrupts::before_the_end;
 
+    /// A key that does nothing (POSIX, `_POSIX_VDISABLE`).
+    const NO_KEY: u8 = if cfg!(any(target_os = "linux", target_os = "android")) { 0 } else { 0xff };
     /// The longest secret, in bytes.
     const LONGEST: u64 = 64 << 10;
 
@@ -37,6 +39,8 @@ mod unix {
         let mut hidden = before.clone();
         hidden.local_modes.remove(LocalModes::ECHO);
         hidden.local_modes.insert(LocalModes::ECHONL);
+        // Whoever stopped the program and went on would see what they type.
+        hidden.special_codes[SpecialCodeIndex::VSUSP] = NO_KEY;
         let hiding = Hiding(Arc::new(Mutex::new(Some((terminal.try_clone()?, before)))));
         let before = hiding.0.clone();
         let showing = before_the_end(move || show_again(&before));

@@ -107,6 +107,21 @@ impl ProfilesFile {
         }
     }
 
+    /// Finds out whether the file can be written, before anything is done for whose sake it is to be.
+    pub(crate) fn check_writable(&self) -> Result<(), Failure> {
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let probe = folder.join(format!(".jeton-{}.probe", std::process::id()));
+        fs::create_dir_all(folder)
+            .and_then(|()| File::create_new(&probe))
+            .and_then(|_| fs::remove_file(&probe))
+            .map_err(|error| {
+                Failure::configuration(format!("{} cannot be written", self.path.display()))
+                    .because(error.to_string())
+                    .help("mend that, or name another profiles file with --config")
+            })
+    }
+
     /// Writes the profile into the file, which is made if need be. What else stands there, comments too, stays.
     pub(crate) fn save(&mut self, name: &str, profile: &Profile) -> Result<(), Failure> {
         let table = toml_edit::ser::to_document(profile).map_err(|error| {

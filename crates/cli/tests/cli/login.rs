@@ -494,3 +494,14 @@ fn the_login_that_a_profile_meant_before_is_logged_out_unless_it_is_shared() {
     let shared = world.record_of("shared", DevServer::PUBLIC_CLIENT).unwrap();
     assert!(world.server.is_refresh_token_live(shared.refresh_token.unwrap().expose()));
 }
+
+#[test]
+fn a_profiles_file_that_cannot_be_written_is_told_before_anybody_is_asked() {
+    let world = World::new();
+    // No folder can be made there.
+    let place = "/proc/jeton/profiles.toml";
+    let mut command = world.command(arguments(&world, &["--config", place, "--store", "file"]));
+    let ran = run(command.env("BROWSER", "/bin/true"), b"");
+    assert!(ran.failed(2).contains("/proc/jeton/profiles.toml cannot be written"), "{ran}");
+    assert!(world.server.requests().is_empty());
+}

@@ -221,27 +221,59 @@ fn a_secret_is_typed_unseen_and_is_nowhere() {
 }
 
 #[test]
-fn ctrl_c_leaves_the_terminal_as_it_was_and_nothing_behind() {
-    let world = World::new();
-    let before = std::fs::read_to_string(world.profiles_file()).unwrap();
-    // A shell that tells how the terminal is, before and after.
-    let command = world.command([]);
-    let program = command.get_program().to_str().unwrap().to_owned();
-    let mut shell = std::process::Command::new("/bin/sh");
-    shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let login = format!(
-        "'{program}' login job --issuer {} --client-id c --login-method client-credentials --client-secret-stdin",
-        world.server.issuer()
-    );
-    shell.args(["-c", &format!("trap : INT; stty -g; {login}; echo \"ended $?\"; stty -g")]);
-    let mut terminal = Terminal::start(shell);
-    terminal.wait_for("(it is not shown): ");
-    terminal.press_ctrl_c();
+fn a_client_is_typed_where_the_server_registers_none_and_its_secret_is_not_seen() {
+    let world = World::with(|builder| builder.resource_metadata(jeton_devserver::ResourceMetadata::InHeader));
+    let (client_id, secret) = DevServer::CONFIDENTIAL_CLIENT;
+    let url = world.server.resource_url();
+    let trust = world.server.issuer().to_owned();
+    let browser = Browser::of(&world);
+    let mut command = world.command(["login", "--url", &url, "api", "--trust", &trust]);
+    command.env("BROWSER", &browser.program);
+    let mut terminal = Terminal::start(command);
+    terminal.wait_for("type its client identifier, or nothing to give up.");
+    terminal.type_line(client_id);
+    terminal.wait_for("Its client secret (it is not shown), or nothing if it has none: ");
+    terminal.type_line(secret);
     terminal.ended_with(0);
-    let text = terminal.text();
-    assert!(text.contains("ended 130"), "{text}");
-    let settings: Vec<&str> = text.lines().filter(|line| line.matches(':').count() > 10).collect();
-    assert_eq!(settings.len(), 2, "{text}");
-    assert_eq!(settings[0], settings[1], "echo is on again");
-    assert_eq!(std::fs::read_to_string(world.profiles_file()).unwrap(), before);
+    terminal.wait_for("Signed in to api.");
+    assert!(!String::from_utf8_lossy(&terminal.history()).contains(secret));
+    world.jeton(["refresh", "api"]).answer();
+}
+
+#[test]
+fn ctrl_c_and_other_signals_leave_the_terminal_as_it_was_and_nothing_behind() {
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let world = World::new();
+        let before = std::fs::read_to_string(world.profiles_file()).unwrap();
+        // A shell that tells how the terminal is, before and after.
+        let command = world.command([]);
+        let program = command.get_program().to_str().unwrap().to_owned();
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let login = format!(
+            "'{program}' login job --issuer {} --client-id c --login-method client-credentials --client-secret-stdin",
+            world.server.issuer()
+        );
+        shell.args(["-c", &format!("trap : INT; stty -g; {login}; echo \"ended $?\"; stty -g")]);
+        let mut terminal = Terminal::start(shell);
+        terminal.wait_for("(it is not shown): ");
+        if signal == "INT" {
+            terminal.press_ctrl_c();
+        } else {
+            let shell = terminal.pid();
+            let child = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+            let sent = std::process::Command::new("kill")
+                .args([&format!("-{signal}"), child.trim()])
+                .status()
+                .unwrap();
+            assert!(sent.success());
+        }
+        terminal.ended_with(0);
+        let text = terminal.text();
+        assert!(text.contains(&format!("ended {code}")), "{text}");
+        let settings: Vec<&str> = text.lines().filter(|line| line.matches(':').count() > 10).collect();
+        assert_eq!(settings.len(), 2, "{text}");
+        assert_eq!(settings[0], settings[1], "echo is on again");
+        assert_eq!(std::fs::read_to_string(world.profiles_file()).unwrap(), before);
+    }
 }

@@ -124,6 +124,9 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         profile.login = args.login_method;
     }
     issuer_of(&name, &profile)?;
+    if before.as_ref() != Some(&profile) {
+        profiles.check_writable()?;
+    }
     let wish = Wish::of(args.way(), &profile, args.needs_browser())?;
     // A store that is locked is met before anybody is bothered.
     let store = cx.store(&profiles).await?;

@@ -13,6 +13,7 @@ use jeton::grants::{
 };
 
 use super::qr_code;
+use crate::hidden_input::ask_hidden;
 use crate::output::STRONG;
 use crate::printable::printable;
 
@@ -77,10 +78,20 @@ impl Interaction for Person {
         &self,
         prompt: &RegistrationPrompt<'_>,
     ) -> Result<Option<ManualRegistration>, InteractionError> {
-        match io::stdin().is_terminal() {
-            true => self.terminal.register_client(prompt).await,
-            false => Ok(None),
+        if !io::stdin().is_terminal() {
+            return Ok(None);
         }
+        let see = prompt.documentation.map(|page| format!(" (see {})", printable(page))).unwrap_or_default();
+        self.terminal.say(&format!(
+            "{} does not register clients by itself.\nRegister one there{see}, and type its client identifier, or \
+             nothing to give up.\n> ",
+            printable(prompt.issuer)
+        ))?;
+        // A read cannot be given up, and must not hold up the library's thread.
+        let typed = tokio::task::spawn_blocking(typed_client).await;
+        typed.map_err(InteractionError::other)?.map_err(|error| {
+            InteractionError::failed(format!("the terminal could not be read ({error}); try again"))
+        })
     }
 
     async fn login_ended(&self, outcome: LoginOutcome<'_>) {
@@ -90,6 +101,18 @@ impl Interaction for Person {
             let _ = self.terminal.say("\n");
         }
     }
+}
+
+/// A client identifier and its secret, of which nothing is shown.
+fn typed_client() -> io::Result<Option<ManualRegistration>> {
+    let mut client_id = String::new();
+    io::stdin().read_line(&mut client_id)?;
+    let client = ManualRegistration::new(client_id.trim());
+    if client.client_id.is_empty() {
+        return Ok(None);
+    }
+    let secret = ask_hidden("Its client secret (it is not shown), or nothing if it has none: ")?;
+    Ok(Some(if secret.is_empty() { client } else { client.with_secret(secret) }))
 }
 
 /// What the terminal can show.

@@ -45,6 +45,7 @@ pub(super) async fn run(
     let mut profile = before.cloned().unwrap_or_default();
     args.changes.apply(&mut profile)?;
     let way = way(args, &profile)?;
+    profiles.check_writable()?;
     let store = cx.store(&profiles).await?;
 
     let client = client(args, &name, &profile, &store, way)?;

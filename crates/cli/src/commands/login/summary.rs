@@ -175,7 +175,8 @@ fn next(name: &str, profile: &Profile) -> String {
     let api = profile.url.iter().chain(&profile.apis).chain(&profile.resource);
     match api.into_iter().find(|url| url.starts_with("http")) {
         Some(url) => format!("jeton request {name} GET {}", printable_start(url, LONGEST_NAME)),
-        None => format!("curl -H \"$(jeton token {name} --header)\" URL"),
+        // Not in an argument: everybody on the machine can read those.
+        None => format!("jeton token {name} --header | curl -H @- URL"),
     }
 }
 
