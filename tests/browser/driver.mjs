@@ -84,11 +84,6 @@ const commands = {
     return (await visit(tabs.get(tab), start)).url();
   },
 
-  /** Waits until that is on its way over a connection, whether or not the answer is kept back. */
-  async sent({ tab, start }) {
-    await (await visit(tabs.get(tab), start)).allHeaders();
-  },
-
   async fill({ tab, field, text }) {
     await tabs.get(tab).locator(`[name=${JSON.stringify(field)}]`).fill(text);
   },

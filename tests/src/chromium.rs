@@ -214,13 +214,6 @@ impl Tab {
         self.ask("address", json!({ "start": start })).as_str().expect("an address").to_owned()
     }
 
-    /// Waits until a request for an address that begins like that is on its way, whether or not the answer is kept back.
-    #[track_caller]
-    pub fn has_asked(&self, start: &str) -> &Self {
-        self.ask("sent", json!({ "start": start }));
-        self
-    }
-
     /// Types into the field of that name.
     #[track_caller]
     pub fn fill(&self, field: &str, text: &str) -> &Self {

@@ -26,8 +26,10 @@ pub(super) fn normal(recorded: &str, known: &Known<'_>) -> String {
             && *port != known.port.to_string();
         is_free_one.then(|| ANY_PORT.to_owned())
     });
-    let text =
-        each_value(&text, &["state=", "code_challenge=", "nonce="], |value| Some(lasting(value.len())));
+    let random = ["state=", "code_challenge=", "nonce="];
+    let text = random
+        .iter()
+        .fold(text, |text, name| each_value(&text, &[name], |value| Some(lasting(name.len(), value.len()))));
     // How long there is left, how long something took, and how much room there is.
     let text = each_number_before(&text, " left", "9:58");
     let text = each_number_before(&text, " ms", "2");
@@ -117,10 +119,10 @@ fn each_value(text: &str, names: &[&str], other: impl Fn(&str) -> Option<String>
     done + rest
 }
 
-/// Letters that look like a random value, as many as are wanted, always the same.
-fn lasting(length: usize) -> String {
+/// Letters that look like a random value, as many as are wanted, always the same; others for another seed.
+fn lasting(seed: usize, length: usize) -> String {
     const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut number: u32 = 20_261_123;
+    let mut number = u32::try_from(seed).unwrap_or_default();
     let letter = |_| {
         number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         char::from(LETTERS[(number >> 26) as usize])

@@ -1,9 +1,13 @@
 //! By authorization code at the devserver, whose consent page a person reads.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use jeton_devserver::{Endpoint, Fault};
 use jeton_tests::browser::PATIENCE;
 use jeton_tests::chromium::{Browser, Settings};
 use jeton_tests::eventually;
+use url::Url;
 
 use crate::login::{Login, has_tidied_up};
 use crate::world::World;
@@ -96,7 +100,7 @@ fn the_address_is_pasted_where_the_browser_cannot_come_back() {
 
 #[test]
 #[ignore = "needs Chromium: cargo xtask test --only browser"]
-fn two_tabs_with_the_same_answer_are_one_login() {
+fn two_browsers_with_the_same_answer_are_one_login() {
     let world = world();
     let mut login = Login::start(&world, ["work", "--no-open"], &[]);
     let redirect_uri = login.redirect_uri();
@@ -107,16 +111,22 @@ fn two_tabs_with_the_same_answer_are_one_login() {
     // The first tab is kept back until the login has ended, and that until the gate opens.
     assert!(world.server.wait_until_held_blocking(1, PATIENCE));
     let answer = first.address(redirect_uri.as_str());
-    let second = browser.open(&answer);
-    second.has_asked(&answer);
-    // The listener takes connections in their order: when this is answered, it has taken the second tab's.
-    let stray = url::Url::parse(&format!("{redirect_uri}?state=of-another-login")).unwrap();
+    // Another one brings the same. It is a socket: when its request has been written, it is there.
+    let mut second = TcpStream::connect(redirect_uri.socket_addrs(|| None).unwrap()[0]).unwrap();
+    second.set_read_timeout(Some(PATIENCE)).unwrap();
+    let address = Url::parse(&answer).unwrap();
+    let (host, query) =
+        (&address[url::Position::BeforeHost..url::Position::AfterPort], address.query().unwrap());
+    write!(second, "GET {}?{query} HTTP/1.1\r\nHost: {host}\r\n\r\n", address.path()).unwrap();
+    // The listener takes connections in their order: when this is answered, it has taken the second one.
+    let stray = Url::parse(&format!("{redirect_uri}?state=of-another-login")).unwrap();
     assert_eq!(jeton_tests::browser::get(&stray).unwrap().status, 400);
     world.server.open_gate();
-    for tab in [&first, &second] {
-        tab.heading("You are signed in");
-        has_tidied_up(tab, &redirect_uri);
-    }
+    first.heading("You are signed in");
+    has_tidied_up(&first, &redirect_uri);
+    let mut page = String::new();
+    second.read_to_string(&mut page).unwrap();
+    assert!(page.contains("<h1>You are signed in</h1>"), "{page}");
     login.ended_with(0);
     assert_eq!(world.server.stats().grant("authorization_code").requests, 1);
     // Afterwards nobody is there any more.
