@@ -20,7 +20,7 @@ is asked anything: where a login is needed, the exit code is 3.
 
 Examples:
   jeton token work
-  curl -H \"$(jeton token work --header)\" https://api.example/me
+  jeton token work --header | curl -H @- https://api.example/me
   jeton token work --min-valid 5m --json | jq -r .expires_at")]
 pub(crate) struct Args {
     /// The profile; the default one if there is none here.
@@ -64,8 +64,9 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         true => format!("Authorization: {authorization}"),
         false => token.secret().expose().to_owned(),
     };
-    cx.output.answer(text, || to_json(name, &token))?;
-    Ok(Exit::Success)
+    let answered = cx.output.answer(text, || to_json(name, &token));
+    connection.warn_unless_stored(cx.output);
+    answered.map(|()| Exit::Success)
 }
 
 /// One header is not enough for a token that is bound to a key (RFC 9449).

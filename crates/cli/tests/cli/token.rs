@@ -249,6 +249,31 @@ fn a_store_that_cannot_be_read_is_told_apart_from_no_login() {
 }
 
 #[test]
+fn a_new_token_that_could_not_be_stored_is_printed_and_told() {
+    let world = World::new();
+    world.signed_in("work");
+    world.expire("work");
+    world.server.fault(Endpoint::Token, Fault::Gate);
+    let child = world
+        .command(["token", "work"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert!(world.server.wait_until_held_blocking(1, PATIENCE));
+    // There was room when it asked; now there is no folder.
+    let logins = world.state_folder().join("logins");
+    std::fs::rename(&logins, world.home().join("away")).unwrap();
+    std::fs::write(&logins, "").unwrap();
+    world.server.open_gate();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && !output.stdout.is_empty(), "{said}");
+    assert!(said.starts_with("warning: ") && said.contains("stored"), "{said}");
+}
+
+#[test]
 fn a_sealed_store_opens_with_the_passphrase_in_a_file() {
     let world = World::new();
     world.service_profile("robot");
