@@ -25,7 +25,7 @@ fn consent(browser: &Browser, server: &DevServer) -> Tab {
             ("client_id", "many"),
             ("redirect_uri", "http://127.0.0.1:49152/callback"),
             ("scope", &scopes.join(" ")),
-            ("state", &jeton::models::random_token(32).expose().to_owned()),
+            ("state", jeton::models::random_token(32).expose()),
             ("code_challenge", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
             ("code_challenge_method", "S256"),
         ],
