@@ -99,7 +99,7 @@ async fn bazel(args: &Args, cx: &Context) -> Result<Value, Failure> {
     })?;
     let connection: Connection = cx.connect(Some(&args.name)).await?;
     let url = plain_url(&question.uri);
-    if !url.is_some_and(|url| connection.session.check_url(&url).is_ok()) {
+    if url.is_none_or(|url| connection.session.check_url(&url).is_err()) {
         return Ok(json!({ "headers": {} }));
     }
     let token = bearer_token(&connection, "Bazel").await?;
