@@ -10,7 +10,7 @@ use jeton::{ClientBuilder, Event, EventKind, Secret, Session};
 use crate::arguments::Global;
 use crate::client::client_with_secret;
 use crate::failure::{Failure, in_words_of_the_command};
-use crate::output::{CAREFUL, Output};
+use crate::output::Output;
 use crate::profile::Profile;
 use crate::profiles_file::ProfilesFile;
 use crate::store::{OpenStore, StoreSetting};
@@ -123,9 +123,7 @@ fn warn_unless_stored(name: &str) -> impl Fn(&Event) + Send + Sync + 'static {
             && !is_told.swap(true, Ordering::Relaxed)
         {
             let why = in_words_of_the_command(&error.to_string());
-            Output::notice(&format!(
-                "{CAREFUL}warning:{CAREFUL:#} the login of `{name}` could not be stored: {why}"
-            ));
+            Output::warning(format_args!("the login of `{name}` could not be stored: {why}"));
         }
     }
 }

@@ -124,9 +124,6 @@ impl StoredSecret {
         if let Some(given) = &self.given {
             return Ok(given.clone());
         }
-        if let Some(secret) = std::env::var(SECRET_VARIABLE).ok().filter(|secret| !secret.is_empty()) {
-            return Ok(Secret::new(secret));
-        }
         let place = SecretPlace::labelled(&self.name, &self.label, self.issuer.clone(), self.store.clone());
         let stored = match place {
             Ok(place) => place.secret().await,
@@ -134,10 +131,14 @@ impl StoredSecret {
         };
         match stored {
             Ok(Some(secret)) => Ok(secret),
-            Ok(None) => Err(GrantError::other(format!(
-                "the client secret of `{}` is not in the store: run `jeton login {} --client-secret-stdin`, or set {SECRET_VARIABLE}",
-                self.name, self.name
-            ))),
+            // Only here: set for one profile, it must not go to the servers of the others.
+            Ok(None) => match std::env::var(SECRET_VARIABLE) {
+                Ok(secret) if !secret.is_empty() => Ok(Secret::new(secret)),
+                _ => Err(GrantError::other(format!(
+                    "the client secret of `{}` is not in the store: run `jeton login {} --client-secret-stdin`, or set {SECRET_VARIABLE}",
+                    self.name, self.name
+                ))),
+            },
             Err(error) => Err(GrantError::other(format!("the client secret could not be read: {error}"))),
         }
     }

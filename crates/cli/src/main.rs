@@ -16,6 +16,7 @@ mod login_state;
 mod logins;
 mod members;
 mod output;
+mod own_file;
 mod plain_url;
 mod printable;
 mod profile;

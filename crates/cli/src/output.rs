@@ -77,6 +77,11 @@ impl Output {
 
     /// Something to be careful about, on standard error; also with `--quiet`.
     pub(crate) fn warn(self, text: impl Display) {
+        Self::warning(text);
+    }
+
+    /// The same from where no output is at hand.
+    pub(crate) fn warning(text: impl Display) {
         let _ = writeln!(anstream::stderr().lock(), "{CAREFUL}warning:{CAREFUL:#} {text}");
     }
 

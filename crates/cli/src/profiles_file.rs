@@ -1,8 +1,8 @@
 //! The profiles file: a table of TOML for each login, at the platform's place for configuration.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
@@ -10,6 +10,7 @@ use serde::Deserialize;
 use toml_edit::DocumentMut;
 
 use crate::failure::Failure;
+use crate::own_file::Turn;
 use crate::profile::Profile;
 use crate::store::StoreSetting;
 
@@ -107,21 +108,6 @@ impl ProfilesFile {
         }
     }
 
-    /// Finds out whether the file can be written, before anything is done for whose sake it is to be.
-    pub(crate) fn check_writable(&self) -> Result<(), Failure> {
-        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let probe = folder.join(format!(".jeton-{}.probe", std::process::id()));
-        fs::create_dir_all(folder)
-            .and_then(|()| File::create_new(&probe))
-            .and_then(|_| fs::remove_file(&probe))
-            .map_err(|error| {
-                Failure::configuration(format!("{} cannot be written", self.path.display()))
-                    .because(error.to_string())
-                    .help("mend that, or name another profiles file with --config")
-            })
-    }
-
     /// Writes the profile into the file, which is made if need be. What else stands there, comments too, stays.
     pub(crate) fn save(&mut self, name: &str, profile: &Profile) -> Result<(), Failure> {
         let table = toml_edit::ser::to_document(profile).map_err(|error| {
@@ -173,29 +159,15 @@ impl ProfilesFile {
         Ok(())
     }
 
-    /// Changes the file as it is now, alone: aside, synced, renamed.
+    /// Whether the file can be written, so that nobody signs in for nothing. Nothing is changed.
+    pub(crate) fn check_writable(&self) -> Result<(), Failure> {
+        Turn::wait_for(&self.path).and_then(|turn| turn.try_out()).map_err(|error| self.unwritable(&error))
+    }
+
+    /// Changes the file as it is now.
     fn edit(&self, change: impl FnOnce(&mut DocumentMut)) -> Result<(), Failure> {
-        let failed = |error: io::Error| {
-            Failure::configuration(format!("{} cannot be written", self.path.display()))
-                .because(error.to_string())
-        };
-        // A link goes on being one.
-        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        fs::create_dir_all(folder).map_err(failed)?;
-        let beside = |suffix: &str| {
-            let mut name = path.file_name().unwrap_or_default().to_owned();
-            name.push(suffix);
-            folder.join(name)
-        };
-        let lock =
-            File::options().create(true).truncate(false).write(true).open(beside(".lock")).map_err(failed)?;
-        lock.lock().map_err(failed)?;
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(failed(error)),
-        };
+        let turn = Turn::wait_for(&self.path).map_err(|error| self.unwritable(&error))?;
+        let text = turn.read().map_err(|error| self.unwritable(&error))?;
         parse(&self.path, &text)?;
         let mut document: DocumentMut = text.parse().map_err(|_| {
             Failure::configuration(format!("{} is no TOML", self.path.display())).help("mend the file")
@@ -204,10 +176,12 @@ impl ProfilesFile {
         let text = document.to_string();
         // Nothing is written that could not be read again.
         parse(&self.path, &text)?;
-        let new = beside(".new");
-        let mut file = File::create(&new).map_err(failed)?;
-        file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-        fs::rename(&new, &path).map_err(failed)
+        turn.replace(&text).map_err(|error| self.unwritable(&error))
+    }
+
+    fn unwritable(&self, error: &io::Error) -> Failure {
+        Failure::configuration(format!("{} cannot be written", self.path.display()))
+            .because(error.to_string())
     }
 }
 

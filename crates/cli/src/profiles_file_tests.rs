@@ -99,6 +99,46 @@ fn a_link_to_the_file_stays_a_link() {
     assert!(read(&path).get("home").is_none());
 }
 
+#[cfg(unix)]
+#[test]
+fn the_file_keeps_its_permissions_and_a_new_one_is_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let (folder, path) = file_with(WRITTEN);
+    for own in [0o600, 0o640] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(own)).unwrap();
+        read(&path).save("new", &Profile::default()).unwrap();
+        assert_eq!(mode(&path), own);
+    }
+    let path = folder.path().join("new/profiles.toml");
+    read(&path).save("new", &Profile::default()).unwrap();
+    assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    assert_eq!(mode(&folder.path().join("new/profiles.toml.lock")), 0o600);
+    let left: Vec<_> = fs::read_dir(folder.path().join("new")).unwrap().collect();
+    assert_eq!(left.len(), 2, "the file and its lock: {left:?}");
+}
+
+#[test]
+fn whether_it_can_be_saved_is_told_beforehand() {
+    let (folder, path) = file_with(WRITTEN);
+    read(&path).check_writable().unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), WRITTEN);
+    let no_folder = folder.path().join("profiles.toml/below.toml");
+    let file = ProfilesFile { path: no_folder, content: Content::default() };
+    assert!(file.check_writable().unwrap_err().what.ends_with("cannot be written"));
+}
+
+#[test]
+fn whoever_holds_the_lock_for_long_is_not_waited_for() {
+    let (folder, path) = file_with(WRITTEN);
+    let lock = fs::File::create(folder.path().join("profiles.toml.lock")).unwrap();
+    lock.lock().unwrap();
+    let failure = read(&path).save("new", &Profile::default()).unwrap_err();
+    assert!(failure.why.unwrap().contains("another program"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), WRITTEN);
+}
+
 #[test]
 fn what_cannot_be_understood_is_told_by_its_line_and_not_shown() {
     for (text, line, expected) in [
