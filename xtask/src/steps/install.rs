@@ -9,7 +9,7 @@ use crate::project::Project;
 use super::test_server::{self, Server};
 
 /// The static program, stripped.
-const MOST_BYTES: u64 = 16 << 20;
+const MOST_BYTES: u64 = 24 << 20;
 
 pub(crate) fn test(project: &Project) -> Result<(), Stop> {
     if !cfg!(target_os = "linux") {
