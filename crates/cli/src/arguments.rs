@@ -15,7 +15,7 @@ use crate::store::StoreSetting;
 const EXAMPLES: &str = "\
 Examples:
   jeton login work --issuer https://as.example --client-id my-tool
-  curl -H \"$(jeton token work --header)\" https://api.example/me
+  jeton token work --header | curl -H @- https://api.example/me
   jeton request work GET https://api.example/me";
 
 /// Sign in once and stay signed in: a valid OAuth 2.0 access token for the shell, git, kubectl and scripts.

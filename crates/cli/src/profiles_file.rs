@@ -216,7 +216,7 @@ fn parse(path: &Path, text: &str) -> Result<Content, Failure> {
         let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
         Failure::configuration(format!("{}{line} cannot be understood", path.display())).because(why)
     };
-    // The text of the error shows the line, in which a secret may stand in spite of all.
+    // The text of the error shows the line and the value, which may be a secret in spite of all.
     let content: Content = toml::from_str(text).map_err(|error| {
         let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
         let secret =
@@ -224,13 +224,28 @@ fn parse(path: &Path, text: &str) -> Result<Content, Failure> {
         match secret {
             true => wrong(line, "client secrets are not kept in this file but in the store")
                 .help("remove it there, and give it to `jeton login NAME --client-secret-stdin`"),
-            false => wrong(line, error.message()),
+            false => wrong(line, &without_value(error.message())),
         }
     })?;
     for name in content.profiles.keys() {
         check_name(name).map_err(|why| wrong(None, &why))?;
     }
     Ok(content)
+}
+
+/// What a person wrote may be a secret at the wrong place; the line tells where to look.
+fn without_value(message: &str) -> String {
+    const WITH_VALUE: [(&str, &str); 3] = [
+        ("unknown variant", "unknown value"),
+        ("invalid type: string", "invalid type: string"),
+        ("invalid value: string", "invalid value"),
+    ];
+    let told = WITH_VALUE.iter().find(|(start, _)| message.starts_with(start));
+    match (told, message.rsplit_once(", expected ")) {
+        (Some((_, what)), Some((_, expected))) => format!("{what}, expected {expected}"),
+        (Some((_, what)), None) => (*what).to_owned(),
+        (None, _) => message.to_owned(),
+    }
 }
 
 /// Names are typed, and stand in commands.

@@ -144,7 +144,8 @@ fn what_cannot_be_understood_is_told_by_its_line_and_not_shown() {
     for (text, line, expected) in [
         ("[profiles.work]\nissuer = 5\n", 2, "invalid type"),
         ("[profiles.work]\nisuer = \"https://as.example\"\n", 2, "unknown field `isuer`"),
-        ("store = \"paper\"\n", 1, "unknown variant `paper`"),
+        ("store = \"paper\"\n", 1, "unknown value, expected one of `auto`"),
+        ("[profiles.work]\ndpop = \"yes, \\\"please\\\"\"\n", 2, "invalid type: string, expected a boolean"),
         ("\n\n[profiles.work\n", 3, ""),
     ] {
         let (_folder, path) = file_with(text);
@@ -166,6 +167,17 @@ fn a_client_secret_in_the_file_is_refused_and_never_shown() {
     assert!(failure.what.contains("line 3"), "{failure:?}");
     assert!(failure.why.as_deref().unwrap().contains("in the store"), "{failure:?}");
     assert!(!format!("{failure:?}{}{}", failure.to_text(80), failure.to_json()).contains("m4rk3r"));
+    // Nor is one under another key.
+    for line in [
+        "dpop = \"m4rk3r\"",
+        "authentication = \"m4rk3r\"",
+        "store = \"m4rk3r`, expected one of `x\"",
+        "redirect_port = \"m4rk3r\\\", expected x\"",
+    ] {
+        let (_folder, path) = file_with(&format!("[profiles.work]\n{line}\n"));
+        let failure = ProfilesFile::read(Some(&path)).unwrap_err();
+        assert!(!failure.to_text(80).contains("m4rk3r"), "{failure:?}");
+    }
     // Nor is it when the file is no TOML at that very place.
     let (_folder, path) = file_with("[profiles.work]\nclient_secret = \"m4rk3r\ns3cr3t\"\n");
     let failure = ProfilesFile::read(Some(&path)).unwrap_err();

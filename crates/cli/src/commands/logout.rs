@@ -301,7 +301,7 @@ impl Outcome {
     }
 
     fn to_text(&self) -> String {
-        let name = &self.name;
+        let name = printable(&self.name);
         let logged_out = match (self.was_logged_in, self.no_endpoint || self.failure.is_some()) {
             _ if self.stays => format!("`{name}` could not be logged out"),
             (false, _) => format!("nobody was logged in to `{name}`"),
@@ -330,11 +330,11 @@ impl Outcome {
         if self.no_endpoint {
             cx.output.warn(format_args!(
                 "the server of `{}` has no revocation endpoint, so that its tokens live there until they expire",
-                self.name
+                printable(&self.name)
             ));
         }
         for warning in &self.warnings {
-            cx.output.warn(warning);
+            cx.output.warn(printable(warning));
         }
         if let Some(failure) = &self.failure {
             cx.output.failure(failure);

@@ -121,7 +121,9 @@ impl Page<'_> {
             (Standing::SignedIn, Some(person)) => (GOOD, format!("signed in as {}", person.shown())),
             (Standing::SignedIn, None) => (GOOD, "signed in".to_owned()),
             (Standing::Unattended, _) => (GOOD, "needs no login (client credentials)".to_owned()),
-            (Standing::LoginNeeded, _) => (BAD, format!("needs a login: jeton login {}", state.name)),
+            (Standing::LoginNeeded, _) => {
+                (BAD, format!("needs a login: jeton login {}", printable(&state.name)))
+            }
             (Standing::Unreadable, _) => (BAD, "cannot be read".to_owned()),
             (Standing::Misconfigured, _) => (BAD, "cannot work as it is configured".to_owned()),
         };
