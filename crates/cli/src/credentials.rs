@@ -14,7 +14,7 @@ use jeton::{ClientAuthentication, Profile, Registrar, Secret};
 use crate::failure::Failure;
 use crate::profile::{self, Authentication};
 
-/// Wins over what is stored: for CI jobs, which get their secrets so.
+/// Where none is stored: for CI jobs, which get their secrets so.
 pub(crate) const SECRET_VARIABLE: &str = "JETON_CLIENT_SECRET";
 
 /// Where the secret of a profile is kept.

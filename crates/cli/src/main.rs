@@ -29,13 +29,17 @@ mod waiting;
 mod when;
 mod wrap;
 
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
 use crate::arguments::Arguments;
 use crate::context::Context;
+use crate::exit::Exit;
 use crate::failure::Failure;
+
+type Running<'a> = Pin<Box<dyn Future<Output = Result<Exit, Failure>> + 'a>>;
 
 fn main() -> ExitCode {
     let arguments = arguments::of_process();
@@ -44,11 +48,13 @@ fn main() -> ExitCode {
         Err(error) => return usage::told(&error, &arguments).into(),
     };
     let context = Context::new(global);
+    // In a box of no particular type: what all commands are in is there once, whoever runs it.
+    let running: Running<'_> = Box::pin(command.run(&context));
     // The library has threads of its own; this one waits.
     let ended = match command.needs_runtime() {
-        true => waiting::on_a_runtime(command.run(&context))
+        true => waiting::on_a_runtime(running)
             .unwrap_or_else(|error| Err(Failure::io("no runtime could be started", &error))),
-        false => waiting::on_this_thread(command.run(&context)),
+        false => waiting::on_this_thread(running),
     };
     match ended {
         Ok(exit) => exit.into(),

@@ -20,7 +20,7 @@ const ENVIRONMENT: [(&str, &str); 5] = [
     ("JETON_CONFIG", "The profiles file, as --config."),
     ("JETON_STORE", "Where logins are kept, as --store."),
     ("JETON_PASSPHRASE_FILE", "The file with the passphrase of a sealed store."),
-    ("JETON_CLIENT_SECRET", "The client secret, in the place of the stored one."),
+    ("JETON_CLIENT_SECRET", "The client secret, where none is stored."),
     ("NO_COLOR", "No colour, if it is set."),
 ];
 
