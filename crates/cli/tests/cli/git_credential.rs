@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use jeton_devserver::DevServer;
 
 use crate::http::{Answer, Request, Server};
-use crate::world::{Ran, World, run};
+use crate::world::{Ran, World, has, run};
 
 /// A git server with one repository, `/team/repo.git`. It takes what `judge` says of user name and password.
 fn git_server(world: &World, judge: impl Fn(&str, &str) -> bool + Send + Sync + 'static) -> Server {
@@ -131,6 +131,9 @@ fn question(url: &str, more: &str) -> String {
 
 #[test]
 fn git_clones_with_the_token_and_keeps_it_nowhere() {
+    if !has(&["git"]) {
+        return;
+    }
     let (world, server) = world_with_git();
     // Somebody has told git to keep passwords in the clear, before jeton came.
     std::fs::write(world.home().join(".gitconfig"), "[credential]\n\thelper = store\n").unwrap();
@@ -148,6 +151,9 @@ fn git_clones_with_the_token_and_keeps_it_nowhere() {
 
 #[test]
 fn an_expired_token_is_refreshed_before_git_sends_it() {
+    if !has(&["git"]) {
+        return;
+    }
     let (world, server) = world_with_git();
     world.expire("work");
     let old = access_token(&world);
@@ -159,6 +165,9 @@ fn an_expired_token_is_refreshed_before_git_sends_it() {
 
 #[test]
 fn a_token_that_the_server_refuses_is_replaced_for_the_next_time() {
+    if !has(&["git"]) {
+        return;
+    }
     let (world, server) = world_with_git();
     age(&world);
     world.server.revoke_access_tokens();
@@ -172,6 +181,9 @@ fn a_token_that_the_server_refuses_is_replaced_for_the_next_time() {
 
 #[test]
 fn a_new_token_that_is_refused_is_not_replaced_again_and_again() {
+    if !has(&["git"]) {
+        return;
+    }
     let (world, _) = world_with_git();
     let never = git_server_that_takes_nobody();
     name_another_git_server(&world, &never.url);
@@ -205,6 +217,9 @@ fn name_another_git_server(world: &World, url: &str) {
 
 #[test]
 fn what_another_helper_gave_is_not_erased() {
+    if !has(&["git"]) {
+        return;
+    }
     let (world, server) = world_with_git();
     let other = question(&server.url, "username=oauth2\npassword=hunter2\n");
     let erased = world.jeton_with_input(["git-credential", "erase"], other);
@@ -225,6 +240,9 @@ fn what_another_helper_gave_is_not_erased() {
 
 #[test]
 fn a_host_that_no_profile_names_gets_nothing_and_hears_nothing() {
+    if !has(&["git"]) {
+        return;
+    }
     let (world, server) = world_with_git();
     let port = server.url.rsplit(':').next().unwrap();
     for other in [
@@ -252,6 +270,9 @@ fn a_host_that_no_profile_names_gets_nothing_and_hears_nothing() {
 
 #[test]
 fn what_is_said_to_git_is_what_git_reads() {
+    if !has(&["git"]) {
+        return;
+    }
     let (world, server) = world_with_git();
     let filled = git(&world, &["credential", "fill"], &question(&server.url, ""));
     let token = access_token(&world);
@@ -283,6 +304,9 @@ fn what_is_said_to_git_is_what_git_reads() {
 #[cfg(unix)]
 #[test]
 fn git_finds_it_by_its_own_name() {
+    if !has(&["git"]) {
+        return;
+    }
     let (world, server) = world_with_git();
     let link = world.home().join("bin/git-credential-jeton");
     std::fs::create_dir_all(link.parent().unwrap()).unwrap();
@@ -295,6 +319,9 @@ fn git_finds_it_by_its_own_name() {
 
 #[test]
 fn who_is_not_logged_in_is_told_and_git_gets_nothing() {
+    if !has(&["git"]) {
+        return;
+    }
     let world = World::new();
     world.person_profile("work");
     name_git_server(&world, "https://git.example");
@@ -310,6 +337,9 @@ fn who_is_not_logged_in_is_told_and_git_gets_nothing() {
 
 #[test]
 fn a_login_can_name_the_git_server() {
+    if !has(&["git"]) {
+        return;
+    }
     let world = World::new();
     world.service_profile("work");
     world.jeton(["login", "work", "--git", "https://git.example"]).answer();
@@ -319,6 +349,9 @@ fn a_login_can_name_the_git_server() {
 
 #[test]
 fn the_longest_path_decides_between_profiles_and_else_the_user_name() {
+    if !has(&["git"]) {
+        return;
+    }
     let world = World::new();
     for (name, git) in [("all", "https://git.example"), ("team", "https://git.example/team")] {
         world.signed_in(name);
@@ -349,6 +382,9 @@ fn the_longest_path_decides_between_profiles_and_else_the_user_name() {
 
 #[test]
 fn a_token_that_is_bound_to_a_key_is_not_handed_out() {
+    if !has(&["git"]) {
+        return;
+    }
     let world = World::new();
     world.person_profile("work");
     let text = std::fs::read_to_string(world.profiles_file()).unwrap();

@@ -1,5 +1,7 @@
-//! The `jeton` command as people and scripts have it: the real binary, in a home of its own, against the devserver.
+//! The `jeton` command as people and scripts have it: the real binary, in a home of its own, against the devserver. What
+//! it does on every platform is in `anywhere.rs`.
 
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod completions;

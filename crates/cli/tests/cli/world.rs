@@ -23,6 +23,18 @@ use tempfile::TempDir;
 /// The scope of a person's login here.
 pub(crate) const SCOPE: &str = "openid profile email read";
 
+/// Whether these programs are here. A machine with Rust alone goes without what is tried with them; in CI they have to be.
+pub(crate) fn has(programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_here = |program: &&&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
+    let missing: Vec<_> = programs.iter().filter(|program| !is_here(program)).collect();
+    assert!(missing.is_empty() || std::env::var_os("CI").is_none(), "not installed: {missing:?}");
+    if !missing.is_empty() {
+        println!("left out, as there is no {missing:?}");
+    }
+    missing.is_empty()
+}
+
 /// A user of the command.
 pub(crate) struct World {
     /// Asks for no page: a browser that comes is sent on at once, as alice.
