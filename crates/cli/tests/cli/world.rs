@@ -24,6 +24,7 @@ use tempfile::TempDir;
 pub(crate) const SCOPE: &str = "openid profile email read";
 
 /// Whether these programs are here. A machine with Rust alone goes without what is tried with them; in CI they have to be.
+#[allow(clippy::print_stdout, reason = "what was left out is told")]
 pub(crate) fn has(programs: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_here = |program: &&&str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
