@@ -77,7 +77,7 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    fn of(id_token: &IdToken) -> Self {
+    pub(crate) fn of(id_token: &IdToken) -> Self {
         let claims = id_token.claims();
         let text = |name| claims.text(name).filter(|text| !text.is_empty()).map(str::to_owned);
         Self {
@@ -95,6 +95,11 @@ impl Person {
             (None, None) => self.subject.clone(),
         };
         printable_start(&shown, MOST)
+    }
+
+    /// For programs; the same in each answer that tells of a person.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "sub": self.subject, "name": self.name, "email": self.email })
     }
 }
 
@@ -215,9 +220,7 @@ impl LoginState {
             "issuer": self.key.as_ref().map(LoginKey::issuer),
             "client_id": self.key.as_ref().map(LoginKey::client_id),
             "state": self.standing.name(),
-            "person": self.person.as_ref().map(|person| json!({
-                "sub": person.subject, "name": person.name, "email": person.email,
-            })),
+            "person": self.person.as_ref().map(Person::to_json),
             "scope": self.scope,
             "has_token": self.has_token,
             "expires_at": self.expires_at.map(when::unix_seconds),

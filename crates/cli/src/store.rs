@@ -8,6 +8,7 @@ use clap::ValueEnum;
 use jeton::storage::{StoreChoice, StoreDescription, StoreError, StoreKind, TokenStore};
 use jeton::{ChosenStore, Secret};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::failure::{Failure, in_words_of_the_command};
 use crate::hidden_input::ask_hidden;
@@ -54,6 +55,28 @@ impl OpenStore {
 
     pub(crate) fn describe(&self) -> StoreDescription {
         self.0.describe()
+    }
+
+    /// For programs; the same in each answer that tells of the store.
+    pub(crate) fn to_json(&self) -> Value {
+        let description = self.describe();
+        json!({
+            "kind": word_of(self.kind()),
+            "location": description.location,
+            "encrypted": description.encrypted,
+            "persistent": description.persistent,
+            "shared_with": description.shared_with.to_string(),
+            "why": in_words_of_the_command(&description.why),
+        })
+    }
+}
+
+/// The word of a kind for programs: the setting that chooses it.
+pub(crate) fn word_of(kind: StoreKind) -> &'static str {
+    match kind {
+        StoreKind::Keychain => "keychain",
+        StoreKind::Sealed => "sealed",
+        _ => "file",
     }
 }
 

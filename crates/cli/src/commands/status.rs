@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use anstyle::Style;
-use jeton::storage::{StoreDescription, StoreError};
+use jeton::storage::StoreError;
 use serde_json::{Value, json};
 
 use crate::context::Context;
@@ -14,7 +14,7 @@ use crate::login_state::{LoginState, Standing};
 use crate::logins;
 use crate::output::{BAD, CAREFUL, FAINT, GOOD, STRONG};
 use crate::printable::printable;
-use crate::store::short_why;
+use crate::store::{OpenStore, short_why};
 use crate::when;
 use crate::wrap::wrapped;
 
@@ -49,7 +49,7 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     };
     let now = SystemTime::now();
     let states: Vec<LoginState> = entries.iter().map(|entry| LoginState::of(entry, now)).collect();
-    let page = Page { states: &states, unreadable: &unreadable, store: &store.describe(), now };
+    let page = Page { states: &states, unreadable: &unreadable, store: &store, now };
     let text = page.text(cx.output.columns(), named.is_some());
     cx.output.answer(text, || page.json(args.name.as_deref()))?;
     Ok(match (named, states.first()) {
@@ -71,25 +71,18 @@ fn exit_of(standing: Standing) -> Exit {
 struct Page<'a> {
     states: &'a [LoginState],
     unreadable: &'a [StoreError],
-    store: &'a StoreDescription,
+    store: &'a OpenStore,
     now: SystemTime,
 }
 
 impl Page<'_> {
     fn json(&self, name: Option<&str>) -> Value {
-        let store = self.store;
         json!({
             "profile": name,
             "logins": self.states.iter().map(LoginState::to_json).collect::<Vec<_>>(),
             "unreadable": self.unreadable.iter()
                 .map(|error| in_words_of_the_command(&error.to_string())).collect::<Vec<_>>(),
-            "store": {
-                "kind": store.backend,
-                "location": store.location,
-                "encrypted": store.encrypted,
-                "persistent": store.persistent,
-                "why": in_words_of_the_command(&store.why),
-            },
+            "store": self.store.to_json(),
         })
     }
 
@@ -163,7 +156,7 @@ impl Page<'_> {
     }
 
     fn store(&self, text: &mut Lines) {
-        let store = self.store;
+        let store = self.store.describe();
         let place = match store.location.is_empty() {
             true => store.backend.clone(),
             false => format!("{} at {}", store.backend, printable(&store.location)),
@@ -172,7 +165,7 @@ impl Page<'_> {
         text.plain("");
         text.item(STRONG, "Store:", &format!("{place} ({encrypted})"));
         if !store.why.is_empty() {
-            text.item(Style::new(), "", &format!("because {}", printable(&short_why(store))));
+            text.item(Style::new(), "", &format!("because {}", printable(&short_why(&store))));
         }
         if !store.encrypted {
             text.item(

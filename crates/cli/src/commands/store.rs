@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, in_words_of_the_command};
 use crate::output::{BAD, STRONG};
 use crate::printable::printable;
-use crate::store::{OpenStore, PROGRAM, StoreSetting, choice, choice_of_all};
+use crate::store::{OpenStore, PROGRAM, StoreSetting, choice, choice_of_all, word_of};
 use crate::wrap::wrapped;
 
 /// How long the keychain is waited for when it is only looked at.
@@ -67,16 +67,11 @@ async fn show(cx: &Context) -> Result<Exit, Failure> {
     let description = store.describe();
     cx.output.answer(to_text(&store, &description, &content, better, cx.output.columns()), || {
         json!({
-            "store": name(store.kind()),
-            "location": description.location,
-            "encrypted": description.encrypted,
-            "persistent": description.persistent,
-            "shared_with": description.shared_with.to_string(),
-            "why": in_words_of_the_command(&description.why),
+            "store": store.to_json(),
             "logins": content.logins.len(),
             "registrations": content.registrations.len(),
             "unreadable": content.unreadable.len(),
-            "better": better.map(name),
+            "better": better.map(word_of),
         })
     })?;
     for error in &content.unreadable {
@@ -171,8 +166,8 @@ async fn move_logins(args: &MoveArgs, cx: &Context) -> Result<Exit, Failure> {
     let from = before.as_ref().map(|(kind, _)| *kind).filter(|kind| *kind != chosen.kind());
     cx.output.answer(moved_to_text(chosen.kind(), &transferred, cx.output.columns()), || {
         json!({
-            "from": from.map(name),
-            "to": name(chosen.kind()),
+            "from": from.map(word_of),
+            "to": word_of(chosen.kind()),
             "moved": transferred.moved.iter().map(|(key, how)| {
                 let mut entry = key_to_json(key);
                 entry["how"] = how_moved(how).into();
@@ -282,15 +277,6 @@ fn counted(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),
-    }
-}
-
-/// The word of a kind for programs: the setting that chooses it.
-pub(crate) fn name(kind: StoreKind) -> &'static str {
-    match kind {
-        StoreKind::Keychain => "keychain",
-        StoreKind::Sealed => "sealed",
-        _ => "file",
     }
 }
 

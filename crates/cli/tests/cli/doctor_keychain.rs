@@ -101,7 +101,7 @@ fn logins_in_a_file_move_to_the_keychain_once_there_is_one() {
     world.service_profile("job");
     let secrets = world.secrets("work");
     let shown = jeton(&world, &session, &["store", "--json"]).json();
-    assert_eq!((&shown["store"], &shown["better"]), (&json!("file"), &json!("keychain")));
+    assert_eq!((&shown["store"]["kind"], &shown["better"]), (&json!("file"), &json!("keychain")));
     let found = report(&jeton(&world, &session, &["doctor", "--json"]), 0);
     assert_eq!(check(&found, "store", "better")["do"], "jeton --store keychain store move");
 
@@ -115,6 +115,6 @@ fn logins_in_a_file_move_to_the_keychain_once_there_is_one() {
     }
     assert_eq!(jeton(&world, &session, &["--store", "auto", "token", "work"]).answer().trim(), secrets[0]);
     let shown = jeton(&world, &session, &["--store", "auto", "store", "--json"]).json();
-    assert_eq!((&shown["store"], &shown["encrypted"]), (&json!("keychain"), &json!(true)));
+    assert_eq!((&shown["store"]["kind"], &shown["store"]["encrypted"]), (&json!("keychain"), &json!(true)));
     assert_eq!((&shown["logins"], &shown["registrations"]), (&json!(1), &json!(1)));
 }

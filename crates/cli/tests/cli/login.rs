@@ -124,13 +124,16 @@ fn the_answer_is_json_for_programs() {
         ("client_id", DevServer::PUBLIC_CLIENT),
         ("account", "work"),
         ("login_method", "browser"),
-        ("subject", "alice"),
         ("scope", scope),
-        ("store", "file"),
         ("profiles_file", world.profiles_file().to_str().unwrap()),
     ] {
         assert_eq!(answer[key], value, "{key}: {ran}");
     }
+    assert_eq!((&answer["person"]["sub"], &answer["store"]["kind"]), (&"alice".into(), &"file".into()));
+    let status = world.jeton(["status", "--json"]).json();
+    assert_eq!(answer["store"], status["store"], "the same in each command");
+    assert_eq!(answer["store"], world.jeton(["store", "--json"]).json()["store"]);
+    assert_eq!(answer["person"], status["logins"][0]["person"]);
     assert_eq!(answer["refresh_token"], true);
     assert_eq!(answer["missing_scope"], serde_json::Value::Null);
     assert!(answer["expires_at"].as_u64().unwrap() > crate::world::now_ms() / 1000 + 3_500);

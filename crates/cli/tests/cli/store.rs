@@ -18,9 +18,9 @@ fn it_says_where_logins_are_and_why() {
     world.service_profile("job");
     let ran = world.jeton(["store", "--json"]);
     let answer = ran.json();
-    assert_eq!(answer["store"], "file");
-    assert_eq!(answer["location"], world.state_folder().join("logins").to_str().unwrap());
-    assert_eq!((&answer["encrypted"], &answer["persistent"]), (&json!(false), &json!(true)));
+    assert_eq!(answer["store"]["kind"], "file");
+    assert_eq!(answer["store"]["location"], world.state_folder().join("logins").to_str().unwrap());
+    assert_eq!((&answer["store"]["encrypted"], &answer["store"]["persistent"]), (&json!(false), &json!(true)));
     assert_eq!((&answer["logins"], &answer["registrations"]), (&json!(1), &json!(1)));
     assert_eq!(answer["better"], json!(null), "there is no bus here");
     let text = world.jeton(["store"]);

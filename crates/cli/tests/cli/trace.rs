@@ -218,7 +218,7 @@ fn a_client_secret_is_hidden_in_basic_and_in_the_form() {
     let found = trace(&ran, 0);
     let authorization = detail(said(&found, "request", "POST"), "authorization").unwrap().as_str().unwrap();
     assert!(authorization.starts_with(&format!("Basic {client_id}:<secret ")), "{authorization}");
-    assert_eq!(found["store"], "file");
+    assert_eq!(found["store"]["kind"], "file");
     let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     let pair = STANDARD.encode(format!("{client_id}:{encoded}"));
     shows_none(&ran, &[secret.to_owned(), pair]);

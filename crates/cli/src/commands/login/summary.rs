@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use jeton::models::Scope;
-use jeton::storage::{StoreDescription, StoreKind};
-use jeton::{AccessToken, IdToken};
+use jeton::AccessToken;
+use jeton::storage::StoreKind;
 use serde_json::{Value, json};
 
-use crate::commands::store::name as name_of_store;
 use crate::context::{Connection, Context};
-use crate::failure::{Failure, in_words_of_the_command};
+use crate::failure::Failure;
+use crate::login_state::Person;
 use crate::output::{CAREFUL, GOOD, STRONG};
 use crate::printable::printable_start;
 use crate::profile::{LoginMethod, Profile};
+use crate::store::{OpenStore, short_why};
 use crate::when;
 use crate::wrap::wrapped;
 
@@ -30,25 +31,18 @@ pub(super) struct Summary {
     client_id: String,
     account: String,
     way: Option<LoginMethod>,
-    who: Option<Who>,
+    /// Who has signed in, as the ID token says.
+    who: Option<Person>,
     granted: Option<Scope>,
     missing: Option<Scope>,
     expires_at: Option<SystemTime>,
     /// `None` if that could not be found out.
     refresh_token: Option<bool>,
-    store: StoreKind,
-    description: StoreDescription,
+    store: OpenStore,
     written: Option<PathBuf>,
     warnings: Vec<String>,
     /// A command to go on with.
     next: String,
-}
-
-/// Who has signed in, as the ID token says.
-struct Who {
-    subject: String,
-    name: Option<String>,
-    email: Option<String>,
 }
 
 impl Summary {
@@ -75,13 +69,12 @@ impl Summary {
             client_id: key.client_id().to_owned(),
             account: key.account().to_owned(),
             way,
-            who: session.id_token().await.ok().flatten().map(|id_token| Who::of(&id_token)),
+            who: session.id_token().await.ok().flatten().map(|id_token| Person::of(&id_token)),
             granted: granted.filter(|scope| !scope.is_empty()),
             missing: missing.filter(|scope| !scope.is_empty()),
             expires_at: token.expires_at(),
             refresh_token: record.map(|record| record.refresh_token.is_some()),
-            store: store.kind(),
-            description: store.describe(),
+            store: store.clone(),
             written: written.map(Path::to_owned),
             warnings: token.warnings().iter().map(ToString::to_string).collect(),
             next: next(name, profile),
@@ -90,7 +83,7 @@ impl Summary {
 
     pub(super) fn tell(&self, cx: &Context) -> Result<(), Failure> {
         cx.output.answer(self.to_text(cx.output.columns()), || self.to_json())?;
-        if self.store == StoreKind::UnencryptedFile {
+        if self.store.kind() == StoreKind::UnencryptedFile {
             cx.output.note(format_args!(
                 "\n{CAREFUL}Be careful:{CAREFUL:#} whoever can read your files can use this login.\nTo have it encrypted:\n  \
                  jeton --store sealed store move"
@@ -105,7 +98,7 @@ impl Summary {
     fn to_text(&self, columns: usize) -> String {
         let mut text = format!("{GOOD}Signed in{GOOD:#} to {STRONG}{}{STRONG:#}", self.profile);
         if let Some(who) = &self.who {
-            let _ = write!(text, " as {STRONG}{}{STRONG:#}", who.to_text());
+            let _ = write!(text, " as {STRONG}{}{STRONG:#}", who.shown());
         }
         text.push('.');
         let mut row = |name: &str, value: &str| {
@@ -120,8 +113,9 @@ impl Summary {
             row("not given", &format!("{missing} (asked for, and not granted)"));
         }
         row("valid", &self.validity());
-        row("kept in", &format!("{}: {}", self.store, self.description.location));
-        row("because", &in_words_of_the_command(&self.description.why));
+        let store = self.store.describe();
+        row("kept in", &format!("{}: {}", self.store.kind(), store.location));
+        row("because", &short_why(&store));
         if let Some(path) = &self.written {
             row("profile", &format!("written to {}", path.display()));
         }
@@ -153,17 +147,12 @@ impl Summary {
             "client_id": self.client_id,
             "account": self.account,
             "login_method": self.way.map(LoginMethod::name),
-            "subject": self.who.as_ref().map(|who| &who.subject),
-            "name": self.who.as_ref().and_then(|who| who.name.as_ref()),
-            "email": self.who.as_ref().and_then(|who| who.email.as_ref()),
+            "person": self.who.as_ref().map(Person::to_json),
             "scope": self.granted.as_ref().map(ToString::to_string),
             "missing_scope": self.missing.as_ref().map(ToString::to_string),
             "expires_at": self.expires_at.map(when::unix_seconds),
             "refresh_token": self.refresh_token,
-            "store": name_of_store(self.store),
-            "store_location": self.description.location,
-            "store_encrypted": self.description.encrypted,
-            "store_why": in_words_of_the_command(&self.description.why),
+            "store": self.store.to_json(),
             "profiles_file": self.written.as_ref().map(|path| path.display().to_string()),
             "warnings": self.warnings,
         })
@@ -177,22 +166,5 @@ fn next(name: &str, profile: &Profile) -> String {
         Some(url) => format!("jeton request {name} GET {}", printable_start(url, LONGEST_NAME)),
         // Not in an argument: everybody on the machine can read those.
         None => format!("jeton token {name} --header | curl -H @- URL"),
-    }
-}
-
-impl Who {
-    fn of(id_token: &IdToken) -> Self {
-        let claim = |name: &str| id_token.claims().text(name).map(|text| text.to_owned());
-        Self { subject: id_token.subject().to_owned(), name: claim("name"), email: claim("email") }
-    }
-
-    /// Name and address, or else the subject.
-    fn to_text(&self) -> String {
-        let text = match (&self.name, &self.email) {
-            (Some(name), Some(email)) => format!("{name} <{email}>"),
-            (Some(one), None) | (None, Some(one)) => one.clone(),
-            (None, None) => self.subject.clone(),
-        };
-        printable_start(&text, LONGEST_NAME)
     }
 }

@@ -75,7 +75,7 @@ impl Trace<'_> {
             "command": self.command,
             "version": env!("CARGO_PKG_VERSION"),
             "platform": format!("{os} {architecture}"),
-            "store": self.connection.store.describe().backend,
+            "store": self.connection.store.to_json(),
             "configuration": profile.into_iter().collect::<serde_json::Map<_, _>>(),
             "requests": requests,
             "entries": self.entries.iter().map(Entry::to_json).collect::<Vec<_>>(),
