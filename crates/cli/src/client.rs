@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jeton::grants::{ExtraParameters, PrivateKeyJwt};
 use jeton::models::Issuer;
+use jeton::profiles::ProfileError;
 use jeton::storage::TokenStore;
 use jeton::{
     Client, ClientBuilder, ClientCredentials, HttpOptions, JwsAlgorithm, Secret, SelfSignedTlsClientAuth,
@@ -13,6 +14,7 @@ use jeton::{
 
 use crate::credentials::StoredSecret;
 use crate::failure::{Failure, in_words_of_the_command};
+use crate::printable::printable;
 use crate::profile::{Authentication, LoginMethod, Profile};
 
 /// The client of the profile of that name, with everything but a way to reach a person. Nothing is sent.
@@ -94,10 +96,7 @@ pub(crate) fn http_of(name: &str, profile: &Profile) -> Result<HttpOptions, Fail
 /// The provider's profile with its values filled in.
 pub(crate) fn provider_of(name: &str, profile: &Profile) -> Result<Option<jeton::Profile>, Failure> {
     let Some(provider) = &profile.provider else { return Ok(None) };
-    let wrong = |error: jeton::profiles::ProfileError| {
-        Failure::configuration(format!("the provider of the profile `{name}` cannot be used"))
-            .because(in_words_of_the_command(&error.to_string()))
-    };
+    let wrong = |error: ProfileError| provider_unusable(name, &error);
     let mut provider = jeton::Profile::named(provider).map_err(wrong)?;
     for (placeholder, value) in &profile.provider_values {
         provider = provider.with(placeholder, value).map_err(wrong)?;
@@ -114,10 +113,7 @@ pub(crate) fn issuer_of(name: &str, profile: &Profile) -> Result<Issuer, Failure
     let text = match (&profile.issuer, provider_of(name, profile)?, &profile.token_endpoint) {
         (Some(issuer), _, _) => issuer.clone(),
         (None, Some(provider), _) => {
-            let provider = provider.provider().map_err(|error| {
-                Failure::configuration(format!("the provider of the profile `{name}` cannot be used"))
-                    .because(in_words_of_the_command(&error.to_string()))
-            })?;
+            let provider = provider.provider().map_err(|error| provider_unusable(name, &error))?;
             match (provider.server.issuer.is_empty(), provider.server.token_endpoint) {
                 (false, _) => provider.server.issuer,
                 (true, Some(endpoint)) => profile.token_endpoint.clone().unwrap_or(endpoint),
@@ -130,7 +126,42 @@ pub(crate) fn issuer_of(name: &str, profile: &Profile) -> Result<Issuer, Failure
     text.parse().map_err(|error: jeton::models::IssuerError| {
         Failure::configuration(format!("the issuer of the profile `{name}` cannot be used"))
             .because(error.to_string())
+            .help(match text.split_once("://") {
+                Some(_) => {
+                    "take an https URL, such as https://as.example; plain http is for this machine only"
+                        .to_owned()
+                }
+                None => format!(
+                    "write it with its scheme: jeton login {name} --issuer https://{}",
+                    printable(&text)
+                ),
+            })
     })
+}
+
+/// Why a built-in provider is of no use. The library calls them profiles.
+fn provider_unusable(name: &str, error: &ProfileError) -> Failure {
+    match error {
+        ProfileError::UnknownProfile { name: provider, nearest } => {
+            let failure = Failure::configuration(format!("there is no provider `{}`", printable(provider)));
+            match nearest {
+                Some(nearest) => failure.because(format!("did you mean `{nearest}`?")).help(format!(
+                    "jeton login {name} --provider {nearest} ..; all of them: jeton login --list-providers"
+                )),
+                None => failure.help("jeton login --list-providers; else name the server with --issuer"),
+            }
+        }
+        ProfileError::PlaceholderUnset { profile, placeholder, about, example } => Failure::configuration(
+            format!("the provider `{profile}` needs a value for `{placeholder}` ({about})"),
+        )
+        .help(format!("jeton login {name} --provider-value {placeholder}={example} ..")),
+        ProfileError::PlaceholderValue { profile, placeholder, what, example } => Failure::configuration(
+            format!("the value for `{placeholder}` of the provider `{profile}` {what}"),
+        )
+        .help(format!("jeton login {name} --provider-value {placeholder}={example} ..")),
+        error => Failure::configuration(format!("the provider of the profile `{name}` cannot be used"))
+            .because(in_words_of_the_command(&error.to_string())),
+    }
 }
 
 fn authenticated(

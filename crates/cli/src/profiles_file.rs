@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum as _;
 use etcetera::BaseStrategy as _;
 use serde::Deserialize;
 use toml_edit::DocumentMut;
@@ -92,14 +93,24 @@ impl ProfilesFile {
             (None, _) => {
                 return Err(Failure::usage("which profile is meant?")
                     .because(format!("there are several: {}", names()))
-                    .help("name one of them, or set `default` in the profiles file"));
+                    .help(format!(
+                        "name one of them; to have one meant always: jeton login {} --default",
+                        self.content.profiles.keys().next().map(String::as_str).unwrap_or_default()
+                    )));
             }
         };
         match self.content.profiles.get_key_value(name) {
             Some((name, profile)) => Ok((name, profile)),
             None => {
-                let failure = Failure::usage(format!("there is no profile `{name}`"))
-                    .help(format!("jeton login {name} --issuer URL --client-id ID"));
+                let meant = self.content.profiles.keys().find(|own| is_a_slip(name, own));
+                let failure = Failure::usage(format!("there is no profile `{name}`")).help(match meant {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    // A URL and the like would be no name.
+                    None if check_name(name).is_err() => {
+                        "name a profile; a new one: jeton login NAME --issuer URL --client-id ID".to_owned()
+                    }
+                    None => format!("jeton login {name} --issuer URL --client-id ID"),
+                });
                 Err(match self.content.profiles.is_empty() {
                     true => failure.because(format!("{} has none", self.path.display())),
                     false => failure.because(format!("{} has: {}", self.path.display(), names())),
@@ -147,6 +158,21 @@ impl ProfilesFile {
         Ok(())
     }
 
+    /// Makes the profile of that name the one of commands that name none.
+    pub(crate) fn set_default(&mut self, name: &str) -> Result<(), Failure> {
+        self.edit(|document| set(document, "default", name))?;
+        self.content.default = Some(name.to_owned());
+        Ok(())
+    }
+
+    /// Has later commands look for logins there.
+    pub(crate) fn set_store(&mut self, store: StoreSetting) -> Result<(), Failure> {
+        let word = store.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        self.edit(|document| set(document, "store", &word))?;
+        self.content.store = Some(store);
+        Ok(())
+    }
+
     /// Removes the profile from the file.
     pub(crate) fn remove(&mut self, name: &str) -> Result<(), Failure> {
         self.edit(|document| {
@@ -182,6 +208,18 @@ impl ProfilesFile {
     fn unwritable(&self, error: &io::Error) -> Failure {
         Failure::configuration(format!("{} cannot be written", self.path.display()))
             .because(error.to_string())
+    }
+}
+
+/// What stands around an old value, such as a comment, stays.
+fn set(document: &mut DocumentMut, key: &str, text: &str) {
+    let mut value = toml_edit::Value::from(text);
+    if let Some(old) = document.get(key).and_then(toml_edit::Item::as_value) {
+        *value.decor_mut() = old.decor().clone();
+    }
+    match document.get_mut(key) {
+        Some(item) => *item = value.into(),
+        None => drop(document.insert(key, value.into())),
     }
 }
 
@@ -245,6 +283,21 @@ fn without_value(message: &str) -> String {
         (Some((_, what)), Some((_, expected))) => format!("{what}, expected {expected}"),
         (Some((_, what)), None) => (*what).to_owned(),
         (None, _) => message.to_owned(),
+    }
+}
+
+/// Whether one is the other with a letter too few, too many, wrong, or two in the wrong order.
+fn is_a_slip(typed: &str, meant: &str) -> bool {
+    let start = typed.bytes().zip(meant.bytes()).take_while(|(one, other)| one == other).count();
+    let rest = |text: &str| text.bytes().skip(start).collect::<Vec<_>>();
+    let (mut typed, mut meant) = (rest(typed), rest(meant));
+    while typed.last().is_some_and(|last| meant.last() == Some(last)) {
+        typed.pop();
+        meant.pop();
+    }
+    match (&typed[..], &meant[..]) {
+        ([a, b], [c, d]) => (a, b) == (d, c),
+        (typed, meant) => typed.len() <= 1 && meant.len() <= 1,
     }
 }
 

@@ -83,6 +83,13 @@ pub(crate) fn word_of(kind: StoreKind) -> &'static str {
 /// Why the logins are kept there, in short: how a keychain could be had is for `jeton store` and `jeton doctor`.
 pub(crate) fn short_why(description: &StoreDescription) -> String {
     let why = in_words_of_the_command(&description.why);
+    if let Some((_, since)) =
+        why.split_once(" are there since ").filter(|_| why.starts_with("the logins of "))
+    {
+        let (day, rest) = since.split_once(' ').unwrap_or((since, ""));
+        let better = rest.split_once("; ").map(|(_, better)| format!("; {better}")).unwrap_or_default();
+        return format!("the first login was put there on {day}{better}");
+    }
     match (why.find("there is no keychain ("), why.find("), and ")) {
         (Some(start), Some(end)) => {
             let start = start + "there is no keychain".len();
@@ -122,6 +129,18 @@ pub(crate) fn choice_of_all(
 
 fn unavailable(error: &StoreError) -> Failure {
     let failure = Failure::store(error, "the logins cannot be reached");
+    let why = failure.why.clone().unwrap_or_default();
+    // What to do has a line of its own, and nobody is led to delete logins.
+    let elsewhere = why.strip_suffix(" to begin anew").and_then(|why| why.rsplit_once("; or remove "));
+    if let Some((place, help)) = elsewhere.and_then(|(why, _)| why.rsplit_once(": ")) {
+        let help = match help {
+            "take `--store sealed`" => {
+                "take `--store sealed`, or write `store = \"sealed\"` at the top of the profiles file"
+            }
+            help => help,
+        };
+        return failure.because(place).help(help);
+    }
     match error {
         StoreError::Locked { .. } => failure.help("unlock the keychain and try again, or see `jeton doctor`"),
         _ => failure.help("see `jeton doctor`"),

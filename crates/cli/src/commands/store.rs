@@ -103,6 +103,9 @@ fn to_text(
     row("holds", &content.to_string());
     if let Some(better) = better {
         row("better", &format!("{better}: run `jeton {}store move`", option_for(better)));
+    } else if !description.encrypted {
+        row("better", "files sealed with a passphrase: `jeton --store sealed store move`");
+        row("", "a keychain, if you start one: `jeton doctor` says what it lacks");
     }
     text
 }
@@ -133,13 +136,22 @@ pub(crate) fn option_for(kind: StoreKind) -> &'static str {
     }
 }
 
+/// The same for the setting itself.
+fn option_of(setting: StoreSetting) -> &'static str {
+    match setting {
+        StoreSetting::Keychain => option_for(StoreKind::Keychain),
+        StoreSetting::Sealed => option_for(StoreKind::Sealed),
+        StoreSetting::Auto | StoreSetting::File => "",
+    }
+}
+
 async fn move_logins(args: &MoveArgs, cx: &Context) -> Result<Exit, Failure> {
-    let profiles = cx.profiles()?;
+    let mut profiles = cx.profiles()?;
     let setting = cx.store_setting(&profiles);
     let passphrase_file = profiles.passphrase_file();
     if setting == StoreSetting::File {
         return Err(Failure::usage("logins are not moved to a file that is not encrypted")
-            .because("the setting `store` is \"file\", and there is no lesser store")
+            .because("that is what --store or the setting `store` names, and there is no lesser store")
             .help("say where to: `jeton --store keychain store move`, or `--store sealed`"));
     }
     let keychain = keychain_is_there().await;
@@ -150,15 +162,16 @@ async fn move_logins(args: &MoveArgs, cx: &Context) -> Result<Exit, Failure> {
     }
     // Without a keychain, sealed files would be the best store, and they are for who asks for them.
     let may_be_sealed = setting == StoreSetting::Sealed || keychain.is_ok();
-    let all = choice_of_all(setting, passphrase_file.as_deref().filter(|_| may_be_sealed))?;
     // Where they are now, as far as one place can be named; what is to be said if not, the move says.
     let before = match choice(StoreSetting::Auto, None)?.choose().await {
         Ok(store) => Some((store.kind(), Content::of(&store).await)),
         Err(_) => None,
     };
+    // Before a passphrase is asked for.
     if !args.yes {
-        ask(before.as_ref())?;
+        ask(before.as_ref(), setting)?;
     }
+    let all = choice_of_all(setting, passphrase_file.as_deref().filter(|_| may_be_sealed))?;
     let (chosen, transferred) = all
         .move_logins()
         .await
@@ -180,28 +193,28 @@ async fn move_logins(args: &MoveArgs, cx: &Context) -> Result<Exit, Failure> {
         })
     })?;
     let settled = setting == StoreSetting::Auto || profiles.store() == Some(setting);
-    if !settled && profiles.store().is_some() {
+    let is_free = matches!(profiles.store(), None | Some(StoreSetting::Auto));
+    if !settled && !is_free {
         let warning = format!(
             "{} sets another `store`: change it there, or the next command looks in the old place",
             profiles.path().display()
         );
         // Behind the word that a warning begins with.
         cx.output.warn(wrapped(&warning, 9, cx.output.columns()));
-    } else if !settled && chosen.kind() == StoreKind::Sealed {
-        let note = format!(
-            "Set `store = \"sealed\"` in {}, so that the next command finds them.",
-            profiles.path().display()
-        );
+    } else if !settled && chosen.kind() == StoreKind::Sealed && transferred.is_complete() {
+        // Sealed files are for who asks for them: no later command would find the logins by itself.
+        profiles.set_store(StoreSetting::Sealed)?;
+        let note = format!("`store = \"sealed\"` is written to {}.", profiles.path().display());
         cx.output.note(wrapped(&note, 0, cx.output.columns()));
     }
     Ok(if transferred.is_complete() { Exit::Success } else { Exit::Store })
 }
 
 /// Asks the person, who has to be there.
-fn ask(before: Option<&(StoreKind, Content)>) -> Result<(), Failure> {
+fn ask(before: Option<&(StoreKind, Content)>, to: StoreSetting) -> Result<(), Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage("nobody is here to say whether the logins are to be moved")
-            .help("jeton store move --yes"));
+            .help(format!("jeton {}store move --yes", option_of(to))));
     }
     let mut stderr = anstream::stderr().lock();
     let question = match before {

@@ -8,9 +8,13 @@ use crate::world::World;
 
 /// The members in the guide's row of that command.
 fn listed(command: &str) -> BTreeSet<String> {
+    row_of(&format!("`{command}`"))
+}
+
+fn row_of(what: &str) -> BTreeSet<String> {
     let (_, guide) = include_str!("../../README.md").split_once("| command | members |").expect("the table");
-    let head = format!("| `{command}` | ");
-    let row = guide.lines().find_map(|line| line.strip_prefix(&head)).expect("a row of that command");
+    let head = format!("| {what} | ");
+    let row = guide.lines().find_map(|line| line.strip_prefix(&head)).expect("a row of that");
     // What a member consists of stands in parentheses.
     let members = row.split(" (").map(|part| part.rsplit(')').next().unwrap());
     members.flat_map(|part| part.split('`').skip(1).step_by(2)).map(str::to_owned).collect()
@@ -31,6 +35,14 @@ fn the_answers_have_the_members_that_the_guide_lists() {
     };
     of("token", &["token", "work"]);
     of("status", &["status"]);
+    let status = world.jeton(["--json", "status"]).json();
+    assert_eq!(members(&status["store"]), row_of("`store` (wherever it is)"));
+    assert_eq!(members(&status["logins"][0]["person"]), row_of("`person` (wherever it is)"));
+    assert_eq!(members(&status["logins"][0]), row_of("one of `logins`"));
+    assert_eq!(
+        members(&world.jeton(["--json", "store"]).json()["store"]),
+        row_of("`store` (wherever it is)")
+    );
     of("refresh", &["refresh", "work"]);
     of("claims", &["claims", "work"]);
     of("store", &["store"]);

@@ -131,8 +131,9 @@ fn the_answer_is_json_for_programs() {
     }
     assert_eq!((&answer["person"]["sub"], &answer["store"]["kind"]), (&"alice".into(), &"file".into()));
     let status = world.jeton(["status", "--json"]).json();
-    assert_eq!(answer["store"], status["store"], "the same in each command");
-    assert_eq!(answer["store"], world.jeton(["store", "--json"]).json()["store"]);
+    let members = |store: &serde_json::Value| store.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(members(&answer["store"]), members(&status["store"]), "the same in each command");
+    assert_eq!(status["store"], world.jeton(["store", "--json"]).json()["store"]);
     assert_eq!(answer["person"], status["logins"][0]["person"]);
     assert_eq!(answer["refresh_token"], true);
     assert_eq!(answer["missing_scope"], serde_json::Value::Null);
@@ -318,6 +319,17 @@ fn arguments_that_cannot_work_are_told_before_anything_is_sent() {
         (&["login", "work", "--issuer", issuer], "has no `client_id`"),
         (&["login", "work", "--issuer", "http://as.example", "--client-id", "x"], "https"),
         (&["login", "gh", "--provider", "gihub", "--client-id", "x"], "did you mean `github`?"),
+        (
+            &["login", "gh", "--provider", "gihub", "--client-id", "x"],
+            "jeton: there is no provider `gihub`\n",
+        ),
+        (&["login", "gh", "--provider", "gihub", "--client-id", "x"], "jeton login gh --provider github"),
+        (&["login", "gh", "--provider", "nowhere", "--client-id", "x"], "--list-providers"),
+        (&["login", "a/b", "--issuer", issuer, "--client-id", "x"], "  do:  take 1 to 64 letters"),
+        (&["login", "work", "--issuer", "as.example", "--client-id", "x"], "--issuer https://as.example"),
+        (&["login", "work", "--issuer", "http://as.example", "--client-id", "x"], "  do:  take an https URL"),
+        (&["login", "knwon"], "did you mean `known`?"),
+        (&["login", "--default", "--list-providers"], "cannot be used with"),
         (&["login", "ms", "--provider", "entra", "--client-id", "x"], "--provider-value"),
         (&["login", "known", "--login-method", "device", "--prompt", "login"], "--prompt"),
         (&["login", "known", "--provider-value", "tenant"], "NAME=VALUE"),
@@ -331,6 +343,48 @@ fn arguments_that_cannot_work_are_told_before_anything_is_sent() {
         assert!(!said.contains("s3cret"), "{ran}");
     }
     assert!(world.server.requests().is_empty());
+}
+
+#[test]
+fn the_providers_are_listed_and_each_can_be_named() {
+    let world = World::new();
+    let text = world.jeton(["login", "--list-providers"]);
+    assert!(text.answer().contains("github") && text.answer().contains("--provider-value tenant="), "{text}");
+    assert!(text.answer().lines().all(|line| line.chars().count() <= 80), "{text}");
+    let all = world.jeton(["login", "--list-providers", "--json"]).json();
+    let all = all["providers"].as_array().unwrap();
+    assert!(all.len() > 5, "{all:?}");
+    for provider in all {
+        let name = provider["name"].as_str().unwrap();
+        // It goes on to the next question, or the value that is missing is named.
+        let ran = world.jeton(["login", "p", "--provider", name, "--client-id", "x"]);
+        assert!(!ran.failed(2).contains("there is no provider"), "{name}: {ran}");
+    }
+}
+
+#[test]
+fn what_to_do_about_a_wrong_server_works_without_a_profile() {
+    let world = World::new();
+    let nowhere = format!("{}/nowhere", world.server.issuer());
+    let line = ["login", "new", "--issuer", &nowhere, "--client-id", "x"];
+    let ran = run(world.command(line).env("BROWSER", "/bin/true"), b"");
+    assert!(ran.stderr.contains(&format!("`jeton doctor --issuer {nowhere}`")), "{ran}");
+    let gone = "http://127.0.0.1:1";
+    let line = ["login", "new", "--issuer", gone, "--client-id", "x"];
+    let ran = run(world.command(line).env("BROWSER", "/bin/true"), b"");
+    assert!(ran.failed(5).contains(&format!("`jeton doctor --issuer {gone}`")), "{ran}");
+}
+
+#[test]
+fn a_login_makes_its_profile_the_default_one() {
+    let world = World::new();
+    world.signed_in("work");
+    world.service_profile("job");
+    let said = world.jeton(["token"]);
+    assert!(said.failed(2).contains("jeton login job --default"), "{said}");
+    let ran = world.jeton(["login", "job", "--default"]);
+    assert!(ran.code == Some(0) && profiles(&world).contains("default = \"job\""), "{ran}");
+    assert_eq!(world.jeton(["token", "--json"]).json()["profile"], "job");
 }
 
 #[test]

@@ -20,13 +20,40 @@ fn it_says_where_logins_are_and_why() {
     let answer = ran.json();
     assert_eq!(answer["store"]["kind"], "file");
     assert_eq!(answer["store"]["location"], world.state_folder().join("logins").to_str().unwrap());
-    assert_eq!((&answer["store"]["encrypted"], &answer["store"]["persistent"]), (&json!(false), &json!(true)));
+    assert_eq!(
+        (&answer["store"]["encrypted"], &answer["store"]["persistent"]),
+        (&json!(false), &json!(true))
+    );
     assert_eq!((&answer["logins"], &answer["registrations"]), (&json!(1), &json!(1)));
     assert_eq!(answer["better"], json!(null), "there is no bus here");
     let text = world.jeton(["store"]);
     assert!(text.answer().starts_with("Logins are kept in a file that is not encrypted.\n"), "{text}");
     assert!(text.answer().contains("1 login, 1 client secret or registration"), "{text}");
+    assert!(text.answer().contains("`jeton --store sealed store move`"), "{text}");
     text.shows_none_of(&world.secrets("work"));
+}
+
+#[test]
+fn logins_that_were_sealed_are_found_by_the_next_command() {
+    let world = World::new();
+    world.signed_in("work");
+    let secrets = world.secrets("work");
+    let file = std::fs::read_to_string(world.profiles_file()).unwrap();
+    assert!(file.contains("store = \"file\""), "{file}");
+    // As where nobody set anything.
+    std::fs::write(world.profiles_file(), file.replace("store = \"file\"", "# mine")).unwrap();
+    let with_passphrase = |arguments: &[&'static str]| {
+        let mut command = world.command(arguments.iter().copied());
+        run(command.env("JETON_PASSPHRASE_FILE", passphrase(&world)), b"")
+    };
+    let ran = with_passphrase(&["--store", "sealed", "store", "move", "--yes"]);
+    assert!(ran.code == Some(0) && ran.stderr.contains("is written to"), "{ran}");
+    let file = std::fs::read_to_string(world.profiles_file()).unwrap();
+    assert!(file.contains("# mine") && file.contains("store = \"sealed\""), "{file}");
+    assert_eq!(with_passphrase(&["token", "work"]).answer().trim(), secrets[0]);
+    let plain = with_passphrase(&["--store", "file", "token", "work"]);
+    assert!(plain.failed(6).contains("store = \"sealed\""), "{plain}");
+    assert!(!plain.stderr.contains("remove"), "nobody is led to delete logins: {plain}");
 }
 
 #[test]
@@ -41,7 +68,7 @@ fn logins_move_to_sealed_files_and_work_there() {
         run(command.env("JETON_PASSPHRASE_FILE", &passphrase), b"")
     };
     // Nobody is asked where nobody is.
-    assert!(sealed(&["store", "move"]).failed(2).contains("jeton store move --yes"));
+    assert!(sealed(&["store", "move"]).failed(2).contains("jeton --store sealed store move --yes"));
     let ran = sealed(&["store", "move", "--yes", "--json"]);
     let answer = ran.json();
     assert_eq!((&answer["from"], &answer["to"]), (&json!("file"), &json!("sealed")));

@@ -37,7 +37,7 @@ Examples:
   jeton doctor --issuer https://as.example
   jeton doctor work --offline --json")]
 pub(crate) struct Args {
-    /// The profile whose server and login are looked at as well.
+    /// The profile whose server and login are looked at as well; or the server's URL.
     name: Option<String>,
     /// A server to look at, for which there need be no profile.
     #[arg(long, value_name = "URL", conflicts_with = "name")]
@@ -96,7 +96,9 @@ struct Subject {
 
 impl Subject {
     fn of(args: &Args, file: Option<&ProfilesFile>) -> Result<Self, Failure> {
-        if let Some(issuer) = &args.issuer {
+        // No profile has a name with a colon.
+        let url = args.name.as_ref().filter(|name| name.contains("://"));
+        if let Some(issuer) = args.issuer.as_ref().or(url) {
             let issuer = issuer.parse().map_err(|error: jeton::models::IssuerError| {
                 Failure::usage("that is no issuer").because(error.to_string())
             })?;

@@ -14,7 +14,7 @@ pub(super) struct Changes {
     /// The authorization server.
     #[arg(long, value_name = "URL")]
     issuer: Option<String>,
-    /// A provider that jeton knows, such as github, google or entra.
+    /// A provider that jeton knows, such as github or entra (see --list-providers).
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
     /// A value that the provider needs, such as tenant=example.com.

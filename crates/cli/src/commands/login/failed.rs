@@ -9,9 +9,17 @@ use crate::printable::printable;
 use crate::profile::{Authentication, LoginMethod, Profile};
 
 /// A login of the profile of that name, which may have got as far as to choose its way.
-pub(super) fn log_in(error: &Error, name: &str, profile: &Profile, way: Option<LoginMethod>) -> Failure {
+pub(super) fn log_in(
+    error: &Error,
+    name: &str,
+    profile: &Profile,
+    way: Option<LoginMethod>,
+    is_saved: bool,
+) -> Failure {
     let what = format!("nobody is signed in to `{name}`");
-    let failure = Failure::of(error, what, name);
+    let mut failure = Failure::of(error, what, name);
+    let doctor = doctor(name, profile, is_saved);
+    failure.help = failure.help.map(|help| help.replace(&format!("`jeton doctor {name}`"), &doctor));
     let Error::Grant(grant) = error else { return failure };
     if let Some(failure) = nobody_answered(grant, name) {
         return failure;
@@ -44,14 +52,22 @@ pub(super) fn log_in(error: &Error, name: &str, profile: &Profile, way: Option<L
         GrantError::Metadata(_) if way == Some(LoginMethod::Device) => {
             failure.help("the server may give no codes for other devices: --login-method browser or paste")
         }
-        GrantError::Metadata(_) | GrantError::Unusable { .. } => failure.help(format!(
-            "check --issuer; `jeton doctor {}` looks at what the server says of itself",
-            profile.issuer.as_deref().unwrap_or(name)
-        )),
+        GrantError::Metadata(_) | GrantError::Unusable { .. } => {
+            failure.help(format!("check --issuer; {doctor} looks at what the server says of itself"))
+        }
         GrantError::Interaction(InteractionError::Failed { what }) if what.contains("port ") => failure.help(
             "end the other program, or take another --redirect-port that is registered for this client",
         ),
         _ => failure,
+    }
+}
+
+/// The command that looks into it: by the server, where a name would not be known or is not what was tried.
+fn doctor(name: &str, profile: &Profile, is_saved: bool) -> String {
+    match &profile.issuer {
+        Some(issuer) => format!("`jeton doctor --issuer {}`", printable(issuer)),
+        None if is_saved => format!("`jeton doctor {name}`"),
+        None => "`jeton doctor`".to_owned(),
     }
 }
 

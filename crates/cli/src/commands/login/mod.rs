@@ -2,13 +2,14 @@
 //!
 //! mod.rs is the arguments and the happy path, changes.rs what options make of a profile, way.rs the choice of the way, person.rs and
 //! qr_code.rs what the person sees, client_secret.rs the client's secret, resource.rs the login of an API of which only the URL is
-//! known, failed.rs why it did not work, former.rs the login that a changed profile leaves behind, summary.rs what is said at the end.
+//! known, providers.rs the list of providers, failed.rs why it did not work, former.rs the login that a changed profile leaves behind, summary.rs what is said at the end.
 
 mod changes;
 mod client_secret;
 mod failed;
 mod former;
 mod person;
+mod providers;
 mod qr_code;
 mod resource;
 mod summary;
@@ -80,6 +81,12 @@ pub(crate) struct Args {
     /// The longest time since the person authenticated, such as 10m.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_age: Option<Duration>,
+    /// Have commands that name no profile mean this one.
+    #[arg(long)]
+    default: bool,
+    /// List the providers that --provider knows, and sign nobody in.
+    #[arg(long, exclusive = true)]
+    list_providers: bool,
     #[command(flatten)]
     changes: Changes,
 }
@@ -108,6 +115,9 @@ impl Args {
 }
 
 pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
+    if args.list_providers {
+        return providers::list(cx);
+    }
     let mut profiles = cx.profiles()?;
     if let Some(url) = &args.url {
         return resource::run(url, args, cx, profiles).await;
@@ -124,7 +134,7 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         profile.login = args.login_method;
     }
     issuer_of(&name, &profile)?;
-    if before.as_ref() != Some(&profile) {
+    if args.default || before.as_ref() != Some(&profile) {
         profiles.check_writable()?;
     }
     let wish = Wish::of(args.way(), &profile, args.needs_browser())?;
@@ -149,7 +159,8 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         way.set(LoginMethod::ClientCredentials);
     }
     let token = connection.session.log_in_with(args.options()).await;
-    let token = token.map_err(|error| failed::log_in(&error, &name, &profile, way.get()))?;
+    let token =
+        token.map_err(|error| failed::log_in(&error, &name, &profile, way.get(), before.is_some()))?;
 
     if let Some(secret) = secret {
         client_secret::keep(&connection, secret).await?;
@@ -157,6 +168,9 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let saved = before.as_ref() != Some(&profile);
     if saved {
         profiles.save(&name, &profile)?;
+    }
+    if args.default {
+        profiles.set_default(&name)?;
     }
     let written = saved.then(|| profiles.path());
     Summary::of(&connection, &token, way.get(), written).await.tell(cx)?;
@@ -182,7 +196,10 @@ pub(crate) fn by_a_person(
 fn chosen(args: &Args, profiles: &ProfilesFile) -> Result<(String, Option<Profile>), Failure> {
     match &args.name {
         Some(name) if args.changes.name_a_server() && profiles.get(name).is_none() => {
-            check_name(name).map_err(Failure::usage)?;
+            check_name(name).map_err(|why| {
+                let (what, rule) = why.rsplit_once(": take ").unwrap_or((&why, "another one"));
+                Failure::usage(what).help(format!("take {rule}"))
+            })?;
             Ok((name.clone(), None))
         }
         None if args.changes.name_a_server() => Err(Failure::usage("the login has no name")

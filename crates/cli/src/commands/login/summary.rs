@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use jeton::models::Scope;
 use jeton::AccessToken;
+use jeton::models::Scope;
 use jeton::storage::StoreKind;
 use serde_json::{Value, json};
 
