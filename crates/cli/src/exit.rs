@@ -19,7 +19,7 @@ pub(crate) enum Exit {
     TryLater = 5,
     /// The store of logins: locked, no permission, damaged, full.
     Store = 6,
-    /// The API answered 4xx or 5xx (`jeton request`).
+    /// The API answered 4xx or 5xx, or with a redirect that was not followed (`jeton request`).
     HttpStatus = 7,
     /// `jeton doctor` found something to mend.
     Findings = 8,
@@ -45,6 +45,6 @@ Exit codes:
   4  the server, or the person, said no
   5  it may work later (network, server down, too many requests)
   6  the store of logins: locked, damaged, full, no permission
-  7  the API answered 4xx or 5xx (`jeton request`)
+  7  the API answered 4xx, 5xx, or sent the request elsewhere (`jeton request`)
   8  `jeton doctor` found something to mend
 `jeton run` ends as its command does; 126: it cannot be executed, 127: not found";

@@ -14,8 +14,12 @@ use crate::request::{Answer, Step, next_step};
 use crate::{Error, Session};
 
 /// Sends the request, and whatever it is redirected to: with the token and a fresh proof as long as that is the same origin,
-/// and with neither from the first step on that leaves it.
-pub(crate) async fn send_with_proofs(session: &Session, mut request: Request) -> Result<Response, Error> {
+/// and with neither from the first step on that leaves it, which is not gone if the request `stays`.
+pub(crate) async fn send_with_proofs(
+    session: &Session,
+    mut request: Request,
+    stays: bool,
+) -> Result<Response, Error> {
     let api = session.client().api()?;
     let mut before: Vec<Url> = Vec::new();
     let mut with_token = true;
@@ -37,6 +41,7 @@ pub(crate) async fn send_with_proofs(session: &Session, mut request: Request) ->
         before.push(url);
         match next_step(&before, &target) {
             Step::Follow => {}
+            Step::FollowWithoutToken if stays => return Ok(response),
             Step::FollowWithoutToken => with_token = false,
             Step::Stop => return Ok(response),
             Step::TooMany => {

@@ -32,8 +32,8 @@ const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
 /// # Where the token goes
 /// To the origins that the client names as its [resource servers](crate::ClientBuilder::resource_server), and nowhere else.
 /// Redirects within the origin keep the token; to any other origin, be it another of the client's resource servers, the request
-/// goes on without it (but with the rest of it, as HTTP has it: a 307 repeats the body). A redirect from HTTPS to HTTP is not
-/// followed.
+/// goes on without it (but with the rest of it, as HTTP has it: a 307 repeats the body), unless it is to
+/// [stay at its origin](Self::stay_at_origin). A redirect from HTTPS to HTTP is not followed.
 ///
 /// With [DPoP](crate::ClientBuilder) each request, each repetition and each redirect within the origin carries a fresh proof.
 /// The server may answer the first one with 401 `use_dpop_nonce`: then the request is sent once more with the server's nonce,
@@ -65,12 +65,13 @@ const HAS_TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
 pub struct AuthenticatedRequest {
     session: Session,
     draft: Draft,
+    stays: bool,
 }
 
 impl AuthenticatedRequest {
     pub(crate) fn new(session: Session, method: Method, url: &str) -> Self {
         let draft = Draft::new(session.client().new_request(method, url));
-        Self { session, draft }
+        Self { session, draft, stays: false }
     }
 
     /// A request that was made elsewhere.
@@ -78,7 +79,7 @@ impl AuthenticatedRequest {
     pub(crate) fn of(session: Session, request: reqwest::Request) -> Self {
         let api = session.client().api().map(|api| api.for_url(request.url()).clone());
         let draft = Draft::new(api.map(|api| RequestBuilder::from_parts(api, request)));
-        Self { session, draft }
+        Self { session, draft, stays: false }
     }
 
     /// Adds a header.
@@ -124,6 +125,13 @@ impl AuthenticatedRequest {
         self.with(|request| request.timeout(timeout))
     }
 
+    /// Follows no redirect to another origin: the redirect itself is the answer then. For requests whose body and headers are
+    /// meant for this API only, since everything but the token (and cookies) goes along with a redirect.
+    pub fn stay_at_origin(mut self) -> Self {
+        self.stays = true;
+        self
+    }
+
     /// Anything else that reqwest's builder can do. It cannot send the token elsewhere: the origin is checked in
     /// [`send`](Self::send), on the request as it then is.
     pub fn with(mut self, change: impl FnOnce(RequestBuilder) -> RequestBuilder) -> Self {
@@ -148,15 +156,17 @@ impl AuthenticatedRequest {
         check_tls(request.url())?;
         #[cfg(feature = "jose")]
         if session.client().dpop.is_on() {
-            return Box::pin(send_with_proofs(&session, request)).await;
+            return Box::pin(send_with_proofs(&session, request, self.stays)).await;
         }
         let api = session.client().api()?.for_url(request.url()).clone();
         let copies = Copies::of(&session, || request.try_clone());
         let answer = send_with_token(&session, request, copies, |request| {
             let sending = api.execute(request);
-            LEFT_ORIGIN.scope(Cell::new(false), async {
+            let journey = Journey { stays: self.stays, left_origin: Cell::new(false) };
+            JOURNEY.scope(journey, async {
                 let response = sending.await?;
-                Ok::<_, Error>(Answer { response, left_origin: LEFT_ORIGIN.with(Cell::get) })
+                let left_origin = JOURNEY.with(|journey| journey.left_origin.get());
+                Ok::<_, Error>(Answer { response, left_origin })
             })
         })
         .await?;
@@ -165,9 +175,17 @@ impl AuthenticatedRequest {
 }
 
 tokio::task_local! {
-    /// Whether a redirect has led the request under way away from its origin, where the token is taken off for good: even if
-    /// it is led back, the answer says nothing about the token.
-    static LEFT_ORIGIN: Cell<bool>;
+    /// The request under way, for the policy that judges its redirects.
+    static JOURNEY: Journey;
+}
+
+/// What redirects may do, and have done, to a request.
+struct Journey {
+    /// Whether it is to stay at its origin.
+    stays: bool,
+    /// Whether a redirect has led it away from its origin, where the token is taken off for good: even if it is led back, the
+    /// answer says nothing about the token.
+    left_origin: Cell<bool>,
 }
 
 pub(crate) struct Answer {
@@ -283,8 +301,11 @@ pub(crate) fn redirects() -> Policy {
         Step::Follow => attempt.follow(),
         Step::FollowWithoutToken => {
             // Somebody else's future may be polled under this policy, but not outside of `send`.
-            let _ = LEFT_ORIGIN.try_with(|left| left.set(true));
-            attempt.follow()
+            let stays = JOURNEY.try_with(|journey| {
+                journey.left_origin.set(!journey.stays);
+                journey.stays
+            });
+            if stays.unwrap_or(false) { attempt.stop() } else { attempt.follow() }
         }
         Step::Stop => attempt.stop(),
         Step::TooMany => attempt.error("too many redirects"),

@@ -428,6 +428,11 @@ impl AuthenticatedRequest {
         self.map(|request| request.timeout(timeout))
     }
 
+    /// Follows no redirect to another origin: the redirect itself is the answer then.
+    pub fn stay_at_origin(self) -> Self {
+        self.map(crate::AuthenticatedRequest::stay_at_origin)
+    }
+
     /// Anything else that reqwest's builder can do.
     pub fn with(self, change: impl FnOnce(reqwest::RequestBuilder) -> reqwest::RequestBuilder) -> Self {
         self.map(|request| request.with(change))

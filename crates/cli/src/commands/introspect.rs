@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::members;
+use crate::profile::{Authentication, Profile};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -27,7 +28,15 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let connection = cx.connect(args.name.as_deref()).await?;
     let name = &connection.name;
     let introspection = connection.session.introspect().await.map_err(|error| {
-        connection.failure(&error, format!("the server does not say what it knows of the token of `{name}`"))
+        let what = format!("the server does not say what it knows of the token of `{name}`");
+        let failure = connection.failure(&error, what);
+        match failure.exit == Exit::Refused && is_public(&connection.profile) {
+            // Nothing is wrong with the configuration.
+            true => failure.help(format!(
+                "this server answers clients with a secret only (RFC 7662 section 2.1); if the token is a JWT, `jeton claims {name} --access-token` shows what stands in it"
+            )),
+            false => failure,
+        }
     })?;
     for warning in &introspection.warnings {
         cx.output.warn(format_args!("the server's answer is odd: {warning}"));
@@ -36,4 +45,9 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let text = members::lines(&members, cx.output.columns(), SystemTime::now());
     cx.output.answer(text, || json!({ "profile": name, "introspection": members }))?;
     Ok(Exit::Success)
+}
+
+/// Whether the server cannot know this client from any other one.
+fn is_public(profile: &Profile) -> bool {
+    matches!(profile.authentication, None | Some(Authentication::None))
 }

@@ -1,6 +1,7 @@
 //! `jeton request`: an HTTP request with the token, as curl would send it; the token goes to the profile's own APIs only.
 
 mod answer;
+mod answer_file;
 mod target;
 mod upload;
 
@@ -8,9 +9,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jeton::reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
-use jeton::reqwest::{Response, StatusCode};
+use jeton::reqwest::{Method, Response, StatusCode};
 use jeton::{AuthenticatedRequest, Error};
 
+use crate::commands::request::answer_file::AnswerFile;
 use crate::commands::request::target::Target;
 use crate::commands::request::upload::Upload;
 use crate::context::{Connection, Context};
@@ -28,11 +30,15 @@ Examples:
   jeton request work https://api.example/upload -d @photo.jpg \\
     -H 'Content-Type: image/jpeg'
   jeton request work https://api.example/big --output big.bin
+  jeton request work -X DELETE https://api.example/notes/7
 
 The body goes to standard output as it comes, also that of a 4xx or 5xx, which
 ends with exit code 7. A token that the API refuses is replaced, and the
-request sent once more. Redirects are followed; the token goes no further than
-the origin.
+request sent once more.
+
+Redirects are followed; the token goes no further than the origin. To another
+origin goes only a GET or HEAD without body and headers of your own, or whatever
+you send with --location; any other redirect is the answer, with exit code 7.
 
 A body that is JSON is sent as application/json, a form (--form) as a form, and
 any other from a file or standard input as application/octet-stream, unless -H
@@ -45,6 +51,12 @@ pub(crate) struct Args {
     method: Option<String>,
     /// Where to, at one of the origins that the profile names (`apis`, `resource`).
     url: Option<String>,
+    /// The same, as curl has it.
+    #[arg(short = 'X', long = "request", value_name = "METHOD", conflicts_with = "head")]
+    request: Option<String>,
+    /// Ask for the headers only (HEAD), and print them.
+    #[arg(short = 'I', long, conflicts_with_all = ["data", "form"])]
+    head: bool,
     /// The body: the text itself, `@FILE`, or `@-` for standard input.
     #[arg(short, long, value_name = "DATA", conflicts_with = "form")]
     data: Option<String>,
@@ -60,6 +72,9 @@ pub(crate) struct Args {
     /// Print status and headers before the body.
     #[arg(short, long)]
     include: bool,
+    /// Let a redirect take body and headers to another origin, too.
+    #[arg(short = 'L', long)]
+    location: bool,
     /// The longest that the API may take, such as 30s.
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     timeout: Option<Duration>,
@@ -72,6 +87,8 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let profiles = cx.profiles()?;
     let target = Target::of(args, &profiles)?;
     let upload = Upload::of(args)?;
+    // Before anything is sent: what cannot be kept need not be asked for.
+    let file = args.output.as_deref().map(AnswerFile::open).transpose()?;
     let connection = cx
         .connect_with(target.name.as_deref(), |builder| match &args.allow_origin {
             Some(origin) => builder.resource_server(origin),
@@ -83,7 +100,8 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         let origin = response.url().origin().ascii_serialization();
         cx.output.warn(format_args!("the API sent the request on to {origin}; the token did not go there"));
     }
-    answer::write(response, args, &connection, cx).await
+    let with_head = args.include || target.method == Method::HEAD;
+    answer::write(response, with_head, file, &connection, cx).await
 }
 
 /// Sends the request. The library sends it once more where the token was refused, unless its body is a stream: then it is read
@@ -136,10 +154,19 @@ fn request(
     if let Some(timeout) = args.timeout {
         request = request.timeout(timeout);
     }
+    if !args.location && !goes_anywhere(args, target, upload) {
+        request = request.stay_at_origin();
+    }
     Ok(match upload.body()? {
         Some(body) => request.body(body),
         None => request,
     })
+}
+
+/// Whether there is nothing in the request that is meant for the API only, once the token is taken off.
+fn goes_anywhere(args: &Args, target: &Target, upload: &Upload) -> bool {
+    let only_asks = target.method == Method::GET || target.method == Method::HEAD;
+    only_asks && args.header.is_empty() && matches!(upload, Upload::Nothing)
 }
 
 fn has_content_type(args: &Args) -> bool {

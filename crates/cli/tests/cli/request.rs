@@ -144,8 +144,17 @@ fn headers_are_sent_and_those_that_are_not_the_persons_are_refused() {
 fn wrong_targets_are_told() {
     let world = signed_in();
     for (arguments, words) in [
-        (vec!["work", "GET", "api.example/me"], "does not begin with https://"),
-        (vec!["work", "GET", "localhost:8080/me"], "does not begin with https://"),
+        (vec!["work", "PUT", "api.example/me"], "jeton request work PUT https://api.example/me"),
+        (vec!["GET", "localhost:8080/me"], "do:  jeton request GET http://localhost:8080/me"),
+        (vec!["work"], "do:  jeton request work GET http://127.0.0.1:"),
+        (vec!["PUT"], "do:  jeton request PUT http://127.0.0.1:"),
+        (vec!["work", "DELETE"], "do:  jeton request work DELETE http://127.0.0.1:"),
+        (vec!["work", "//evil.example/me"], "is no URL"),
+        (vec!["work", "/\\evil.example/me"], "is no URL"),
+        (vec!["nobody", "/me"], "there is no profile `nobody`"),
+        (vec!["work", "PUT", "/me", "-X", "GET"], "two methods: `PUT` and `GET`"),
+        (vec!["work", "POST", "/me", "-I"], "two methods"),
+        (vec!["work", "/me", "-I", "-d", "{}"], "cannot be used with"),
         (vec!["work", "GET", "ftp://api.example/"], "its scheme is `ftp`"),
         (vec!["work", "GET", "https://"], "is no URL"),
         (vec!["work", "CONNECT", "https://api.example/"], "no method that can be sent"),
@@ -185,6 +194,97 @@ fn another_origin_gets_nothing_unless_it_is_named() {
     // Once is once.
     world.jeton(["request", "work", &url]).failed(2);
     assert!(world.jeton(["request", "work", "http://api.example/"]).failed(2).contains("over HTTPS"));
+}
+
+#[test]
+fn a_path_is_one_of_the_profiles_only_api() {
+    let world = signed_in();
+    for arguments in [vec!["work", "/api/me"], vec!["/api/me?a=b"], vec!["work", "GET", "/api/me"]] {
+        let ran = run(&mut world.command(["request"].into_iter().chain(arguments.iter().copied())), b"");
+        assert_eq!(body(&ran)["sub"], "alice", "{arguments:?}");
+    }
+    assert!(at_api(&world).iter().all(|request| request.path == "/api/me" && request.bearer().is_some()));
+    let profile = format!(
+        "issuer = \"{}\"\nclient_id = \"public-app\"\napis = [\"https://a.example\", \"https://b.example\"]",
+        world.server.issuer()
+    );
+    world.profile("two", &profile);
+    assert!(world.jeton(["request", "two", "/me"]).failed(2).contains("jeton request two GET https://"));
+}
+
+#[test]
+fn methods_are_given_as_with_curl_too() {
+    let world = signed_in();
+    let me = me(&world);
+    assert_eq!(body(&world.jeton(["request", "work", &me, "-X", "PUT", "-d", "{}"]))["method"], "PUT");
+    world.jeton(["request", "-X", "delete", &me]).answer();
+    assert_eq!(at_api(&world)[1].method, "DELETE");
+    // Of a HEAD there is nothing to see but its head.
+    for arguments in [vec!["-I", &me], vec!["HEAD", &me], vec!["-X", "HEAD", &me]] {
+        let ran = run(&mut world.command(["request"].into_iter().chain(arguments.iter().copied())), b"");
+        assert!(ran.answer().starts_with("HTTP/1.1 200 OK\n"), "{ran}");
+        assert_eq!(at_api(&world).pop().unwrap().method, "HEAD");
+    }
+    // Other flags of curl are told from values.
+    let ran = world.jeton(["request", "work", &me, "-v"]);
+    assert!(ran.failed(2).contains("`jeton request --help`") && !ran.stderr.contains("-- -v"), "{ran}");
+}
+
+#[test]
+fn a_redirect_takes_what_is_sent_to_another_origin_only_if_it_may() {
+    let world = signed_in();
+    let recorder = DevServer::recorder().unwrap();
+    let to = |status: u16| {
+        world.server.url(&format!("/api/redirect?to={}/landed&status={status}", recorder.url()))
+    };
+    let (url, see_other) = (to(307), to(303));
+    let file = world.file("answer", "before");
+    for arguments in [
+        vec![url.as_str(), "-d", "{}"],
+        vec!["DELETE", &url],
+        vec!["GET", &url, "-d", "{}"],
+        vec![&url, "-H", "X-Api-Key: marker"],
+        vec![&see_other, "--form", "a=b"],
+        vec![&url, "-d", "{}", "-o", file.to_str().unwrap()],
+    ] {
+        let arguments = [&["request", "work"], &arguments[..]].concat();
+        let ran = run(&mut world.command(arguments.iter().copied()), b"");
+        assert_eq!(ran.code, Some(7), "{arguments:?}: {ran}");
+        assert!(ran.stderr.contains(&format!("sends the request on to {}", recorder.url())), "{ran}");
+        assert!(ran.stderr.contains("--location"), "{ran}");
+    }
+    assert!(recorder.requests().is_empty());
+    assert_eq!(std::fs::read(&file).unwrap(), b"before");
+    let ran = world.jeton(["request", "work", &url, "-d", "{}", "--json"]);
+    assert_eq!((ran.code, &body(&ran)["status"]), (Some(7), &json!(307)), "{ran}");
+    let error: Value = serde_json::from_str(&ran.stderr).unwrap();
+    assert_eq!(error["error"]["code"], "foreign_redirect");
+
+    let ran = world.jeton(["request", "work", &url, "-d", "{}", "-H", "X-Api-Key: marker", "--location"]);
+    assert_eq!(body(&ran), json!({ "recorded": true }));
+    let landed = recorder.requests().pop().unwrap();
+    assert_eq!((landed.header("authorization"), landed.header("x-api-key")), (None, Some("marker")));
+    // Within the origin all of it is for the API.
+    let within = world.server.url("/api/redirect?to=/api/me&status=307");
+    assert_eq!(body(&world.jeton(["request", "work", &within, "-d", "{}"]))["method"], "POST");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_anything_is_sent() {
+    let world = signed_in();
+    let me = me(&world);
+    let ran = world.jeton(["request", "work", "POST", &me, "-d", "{}", "-o", "/nonexistent/x"]);
+    assert!(ran.failed(2).contains("nothing was sent") && ran.stderr.contains("do:"), "{ran}");
+    assert!(at_api(&world).is_empty());
+    // What was made for an answer that did not come is no answer.
+    let file = world.home().join("new");
+    let path = file.to_str().unwrap();
+    assert_eq!(world.jeton(["request", "work", &world.server.url("/api/admin"), "-o", path]).code, Some(7));
+    assert!(!file.exists());
+    let longer = world.file("longer", vec![b'x'; 100_000]);
+    assert_eq!(world.jeton(["request", "work", &me, "-o", longer.to_str().unwrap()]).answer(), "");
+    let answer: Value = serde_json::from_slice(&std::fs::read(&longer).unwrap()).unwrap();
+    assert_eq!(answer["sub"], "alice");
 }
 
 #[test]

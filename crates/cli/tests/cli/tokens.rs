@@ -166,6 +166,11 @@ fn introspect_is_refused_to_a_public_client_and_warns_of_odd_answers() {
     world.signed_in("work");
     let failure = world.jeton(["introspect", "work", "--json"]).failed_json(4);
     assert!(failure["why"].as_str().unwrap().contains("confidential clients only"), "{failure}");
+    let help = failure["do"].as_str().unwrap();
+    assert!(
+        help.contains("jeton claims work --access-token") && !help.contains("configuration"),
+        "{failure}"
+    );
 
     world.service_profile("robot");
     world.server.fault(Endpoint::Introspection, Fault::set("active", "true"));

@@ -185,6 +185,11 @@ async fn a25_each_request_and_each_redirect_has_a_proof_of_its_own() {
         }
         assert_eq!(landed.form_value("text"), (code == 307).then_some("hello"));
     }
+    // Nor does anything else of a request that stays.
+    let seen = elsewhere.requests().len();
+    let stays = session.post(&to(&format!("{}/landed", elsewhere.url()), 307)).stay_at_origin();
+    assert_eq!(soon(stays.send()).await.unwrap().status(), 307);
+    assert_eq!(elsewhere.requests().len(), seen);
     // A proof for another origin is not to be had.
     let token = session.token().await.unwrap();
     let foreign = Url::parse(elsewhere.url()).unwrap();

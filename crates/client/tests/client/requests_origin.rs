@@ -55,6 +55,31 @@ async fn no_redirect_takes_the_token_to_another_origin() {
 }
 
 #[tokio::test]
+async fn a_request_that_stays_at_its_origin_is_led_nowhere_else() {
+    let server = DevServer::start().unwrap();
+    let elsewhere = DevServer::recorder().unwrap();
+    let session = session(&server);
+    for status in [301, 302, 303, 307, 308] {
+        let url = redirect(&server, &format!("{}/landed", elsewhere.url()), status);
+        let response = session.post(&url).form([("text", "hello")]).stay_at_origin().send().await.unwrap();
+        assert_eq!(response.status(), status);
+        assert_eq!(response.headers()["location"], format!("{}/landed", elsewhere.url()));
+    }
+    assert!(elsewhere.requests().is_empty());
+    // Within it, redirects are followed, the token on them.
+    let url = redirect(&server, "/api/landed", 307);
+    let response = session.post(&url).form([("text", "hello")]).stay_at_origin().send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let landed = server.last_request(Endpoint::Resource).unwrap();
+    assert_eq!((landed.path.as_str(), landed.form_value("text")), ("/api/landed", Some("hello")));
+    assert_eq!(landed.bearer().unwrap(), secret(&session));
+    // The others of the session go on as before.
+    let url = redirect(&server, elsewhere.url(), 307);
+    assert_eq!(session.get(&url).send().await.unwrap().status(), 200);
+    assert_eq!(elsewhere.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn a_redirect_to_another_resource_server_of_the_client_goes_without_the_token() {
     let server = DevServer::start().unwrap();
     let other = DevServer::recorder().unwrap();

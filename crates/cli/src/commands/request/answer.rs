@@ -1,15 +1,12 @@
 //! What an API answered: its body as it comes, to standard output or into a file; what it says of a token that it refused.
 
-use std::fs::File;
-use std::io::Write as _;
-use std::path::Path;
-
+use jeton::Url;
 use jeton::models::{Challenge, is_deceptive, parse_www_authenticate};
-use jeton::reqwest::header::WWW_AUTHENTICATE;
+use jeton::reqwest::header::{LOCATION, WWW_AUTHENTICATE};
 use jeton::reqwest::{Response, StatusCode};
 use serde_json::{Map, Value};
 
-use super::Args;
+use super::answer_file::AnswerFile;
 use crate::context::{Connection, Context};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -19,18 +16,19 @@ use crate::printable::printable_start;
 /// The largest body that `--json` puts into its answer.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// Writes the answer down, and says what a 4xx or 5xx means.
+/// Writes the answer down, and says what a 4xx or 5xx means, or a redirect that was not followed.
 pub(super) async fn write(
     response: Response,
-    args: &Args,
+    with_head: bool,
+    file: Option<AnswerFile>,
     connection: &Connection,
     cx: &Context,
 ) -> Result<Exit, Failure> {
-    let refusal = refusal(&response, connection);
-    let file = args.output.as_deref().filter(|_| refusal.is_none());
+    let refusal = unfollowed(&response).or_else(|| refusal(&response, connection));
+    let file = file.filter(|_| refusal.is_none());
     let written = match cx.output.is_json() {
         true => as_json(response, file, connection, cx.output).await,
-        false => as_it_comes(response, args.include, file, connection, cx.output).await,
+        false => as_it_comes(response, with_head, file, connection, cx.output).await,
     };
     match (written, refusal) {
         (Err(failure), _) | (Ok(()), Some(failure)) => Err(failure),
@@ -40,21 +38,21 @@ pub(super) async fn write(
 
 async fn as_it_comes(
     mut response: Response,
-    include: bool,
-    file: Option<&Path>,
+    with_head: bool,
+    file: Option<AnswerFile>,
     connection: &Connection,
     output: Output,
 ) -> Result<(), Failure> {
     let mut screen = output.stdout_is_terminal().then(Screen::default);
-    if include {
+    if with_head {
         let head = head(&response);
         let head = if screen.is_some() { Screen::default().harmless(&head)? } else { head };
         if !output.answer_bytes(&head)? {
             return Ok(());
         }
     }
-    if let Some(path) = file {
-        into_file(response, path, connection).await?;
+    if let Some(file) = file {
+        into_file(response, file, connection).await?;
         return Ok(());
     }
     while let Some(piece) = next(&mut response, connection).await? {
@@ -71,7 +69,7 @@ async fn as_it_comes(
 
 async fn as_json(
     mut response: Response,
-    file: Option<&Path>,
+    file: Option<AnswerFile>,
     connection: &Connection,
     output: Output,
 ) -> Result<(), Failure> {
@@ -79,9 +77,9 @@ async fn as_json(
     answer.insert("profile".to_owned(), connection.name.as_str().into());
     answer.insert("status".to_owned(), response.status().as_u16().into());
     answer.insert("headers".to_owned(), headers(&response));
-    if let Some(path) = file {
-        let length = into_file(response, path, connection).await?;
-        answer.insert("file".to_owned(), path.display().to_string().into());
+    if let Some(file) = file {
+        answer.insert("file".to_owned(), file.path().display().to_string().into());
+        let length = into_file(response, file, connection).await?;
         answer.insert("length".to_owned(), length.into());
         return output.answer("", || Value::Object(answer));
     }
@@ -112,21 +110,23 @@ async fn next(response: &mut Response, connection: &Connection) -> Result<Option
     Ok(piece.map(|piece| piece.to_vec()))
 }
 
-async fn into_file(mut response: Response, path: &Path, connection: &Connection) -> Result<u64, Failure> {
-    let failed = |error: &std::io::Error| {
-        Failure::io(format!("the answer could not be written to {}", path.display()), error)
-    };
-    let mut file = File::create(path).map_err(|error| failed(&error))?;
+async fn into_file(
+    mut response: Response,
+    mut file: AnswerFile,
+    connection: &Connection,
+) -> Result<u64, Failure> {
+    file.begin()?;
     let mut length = 0;
     loop {
         match next(&mut response, connection).await {
             Ok(Some(piece)) => {
-                file.write_all(&piece).map_err(|error| failed(&error))?;
+                file.write(&piece)?;
                 length += piece.len() as u64;
             }
             Ok(None) => return Ok(length),
             Err(failure) => {
-                return Err(failure.help(format!("try again; {} has the beginning only", path.display())));
+                let path = file.path().display();
+                return Err(failure.help(format!("try again; {path} has the beginning only")));
             }
         }
     }
@@ -170,6 +170,34 @@ pub(super) fn challenge(response: &Response) -> Option<Challenge> {
         .collect();
     let with_error = challenges.iter().find(|challenge| challenge.get("error").is_some());
     with_error.or(challenges.first()).cloned()
+}
+
+/// What to say of a redirect that leads to another origin and is the answer, since it was not followed.
+fn unfollowed(response: &Response) -> Option<Failure> {
+    if ![301, 302, 303, 307, 308].contains(&response.status().as_u16()) {
+        return None;
+    }
+    let from = response.url();
+    let to = from.join(response.headers().get(LOCATION)?.to_str().ok()?).ok()?;
+    if to.origin() == from.origin() {
+        return None;
+    }
+    let failure = |to: &str| {
+        let what = format!("the API sends the request on to {to}, where it was not sent");
+        Failure::new(Exit::HttpStatus, "foreign_redirect", what)
+    };
+    Some(match to.origin().is_tuple() {
+        false => failure(&printable_start(to.scheme(), 40)).because("no request can go there"),
+        true if is_in_the_clear(from, &to) => failure(&to.origin().ascii_serialization())
+            .because("a redirect from HTTPS to what is not HTTPS is not followed"),
+        true => failure(&to.origin().ascii_serialization())
+            .because("body and headers go to the API that was named")
+            .help("if that origin may have them: --location; it does not get the token"),
+    })
+}
+
+fn is_in_the_clear(from: &Url, to: &Url) -> bool {
+    from.scheme() == "https" && to.scheme() != "https"
 }
 
 /// What to say of a 4xx or 5xx.

@@ -168,5 +168,7 @@ fn streamed(mut reader: impl Read + Send + 'static) -> Body {
 }
 
 fn unreadable(place: &str, error: &io::Error) -> Failure {
-    Failure::usage(format!("{place} cannot be read")).because(error.to_string())
+    Failure::usage(format!("{place} cannot be read; nothing was sent"))
+        .because(error.to_string())
+        .help("name a file that is there and that you may read, as -d @FILE, or @- for standard input")
 }
