@@ -82,10 +82,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     max_age: Option<Duration>,
     /// Have commands that name no profile mean this one.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "url")]
     default: bool,
     /// List the providers that --provider knows, and sign nobody in.
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["name", "url", "default"])]
     list_providers: bool,
     #[command(flatten)]
     changes: Changes,
@@ -127,7 +127,11 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     args.changes.apply(&mut profile)?;
     if let Some(url) = profile.url.clone().filter(|_| profile.client_id.is_none()) {
         // Somebody wrote down no more than the URL.
-        return resource::run(&url, args, cx, profiles).await;
+        let exit = resource::run(&url, args, cx, profiles).await?;
+        if args.default {
+            cx.profiles()?.set_default(&name)?;
+        }
+        return Ok(exit);
     }
     if args.login_method == Some(LoginMethod::ClientCredentials) {
         // It is what the client is, and not how somebody signs in today.
