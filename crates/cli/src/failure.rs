@@ -61,7 +61,7 @@ impl Failure {
         let log_in = format!("jeton login {profile}");
         if let Error::LoginRequired(reason) = error {
             let (what, why) = match reason {
-                LoginRequired::NeverLoggedIn => (format!("nobody has logged in to `{profile}` yet"), None),
+                LoginRequired::NeverLoggedIn => (format!("nobody is logged in to `{profile}`"), None),
                 LoginRequired::LoggedOut => (format!("`{profile}` was logged out"), None),
                 LoginRequired::Ended(reason) => {
                     (format!("the login of `{profile}` has ended"), Some(reason.clone()))

@@ -6,7 +6,7 @@ use jeton::IdToken;
 use jeton::storage::{LoginKey, LoginRecord, LoginStatus, StoredToken, TokenTarget, unix_ms};
 use serde_json::{Value, json};
 
-use crate::failure::in_words_of_the_command;
+use crate::failure::{Failure, in_words_of_the_command};
 use crate::logins::{Entry, Kept};
 use crate::printable::printable_start;
 use crate::profile::Profile;
@@ -131,8 +131,7 @@ impl LoginState {
                 state.warn("unreadable", &error.to_string());
             }
             Kept::NoKey(failure) => {
-                state.standing = Standing::Misconfigured;
-                state.warn("misconfigured", &failure.what);
+                state.cannot_work(failure);
             }
         }
         if !state.has_profile {
@@ -142,6 +141,13 @@ impl LoginState {
             );
         }
         state
+    }
+
+    /// The profile cannot work, whatever the store has of it.
+    pub(crate) fn cannot_work(&mut self, failure: &Failure) {
+        self.standing = Standing::Misconfigured;
+        let why = failure.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+        self.warn("misconfigured", &format!("{}{why}", failure.what));
     }
 
     fn read(&mut self, record: &LoginRecord, profile: Option<&Profile>, now: SystemTime) {

@@ -1,19 +1,22 @@
 //! `jeton status`: the logins, whose and how valid, and where they are kept. Nothing is sent, and no token is shown.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use anstyle::Style;
-use jeton::storage::StoreError;
+use jeton::storage::{StoreError, TokenStore};
 use serde_json::{Value, json};
 
+use crate::client::client_of;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::{Failure, in_words_of_the_command};
 use crate::login_state::{LoginState, Standing};
-use crate::logins;
+use crate::logins::{self, Entry};
 use crate::output::{BAD, CAREFUL, FAINT, GOOD, STRONG};
 use crate::printable::printable;
+use crate::profile::Profile;
 use crate::store::{OpenStore, short_why};
 use crate::when;
 use crate::wrap::wrapped;
@@ -48,7 +51,15 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         None => logins::all(&profiles, &*shared).await?,
     };
     let now = SystemTime::now();
-    let states: Vec<LoginState> = entries.iter().map(|entry| LoginState::of(entry, now)).collect();
+    let state_of = |entry: &Entry| {
+        let mut state = LoginState::of(entry, now);
+        let profile = entry.profile.as_ref().filter(|_| state.standing != Standing::Misconfigured);
+        if let Some(failure) = profile.and_then(|profile| why_not(&entry.name, profile, &shared)) {
+            state.cannot_work(&failure);
+        }
+        state
+    };
+    let states: Vec<LoginState> = entries.iter().map(state_of).collect();
     let page = Page { states: &states, unreadable: &unreadable, store: &store, now };
     let text = page.text(cx.output.columns(), named.is_some());
     cx.output.answer(text, || page.json(args.name.as_deref()))?;
@@ -56,6 +67,14 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         (Some(_), Some(state)) => exit_of(state.standing),
         _ => Exit::Success,
     })
+}
+
+/// Why no command can work with that profile, as each of them would find out by itself. Nothing is sent.
+fn why_not(name: &str, profile: &Profile, store: &Arc<dyn TokenStore>) -> Option<Failure> {
+    let built = client_of(name, profile, store).and_then(|builder| {
+        builder.build().map_err(|error| Failure::of(&error, "the profile cannot work", name))
+    });
+    built.err()
 }
 
 /// What a script is to know of the one login that it asks for.

@@ -223,3 +223,22 @@ fn a_terminal_of_80_columns_shows_it_with_and_without_colour() {
     let ran = world.jeton(["status", "long"]);
     assert!(String::from_utf8_lossy(&ran.stdout).contains(&long), "{ran}");
 }
+
+#[test]
+fn a_profile_that_cannot_work_is_told_as_such_also_if_somebody_is_signed_in() {
+    let world = World::new();
+    world.signed_in("work");
+    let issuer = world.server.issuer();
+    let bad_api = format!("issuer = \"{issuer}\"\nclient_id = \"public-app\"\napis = [\"api.example\"]");
+    world.profile("bad", &bad_api);
+    world.profile("same", &format!("{bad_api}\naccount = \"work\""));
+    let all = world.jeton(["status", "--json"]).json();
+    assert_eq!(login(&all, "work")["state"], "signed_in");
+    for name in ["bad", "same"] {
+        let state = login(&all, name);
+        assert_eq!(state["state"], "misconfigured", "{state}");
+        assert!(state["warnings"].to_string().contains("api.example"), "{state}");
+        assert_eq!(world.jeton(["status", name]).code, Some(2));
+    }
+    assert_eq!(world.jeton(["token", "bad"]).code, Some(2));
+}
