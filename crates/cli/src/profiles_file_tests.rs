@@ -223,3 +223,28 @@ fn names_are_such_as_can_be_typed() {
     let (_folder, path) = file_with("[profiles.\"a b\"]\nclient_id = \"x\"\n");
     ProfilesFile::read(Some(&path)).unwrap_err();
 }
+
+#[test]
+fn a_slip_of_one_key_is_seen_and_another_name_is_none() {
+    for typed in ["atuo", "aut", "autoo", "auti", "uato", "xauto", "auto"] {
+        assert!(is_a_slip(typed, "auto"), "{typed}");
+    }
+    for typed in ["", "work", "ouat", "autoxx", "au", "oatu"] {
+        assert!(!is_a_slip(typed, "auto"), "{typed}");
+    }
+}
+
+#[test]
+fn default_and_store_are_set_and_all_else_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("profiles.toml");
+    let before = "# mine\ndefault = \"a\" # this one\n\n[profiles.a]\nissuer = \"https://as.example\"\n";
+    fs::write(&path, before).unwrap();
+    let mut file = ProfilesFile::read(Some(&path)).unwrap();
+    file.set_default("b").unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), before.replace("\"a\"", "\"b\""));
+    file.set_store(StoreSetting::Sealed).unwrap();
+    let again = ProfilesFile::read(Some(&path)).unwrap();
+    assert_eq!((again.default_name(), again.store()), (Some("b"), Some(StoreSetting::Sealed)));
+    assert!(again.get("a").is_some() && fs::read_to_string(&path).unwrap().contains("# this one"));
+}

@@ -111,6 +111,12 @@ fn nothing_is_moved_to_a_lesser_store_or_one_that_is_not_there() {
     assert_eq!(lesser.failed_json(2)["code"], "usage");
     let absent = world.jeton(["--store", "keychain", "store", "move", "--yes", "--json"]);
     assert_eq!(absent.failed_json(6)["code"], "store");
+    let elsewhere = world.jeton(["--store", "keychain", "token", "work"]);
+    let said = elsewhere.failed(6);
+    assert!(
+        said.contains("\n  do:  ") && !said.contains("remove") && said.contains("`--store file`"),
+        "{said}"
+    );
     assert_eq!(world.jeton(["store", "--json"]).json()["logins"], 1);
     assert_eq!(world.jeton(["token", "work"]).answer().trim(), world.secrets("work")[0]);
 }
