@@ -98,7 +98,10 @@ fn offline_asks_no_server_and_the_only_profile_need_not_be_named() {
     assert_eq!(world.server.requests().len(), 0);
     assert!(world.jeton(["doctor", "nobody"]).failed(2).contains("there is no profile `nobody`"));
     world.jeton(["doctor", "work", "--issuer", "https://as.example"]).failed(2);
-    assert!(world.jeton(["doctor", "--issuer", "as.example"]).failed(2).contains("issuer"));
+    assert!(world.jeton(["doctor", "--issuer", "as.example"]).failed(2).contains("do:  take an https URL"));
+    // A URL is no profile's name.
+    let found = report(&world.jeton(["doctor", world.server.issuer(), "--offline", "--json"]), 0);
+    assert_eq!((&found["profile"], &found["issuer"]), (&Value::Null, &json!(world.server.issuer())));
 }
 
 #[test]

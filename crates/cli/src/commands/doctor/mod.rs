@@ -100,7 +100,9 @@ impl Subject {
         let url = args.name.as_ref().filter(|name| name.contains("://"));
         if let Some(issuer) = args.issuer.as_ref().or(url) {
             let issuer = issuer.parse().map_err(|error: jeton::models::IssuerError| {
-                Failure::usage("that is no issuer").because(error.to_string())
+                Failure::usage("that is no issuer").because(error.to_string()).help(
+                    "take an https URL, such as https://as.example; plain http is for this machine only",
+                )
             })?;
             return Ok(Self { issuer: Some(issuer), discovers: true, ..Self::default() });
         }
