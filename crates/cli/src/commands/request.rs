@@ -49,7 +49,8 @@ pub(crate) struct Args {
     name: String,
     /// The method: GET, or POST where there is a body, unless given.
     method: Option<String>,
-    /// Where to, at one of the origins that the profile names (`apis`, `resource`).
+    /// Where to, at one of the origins that the profile names (`apis`, `resource`);
+    /// a path such as /me, if it names one only.
     url: Option<String>,
     /// The same, as curl has it.
     #[arg(short = 'X', long = "request", value_name = "METHOD", conflicts_with = "head")]
