@@ -54,7 +54,7 @@ pub(crate) struct Global {
     /// Answer in JSON.
     #[arg(long, global = true, action = ArgAction::SetTrue)]
     pub(crate) json: bool,
-    /// Say nothing but the answer and what went wrong.
+    /// Say nothing but the answer and what went wrong; that it is done is no answer.
     #[arg(long, short, global = true, action = ArgAction::SetTrue)]
     pub(crate) quiet: bool,
     /// When to use colour.

@@ -50,12 +50,25 @@ impl Output {
         self.json
     }
 
+    /// Whether nothing is to be said but answers, and what went wrong.
+    pub(crate) fn is_quiet(self) -> bool {
+        self.quiet
+    }
+
     /// The answer: `text` for people (styled with `anstyle`, which a pipe takes out), `json` with `--json`. A newline is added.
     pub(crate) fn answer(self, text: impl Display, json: impl FnOnce() -> Value) -> Result<(), Failure> {
         let mut stdout = anstream::stdout().lock();
         let written =
             if self.json { writeln!(stdout, "{}", json_text(&json())) } else { writeln!(stdout, "{text}") };
         written.and_then(|()| stdout.flush()).or_else(ignore_broken_pipe)
+    }
+
+    /// That it is done: an answer for programs, and nothing to somebody who wants no more than answers (`--quiet`).
+    pub(crate) fn confirm(self, text: impl Display, json: impl FnOnce() -> Value) -> Result<(), Failure> {
+        match self.quiet && !self.json {
+            true => Ok(()),
+            false => self.answer(text, json),
+        }
     }
 
     /// A part of an answer in bytes, as they are. Gives back whether anybody reads on.

@@ -64,14 +64,9 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         true => "there is no profile and no login".to_owned(),
         false => outcomes.iter().map(Outcome::to_text).collect::<Vec<_>>().join("\n"),
     };
-    let further = |outcomes: &[Outcome]| outcomes.iter().map(Outcome::to_json).collect::<Vec<_>>();
-    cx.output.answer(text, || match (args.all, &outcomes[..]) {
-        (false, [outcome, others @ ..]) => {
-            let mut json = outcome.to_json();
-            json["without_profile"] = further(others).into();
-            json
-        }
-        _ => json!({ "logouts": further(&outcomes) }),
+    cx.output.confirm(text, || {
+        let meant = outcomes.iter().filter(|_| !args.all).find_map(Outcome::profile);
+        json!({ "profile": meant, "logouts": outcomes.iter().map(Outcome::to_json).collect::<Vec<_>>() })
     })?;
     outcomes.iter().for_each(|outcome| outcome.warn(cx));
     let stay = unreadable.iter().map(|error| Failure::store(error, "a login cannot be read, and stays"));
@@ -120,7 +115,8 @@ async fn chosen(
 /// Logs one out. What fails is part of the outcome: the others are logged out all the same.
 async fn log_out(entry: Entry, args: &Args, profiles: &mut ProfilesFile, store: &OpenStore) -> Outcome {
     let (name, is_profile) = (entry.name.clone(), entry.profile.is_some());
-    let mut outcome = Outcome { name: name.clone(), ..Outcome::default() };
+    let account = entry.key().map_or(name.as_str(), |key| key.account()).to_owned();
+    let mut outcome = Outcome { name: name.clone(), is_profile, account, ..Outcome::default() };
     match &entry.login {
         Kept::Nothing(_) => {}
         Kept::NoKey(failure) => outcome.warnings.push(failure.what.clone()),
@@ -258,7 +254,10 @@ async fn forget(entry: &Entry, profiles: &mut ProfilesFile, store: &OpenStore) -
 /// What came of one log-out.
 #[derive(Debug, Default)]
 struct Outcome {
+    /// The profile's name; the account of a login that has none.
     name: String,
+    is_profile: bool,
+    account: String,
     was_logged_in: bool,
     not_revoked: Vec<Value>,
     /// Why the login may live on at the server.
@@ -273,6 +272,10 @@ struct Outcome {
 }
 
 impl Outcome {
+    fn profile(&self) -> Option<&str> {
+        self.is_profile.then_some(&*self.name)
+    }
+
     fn of(&mut self, connection: &Connection, logged_out: LoggedOut) {
         for own in &logged_out.not_revoked {
             self.not_revoked.push(json!({
@@ -316,7 +319,8 @@ impl Outcome {
 
     fn to_json(&self) -> Value {
         json!({
-            "profile": self.name,
+            "profile": self.profile(),
+            "account": self.account,
             "was_logged_in": self.was_logged_in,
             "still_stored": self.stays,
             "revoked": self.was_logged_in.then_some(!self.no_endpoint && self.failure.is_none()),

@@ -52,7 +52,7 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let date = date();
     if let Some(folder) = &args.dir {
         let files = write_all(&root, folder, &date)?;
-        cx.output.answer(
+        cx.output.confirm(
             format!("{} man pages are in {}", files.len(), folder.display()),
             || json!({ "files": files.iter().map(|file| file.to_string_lossy()).collect::<Vec<_>>() }),
         )?;

@@ -33,7 +33,7 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         Some(at) => format!("it expires {} ({})", when::relative(at, SystemTime::now()), when::utc(at)),
         None => "the server did not say when it expires".to_owned(),
     };
-    cx.output.answer(format!("`{name}` has a new access token; {until}"), || {
+    cx.output.confirm(format!("`{name}` has a new access token; {until}"), || {
         json!({
             "profile": name,
             "expires_at": token.expires_at().map(when::unix_seconds),

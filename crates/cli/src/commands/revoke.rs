@@ -41,7 +41,7 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         }
     };
     cx.output
-        .answer(text, || json!({ "profile": name, "revoked": had_token, "login_required": !renewable }))?;
+        .confirm(text, || json!({ "profile": name, "revoked": had_token, "login_required": !renewable }))?;
     Ok(Exit::Success)
 }
 

@@ -60,7 +60,8 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         state
     };
     let states: Vec<LoginState> = entries.iter().map(state_of).collect();
-    let page = Page { states: &states, unreadable: &unreadable, store: &store, now };
+    let page =
+        Page { states: &states, unreadable: &unreadable, store: &store, now, brief: cx.output.is_quiet() };
     let text = page.text(cx.output.columns(), named.is_some());
     cx.output.answer(text, || page.json(args.name.as_deref()))?;
     Ok(match (named, states.first()) {
@@ -92,6 +93,8 @@ struct Page<'a> {
     unreadable: &'a [StoreError],
     store: &'a OpenStore,
     now: SystemTime,
+    /// Without advice.
+    brief: bool,
 }
 
 impl Page<'_> {
@@ -183,6 +186,9 @@ impl Page<'_> {
         let encrypted = if store.encrypted { "encrypted" } else { "not encrypted" };
         text.plain("");
         text.item(STRONG, "Store:", &format!("{place} ({encrypted})"));
+        if self.brief {
+            return;
+        }
         if !store.why.is_empty() {
             text.item(Style::new(), "", &format!("because {}", printable(&short_why(&store))));
         }

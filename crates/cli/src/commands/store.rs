@@ -176,10 +176,10 @@ async fn move_logins(args: &MoveArgs, cx: &Context) -> Result<Exit, Failure> {
         .move_logins()
         .await
         .map_err(|error| Failure::store(&error, "the logins were not moved").help("see `jeton doctor`"))?;
-    let from = before.as_ref().map(|(kind, _)| *kind).filter(|kind| *kind != chosen.kind());
-    cx.output.answer(moved_to_text(chosen.kind(), &transferred, cx.output.columns()), || {
+    let text = moved_to_text(chosen.kind(), &transferred, cx.output.columns());
+    let json = || {
         json!({
-            "from": from.map(word_of),
+            "from": before.as_ref().map(|(kind, _)| word_of(*kind)),
             "to": word_of(chosen.kind()),
             "moved": transferred.moved.iter().map(|(key, how)| {
                 let mut entry = key_to_json(key);
@@ -191,7 +191,12 @@ async fn move_logins(args: &MoveArgs, cx: &Context) -> Result<Exit, Failure> {
                 "why": in_words_of_the_command(&error.to_string()),
             })).collect::<Vec<_>>(),
         })
-    })?;
+    };
+    match transferred.is_complete() {
+        true => cx.output.confirm(text, json)?,
+        // What is left is told in any case.
+        false => cx.output.answer(text, json)?,
+    }
     let settled = setting == StoreSetting::Auto || profiles.store() == Some(setting);
     let is_free = matches!(profiles.store(), None | Some(StoreSetting::Auto));
     if !settled && !is_free {

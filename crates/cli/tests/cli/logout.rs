@@ -27,11 +27,14 @@ fn a_logout_revokes_forgets_and_may_be_repeated() {
     assert_eq!(
         json,
         json!({
-            "profile": "work", "was_logged_in": true, "revoked": true, "not_revoked": [],
-            "profile_removed": false, "browser_opened": false, "still_stored": false, "without_profile": [],
+            "profile": "work",
+            "logouts": [{
+                "profile": "work", "account": "work", "was_logged_in": true, "revoked": true, "not_revoked": [],
+                "profile_removed": false, "browser_opened": false, "still_stored": false,
+            }],
         })
     );
-    let json = world.jeton(["logout", "work", "--json"]).json();
+    let json = &world.jeton(["logout", "work", "--json"]).json()["logouts"][0];
     assert_eq!((&json["was_logged_in"], &json["revoked"]), (&json!(false), &json!(null)));
 }
 
@@ -61,6 +64,7 @@ fn offline_the_login_is_forgotten_here_and_the_exit_code_says_that_the_server_do
     let ran = world.jeton(["logout", "again", "--json"]);
     assert_eq!(ran.code, Some(4), "{ran}");
     let json: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+    let json = &json["logouts"][0];
     assert_eq!(
         (&json["revoked"], &json["not_revoked"][0]["token"]),
         (&json!(false), &json!("refresh_token"))
@@ -82,7 +86,7 @@ fn a_server_without_the_endpoint_is_a_warning_only() {
     world.server.fault_always(Endpoint::Metadata, Fault::remove("revocation_endpoint"));
     world.signed_in("work");
     let ran = world.jeton(["logout", "work", "--quiet"]);
-    assert_eq!(ran.answer(), "logged out of `work` here, but not at the server\n");
+    assert_eq!(ran.answer(), "");
     assert!(ran.stderr.starts_with("warning: the server of `work` has no revocation endpoint"), "{ran}");
 }
 
@@ -119,13 +123,23 @@ fn all_means_every_profile_and_every_login_without_one() {
     world.sign_in_again("stray", DevServer::PUBLIC_CLIENT, |builder| builder.scope("read"));
     assert_eq!(world.server.live_logins(), 3);
     let json = world.jeton(["logout", "--all", "--json"]).json();
-    let outcomes: Vec<(&str, bool)> = json["logouts"]
+    assert_eq!(json["profile"], json!(null), "all are meant, and none by name");
+    let outcomes: Vec<(Option<&str>, &str, bool)> = json["logouts"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|own| (own["profile"].as_str().unwrap(), own["was_logged_in"].as_bool().unwrap()))
+        .map(|own| {
+            let account = own["account"].as_str().unwrap();
+            (own["profile"].as_str(), account, own["was_logged_in"].as_bool().unwrap())
+        })
         .collect();
-    assert_eq!(outcomes, [("home", true), ("never", false), ("work", true), ("stray", true)]);
+    let expected = [
+        (Some("home"), "home", true),
+        (Some("never"), "never", false),
+        (Some("work"), "work", true),
+        (None, "stray", true),
+    ];
+    assert_eq!(outcomes, expected);
     assert_eq!(world.server.live_logins(), 0);
     assert_eq!(world.jeton(["logout", "--all", "work"]).code, Some(2));
 }
@@ -177,7 +191,7 @@ fn the_browser_ends_the_session_at_the_server_and_is_given_no_token() {
     let mut command = world.command(["logout", "work", "--browser", "--json"]);
     command.env("DISPLAY", ":99").env("PATH", path);
     let ran = run(&mut command, b"");
-    assert_eq!(ran.json()["browser_opened"], true);
+    assert_eq!(ran.json()["logouts"][0]["browser_opened"], true);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(jeton_tests::eventually("the launcher has run", || opened.exists()));
     let url = std::fs::read_to_string(&opened).unwrap();
@@ -267,7 +281,11 @@ fn a_login_that_a_changed_profile_has_left_behind_goes_with_it() {
     world.sign_in_again("other", DevServer::PUBLIC_CLIENT, |builder| builder.scope("read"));
     assert_eq!(world.server.live_logins(), 2);
     let json = world.jeton(["logout", "work", "--json"]).json();
-    assert_eq!((&json["revoked"], &json["without_profile"][0]["revoked"]), (&json!(true), &json!(true)));
+    let own = |name: &str| [0, 1].map(|index| json["logouts"][index][name].clone());
+    assert_eq!(json["profile"], "work");
+    assert_eq!(own("profile"), [json!("work"), json!(null)]);
+    assert_eq!(own("account"), [json!("other"), json!("work")]);
+    assert_eq!(own("revoked"), [json!(true), json!(true)]);
     assert_eq!(world.server.live_logins(), 0);
 }
 

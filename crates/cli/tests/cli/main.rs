@@ -28,6 +28,7 @@ mod login_terminal;
 mod login_url;
 mod logout;
 mod man;
+mod quiet;
 mod request;
 mod run;
 #[cfg(target_os = "linux")]

@@ -40,7 +40,7 @@ pub(super) fn run(name: Option<&str>, local: bool, cx: &Context) -> Result<Exit,
         git(&[scope, &format!("credential.{origin}.useHttpPath"), "true"])?;
     }
     let list = origins.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    cx.output.answer(
+    cx.output.confirm(
         format!("git asks jeton for {list} from now on (`git config {scope}`)"),
         || json!({ "profile": name, "servers": origins, "helper": helper }),
     )?;

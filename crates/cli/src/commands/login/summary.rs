@@ -82,7 +82,7 @@ impl Summary {
     }
 
     pub(super) fn tell(&self, cx: &Context) -> Result<(), Failure> {
-        cx.output.answer(self.to_text(cx.output.columns()), || self.to_json())?;
+        cx.output.confirm(self.to_text(cx.output.columns()), || self.to_json())?;
         if self.store.kind() == StoreKind::UnencryptedFile {
             cx.output.note(format_args!(
                 "\n{CAREFUL}Be careful:{CAREFUL:#} whoever can read your files can use this login.\nTo have it encrypted:\n  \
