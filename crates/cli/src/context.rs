@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jeton::models::is_secure_or_loopback;
 use jeton::storage::{LoginRecord, TokenStore};
-use jeton::{ClientBuilder, Event, EventKind, Secret, Session};
+use jeton::{ClientBuilder, Event, EventKind, Secret, Session, Url};
 
 use crate::arguments::Global;
 use crate::client::client_with_secret;
+use crate::exit::Exit;
 use crate::failure::{Failure, in_words_of_the_command};
 use crate::output::Output;
 use crate::profile::Profile;
@@ -107,6 +109,19 @@ impl Connection {
     pub(crate) async fn record(&self) -> Result<Option<LoginRecord>, Failure> {
         let loaded = self.store.shared().load(self.session.key()).await;
         loaded.map_err(|error| Failure::store(&error, format!("the login of `{}` cannot be read", self.name)))
+    }
+
+    /// The token is not for that origin, whose URL was asked for.
+    pub(crate) fn foreign_origin(&self, origin: &str, url: &Url) -> Failure {
+        let name = &self.name;
+        let what = format!("the token of `{name}` is not sent to {origin}");
+        let failure = Failure::new(Exit::Usage, "foreign_origin", what);
+        match url.scheme() == "http" && !is_secure_or_loopback(url) {
+            true => failure.because("a token is sent over HTTPS, and without it to this machine only"),
+            false => failure
+                .because("the profile does not name that origin as one of its APIs; nothing was sent")
+                .help(format!("if it is to have the token: jeton login {name} --api {origin}")),
+        }
     }
 
     /// An error of the library, met while `what` was tried with this profile.

@@ -20,9 +20,11 @@ mod own_file;
 mod plain_url;
 mod printable;
 mod profile;
+mod profiles_error;
 mod profiles_file;
 #[cfg(test)]
 mod readme;
+mod slips;
 mod store;
 mod usage;
 mod waiting;

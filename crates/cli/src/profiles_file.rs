@@ -12,7 +12,10 @@ use toml_edit::DocumentMut;
 
 use crate::failure::Failure;
 use crate::own_file::Turn;
+use crate::printable::printable_start;
 use crate::profile::Profile;
+use crate::profiles_error;
+use crate::slips::meant;
 use crate::store::StoreSetting;
 
 /// The content of the file, and where it is.
@@ -102,8 +105,9 @@ impl ProfilesFile {
         match self.content.profiles.get_key_value(name) {
             Some((name, profile)) => Ok((name, profile)),
             None => {
-                let meant = self.content.profiles.keys().find(|own| is_a_slip(name, own));
-                let failure = Failure::usage(format!("there is no profile `{name}`")).help(match meant {
+                let meant = meant(name, self.content.profiles.keys().map(String::as_str));
+                let shown = printable_start(name, LONGEST_NAME);
+                let failure = Failure::usage(format!("there is no profile `{shown}`")).help(match meant {
                     Some(meant) => format!("did you mean `{meant}`?"),
                     // A URL and the like would be no name.
                     None if check_name(name).is_err() => {
@@ -112,6 +116,7 @@ impl ProfilesFile {
                     None => format!("jeton login {name} --issuer URL --client-id ID"),
                 });
                 Err(match self.content.profiles.is_empty() {
+                    _ if check_name(name).is_err() => failure.because(format!("a name is {NAMES}")),
                     true => failure.because(format!("{} has none", self.path.display())),
                     false => failure.because(format!("{} has: {}", self.path.display(), names())),
                 })
@@ -250,65 +255,29 @@ fn configuration_folder() -> Result<PathBuf, etcetera::HomeDirError> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Content, Failure> {
-    let wrong = |line: Option<usize>, why: &str| {
-        let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
-        Failure::configuration(format!("{}{line} cannot be understood", path.display())).because(why)
-    };
-    // The text of the error shows the line and the value, which may be a secret in spite of all.
-    let content: Content = toml::from_str(text).map_err(|error| {
-        let line = error.span().map(|span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-        let secret =
-            error.message().contains("`client_secret`") && error.message().starts_with("unknown field");
-        match secret {
-            true => wrong(line, "client secrets are not kept in this file but in the store")
-                .help("remove it there, and give it to `jeton login NAME --client-secret-stdin`"),
-            false => wrong(line, &without_value(error.message())),
-        }
-    })?;
+    let content: Content = toml::from_str(text).map_err(|error| profiles_error::of(path, text, &error))?;
     for name in content.profiles.keys() {
-        check_name(name).map_err(|why| wrong(None, &why))?;
+        check_name(name).map_err(|why| profiles_error::of_name(path, &why))?;
     }
     Ok(content)
 }
 
-/// What a person wrote may be a secret at the wrong place; the line tells where to look.
-fn without_value(message: &str) -> String {
-    const WITH_VALUE: [(&str, &str); 3] = [
-        ("unknown variant", "unknown value"),
-        ("invalid type: string", "invalid type: string"),
-        ("invalid value: string", "invalid value"),
-    ];
-    let told = WITH_VALUE.iter().find(|(start, _)| message.starts_with(start));
-    match (told, message.rsplit_once(", expected ")) {
-        (Some((_, what)), Some((_, expected))) => format!("{what}, expected {expected}"),
-        (Some((_, what)), None) => (*what).to_owned(),
-        (None, _) => message.to_owned(),
-    }
-}
-
-/// Whether one is the other with a letter too few, too many, wrong, or two in the wrong order.
-fn is_a_slip(typed: &str, meant: &str) -> bool {
-    let start = typed.bytes().zip(meant.bytes()).take_while(|(one, other)| one == other).count();
-    let rest = |text: &str| text.bytes().skip(start).collect::<Vec<_>>();
-    let (mut typed, mut meant) = (rest(typed), rest(meant));
-    while typed.last().is_some_and(|last| meant.last() == Some(last)) {
-        typed.pop();
-        meant.pop();
-    }
-    match (&typed[..], &meant[..]) {
-        ([a, b], [c, d]) => (a, b) == (d, c),
-        (typed, meant) => typed.len() <= 1 && meant.len() <= 1,
-    }
-}
+/// The most letters of a profile's name.
+const LONGEST_NAME: usize = 64;
+/// What such a name is made of.
+const NAMES: &str =
+    "1 to 64 letters, digits, dots, hyphens, underscores and @, the first one a letter or digit";
 
 /// Names are typed, and stand in commands.
 pub(crate) fn check_name(name: &str) -> Result<(), String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
-    match (1..=64).contains(&name.len()) && !name.starts_with(['-', '.']) && name.bytes().all(allowed) {
+    let is_short = (1..=LONGEST_NAME).contains(&name.len());
+    match is_short && !name.starts_with(['-', '.']) && name.bytes().all(allowed) {
         true => Ok(()),
-        false => Err(format!(
-            "{name:?} cannot name a profile: take 1 to 64 letters, digits, dots, hyphens, underscores and @, the first one a letter or digit"
-        )),
+        false => {
+            let shown = printable_start(name, LONGEST_NAME);
+            Err(format!("{shown:?} cannot name a profile: take {NAMES}"))
+        }
     }
 }
 

@@ -43,6 +43,10 @@ fn failure_of(text: &str, command: &str) -> Failure {
             usage = Some(rest.to_owned());
         }
     }
+    // Named by what other programs call it.
+    if command == "jeton" && ["'version'", "'-v'"].into_iter().any(|version| what.contains(version)) {
+        tips = vec!["`jeton --version` prints the version".to_owned()];
+    }
     let explained = format!("`{command} --help` explains it");
     let help = match (tips.is_empty(), &usage) {
         (false, _) => format!("{}; {explained}", tips.join("; ")),
@@ -120,9 +124,14 @@ mod tests {
         let help = unknown.help.unwrap();
         assert!(help.starts_with("a similar subcommand exists: 'token'; `jeton --help`"), "{help}");
 
-        let missing = failure("jeton completions");
-        assert!(missing.what.contains("required arguments were not provided: <SHELL>"), "{}", missing.what);
-        assert!(missing.help.unwrap().contains("`jeton completions --help`"));
+        for arguments in ["jeton version", "jeton -v"] {
+            assert!(failure(arguments).help.unwrap().starts_with("`jeton --version` prints"), "{arguments}");
+        }
+        assert!(!failure("jeton token -v").help.unwrap().contains("--version"));
+
+        let missing = failure("jeton headers");
+        assert!(missing.what.contains("required arguments were not provided: <NAME>"), "{}", missing.what);
+        assert!(missing.help.unwrap().contains("`jeton headers --help`"));
 
         let wrong = failure("jeton token --min-valid soon");
         assert!(wrong.what.starts_with("invalid value 'soon' for '--min-valid"), "{}", wrong.what);

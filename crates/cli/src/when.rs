@@ -27,6 +27,11 @@ pub(crate) fn span(duration: Duration) -> String {
     }
 }
 
+/// A time as people type it, for the parser of arguments.
+pub(crate) fn typed(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "a time is written 90s, 5m or 2h")
+}
+
 /// The time of day, in UTC and to the second.
 pub(crate) fn utc(at: SystemTime) -> String {
     match rfc3339(at) {
@@ -73,6 +78,16 @@ mod tests {
             let by = Duration::from_secs(seconds);
             assert_eq!(relative(now + by, now), ahead);
             assert_eq!(relative(now - by, now), ago);
+        }
+    }
+
+    #[test]
+    fn a_time_is_typed_with_its_unit() {
+        for (text, seconds) in [("90s", 90), ("5m", 300), ("2h", 7_200), ("1h 30m", 5_400)] {
+            assert_eq!(typed(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["", "abc", "90", "5 monkeys", "-5m", "999999999999999999999h"] {
+            assert!(typed(text).unwrap_err().contains("5m"), "{text}");
         }
     }
 

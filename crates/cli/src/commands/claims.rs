@@ -63,7 +63,8 @@ async fn of_id_token(connection: &Connection) -> Result<Map<String, Value>, Fail
     }
     if connection.profile.needs_no_person() {
         return Err(Failure::usage(format!("no person is logged in to `{name}`"))
-            .because("it is a login of the client itself (client credentials)"));
+            .because("it is a login of the client itself (client credentials)")
+            .help(format!("jeton claims {name} --access-token, or jeton introspect {name}")));
     }
     Err(match connection.record().await? {
         Some(record) if record.is_live() => {

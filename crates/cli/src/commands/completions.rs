@@ -21,8 +21,8 @@ Examples:
 
 Zsh looks into ~/.zfunc with `fpath+=~/.zfunc` before `compinit` in ~/.zshrc.")]
 pub(crate) struct Args {
-    /// The shell: bash, zsh, fish, powershell or elvish.
-    #[arg(required_unless_present = "profiles", hide_possible_values = true)]
+    /// The shell: bash, zsh, fish, powershell or elvish; else that of $SHELL.
+    #[arg(hide_possible_values = true)]
     shell: Option<Shell>,
     /// Print the names of the profiles, for those scripts.
     #[arg(long, hide = true)]
@@ -36,18 +36,19 @@ const PLACE: &str = "NAMES_OF_PROFILES";
 const NAMES: &str = "jeton completions --profiles 2>/dev/null";
 
 pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
-    match args.shell {
-        Some(shell) => {
-            let script = script(shell);
-            cx.output
-                .answer(script.trim_end(), || json!({ "shell": shell.to_string(), "script": script }))?;
-        }
-        None => {
-            let profiles = cx.profiles()?;
-            let names: Vec<&str> = profiles.iter().map(|(name, _)| name).collect();
-            cx.output.answer(names.join("\n"), || json!({ "profiles": names }))?;
-        }
+    if args.profiles {
+        let profiles = cx.profiles()?;
+        let names: Vec<&str> = profiles.iter().map(|(name, _)| name).collect();
+        cx.output.answer(names.join("\n"), || json!({ "profiles": names }))?;
+        return Ok(Exit::Success);
     }
+    let shell = args.shell.or_else(Shell::from_env).ok_or_else(|| {
+        Failure::usage("which shell is meant?")
+            .because("the variable SHELL names none that there are completions for")
+            .help("jeton completions bash, or zsh, fish, powershell, elvish")
+    })?;
+    let script = script(shell);
+    cx.output.answer(script.trim_end(), || json!({ "shell": shell.to_string(), "script": script }))?;
     Ok(Exit::Success)
 }
 

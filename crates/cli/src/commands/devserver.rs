@@ -75,7 +75,7 @@ fn not_started(port: u16, error: &io::Error) -> Failure {
     let another = "choose another one, or leave out --port for any free one";
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            Failure::new(Exit::Failure, "port_taken", format!("the port {port} is taken"))
+            Failure::new(Exit::Usage, "port_taken", format!("the port {port} is taken"))
                 .because("another program listens there")
                 .help(another)
         }

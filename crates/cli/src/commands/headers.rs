@@ -64,11 +64,12 @@ async fn headers(args: &Args, cx: &Context) -> Result<Value, Failure> {
         return Ok(json!({ "Authorization": token.authorization().to_str().unwrap_or_default() }));
     };
     let url = parsed(url)?;
-    let failed = |error: jeton::Error| {
-        connection.failure(
+    let failed = |error: jeton::Error| match &error {
+        jeton::Error::ForeignOrigin { origin } => connection.foreign_origin(origin, &url),
+        _ => connection.failure(
             &error,
             format!("there are no headers of `{}` for {}", args.name, url.origin().ascii_serialization()),
-        )
+        ),
     };
     connection.session.check_url(&url).map_err(failed)?;
     let token = connection.session.token().await.map_err(failed)?;

@@ -30,6 +30,17 @@ const FILES: [(&str, &str); 3] = [
     ("%APPDATA%\\jeton\\profiles.toml", "The same on Windows."),
 ];
 
+/// The user guide, whose table of the keys of a profile stands in the pages too.
+const GUIDE: &str = include_str!("../../README.md");
+
+/// The keys beside the profiles.
+const KEYS: [(&str, &str); 4] = [
+    ("default", "The profile of commands that name none."),
+    ("store", "Where logins are kept: auto, keychain, file or sealed."),
+    ("passphrase_file", "The file with the passphrase of a sealed store."),
+    ("[profiles.NAME]", "A profile, a table of the keys below."),
+];
+
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -130,6 +141,9 @@ fn page(command: &Command, root: &Command, date: &str) -> io::Result<String> {
     push_exit_codes(&mut roff);
     push_list(&mut roff, "ENVIRONMENT", &ENVIRONMENT);
     push_list(&mut roff, "FILES", &FILES);
+    if ["jeton", "jeton-login"].contains(&title(command)) {
+        push_keys(&mut roff);
+    }
     push_see_also(&mut roff, command, root);
     roff.to_writer(&mut page)?;
     Ok(String::from_utf8_lossy(&page).into_owned())
@@ -188,6 +202,18 @@ fn push_list(roff: &mut Roff, heading: &str, items: &[(&str, &str)]) {
         roff.control("TP", []);
         roff.text([bold(*term)]);
         roff.text([roman(*text)]);
+    }
+}
+
+/// What stands in the profiles file.
+fn push_keys(roff: &mut Roff) {
+    push_list(roff, "PROFILES FILE", &KEYS);
+    let table = GUIDE.split("| key of a profile |").nth(1).unwrap_or_default();
+    let rows = table.lines().skip(2).take_while(|row| row.starts_with('|'));
+    for (keys, text) in rows.filter_map(|row| row.trim_matches(['|', ' ']).split_once(" | ")) {
+        roff.control("TP", []);
+        roff.text([bold(keys.replace('`', ""))]);
+        roff.text([roman(text.replace('`', ""))]);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::commands::request::upload::Upload;
 use crate::context::{Connection, Context};
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::when;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -77,7 +78,7 @@ pub(crate) struct Args {
     #[arg(short = 'L', long)]
     location: bool,
     /// The longest that the API may take, such as 30s.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = when::typed)]
     timeout: Option<Duration>,
     /// Let this origin have the token this once, such as https://api.example.
     #[arg(long, value_name = "ORIGIN", value_parser = target::origin)]
@@ -175,22 +176,11 @@ fn has_content_type(args: &Args) -> bool {
 }
 
 fn not_sent(connection: &Connection, target: &Target, error: &Error) -> Failure {
-    let name = &connection.name;
     match error {
         Error::ForeignOrigin { origin } => {
-            let failure = Failure::new(
-                Exit::Usage,
-                "foreign_origin",
-                format!("the token of `{name}` is not sent to {origin}"),
-            );
-            match target.url.scheme() == "http" && !jeton::models::is_secure_or_loopback(&target.url) {
-                true => failure.because("a token is sent over HTTPS, and without it to this machine only"),
-                false => failure
-                    .because("the profile does not name that origin as one of its APIs; nothing was sent")
-                    .help(format!(
-                        "if it is to have the token: jeton login {name} --api {origin}, or --allow-origin {origin} for this once"
-                    )),
-            }
+            let failure = connection.foreign_origin(origin, &target.url);
+            let help = failure.help.map(|help| format!("{help}, or --allow-origin {origin} for this once"));
+            Failure { help, ..failure }
         }
         _ => {
             let host = target.url.host_str().unwrap_or_default();

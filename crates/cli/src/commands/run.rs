@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::credentials::SECRET_VARIABLE;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::when;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -29,8 +30,8 @@ pub(crate) struct Args {
     /// The variable that holds the token. May be given several times.
     #[arg(long, value_name = "VARIABLE", default_value = "ACCESS_TOKEN", value_parser = variable)]
     env: Vec<String>,
-    /// How long the token is to be valid at least, such as 90s or 5m.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// How long the token is to be valid at least, such as 90s or 5m. Where the server gives none that live so long, it is the one that it gives, with a note.
+    #[arg(long, value_name = "TIME", value_parser = when::typed)]
     min_valid: Option<Duration>,
     /// The command and its arguments, after `--`.
     #[arg(last = true, required = true, value_name = "COMMAND")]

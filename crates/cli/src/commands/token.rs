@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::when;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -25,8 +26,8 @@ Examples:
 pub(crate) struct Args {
     /// The profile; the default one if there is none here.
     name: Option<String>,
-    /// How long the token is to be valid at least, such as 90s or 5m.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    /// How long the token is to be valid at least, such as 90s or 5m. Where the server gives none that live so long, it is the one that it gives, with a note.
+    #[arg(long, value_name = "TIME", value_parser = when::typed)]
     min_valid: Option<Duration>,
     /// Print a whole header: `Authorization: Bearer ...`.
     #[arg(long)]

@@ -111,6 +111,17 @@ fn the_other_shells_get_the_commands_and_no_marks_of_ours() {
 }
 
 #[test]
+fn unless_a_shell_is_named_it_is_that_of_the_person() {
+    let world = World::new();
+    let with = |shell: &str| run(world.command(["completions"]).env("SHELL", shell), b"");
+    for (shell, named) in [("/usr/bin/zsh", "zsh"), ("/bin/fish", "fish")] {
+        assert_eq!(with(shell).answer(), world.jeton(["completions", named]).answer());
+    }
+    assert!(with("/bin/tcsh").failed(2).contains("jeton completions bash, or zsh"));
+    assert!(world.jeton(["completions"]).failed(2).contains("SHELL"));
+}
+
+#[test]
 fn without_profiles_nothing_is_offered_and_nothing_is_said() {
     if !has(&["bash"]) {
         return;

@@ -300,9 +300,9 @@ fn on_a_port_of_its_own(world: &World) -> (Running, String) {
 fn a_port_is_had_or_its_loss_is_told() {
     let world = World::new();
     let (running, port) = on_a_port_of_its_own(&world);
-    let said = world.jeton(["devserver", "--port", &port]).failed(1).to_owned();
+    let said = world.jeton(["devserver", "--port", &port]).failed(2).to_owned();
     assert!(said.contains(&format!("the port {port} is taken")) && said.contains("--port"), "{said}");
-    assert_eq!(world.jeton(["devserver", "--json", "--port", &port]).failed_json(1)["code"], "port_taken");
+    assert_eq!(world.jeton(["devserver", "--json", "--port", &port]).failed_json(2)["code"], "port_taken");
     // A connection that is still ending does not hold it.
     let idle = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
     assert_eq!(running.close().0.code(), Some(0));

@@ -358,7 +358,7 @@ fn a_profiles_file_that_cannot_be_read_is_told_and_the_rest_is_looked_at_all_the
     std::fs::write(world.profiles_file(), "[profiles.work]\nisuer = \"x\"\n").unwrap();
     let ran = world.jeton(["doctor", "--json"]);
     mends(&ran, "profiles", "file", "line 2");
-    assert!(ran.to_string().contains("unknown field `isuer`"), "{ran}");
+    assert!(ran.to_string().contains("a profile has no key `isuer`"), "{ran}");
 }
 
 #[test]

@@ -35,6 +35,14 @@ fn no_headers_for_a_server_that_the_profile_does_not_name() {
     ] {
         let refused = world.jeton(["headers", "work", url]);
         refused.failed(2);
+        if url == "https://api.example/x" {
+            assert!(
+                refused.stderr.contains(
+                    "do:  if it is to have the token: jeton login work --api https://api.example\n"
+                ),
+                "{refused}"
+            );
+        }
         refused.shows_none_of(&world.secrets("work"));
         let bazel =
             world.jeton_with_input(["headers", "work", "--bazel", "get"], json!({ "uri": url }).to_string());

@@ -56,6 +56,13 @@ fn one_page_is_printed_and_the_same_on_each_machine_that_names_the_day() {
     assert!(page.answer().contains("jeton token work"));
     assert!(world.jeton(["man"]).answer().contains(".SH SUBCOMMANDS"));
     world.jeton(["man", "nothing"]).failed(2);
+    for page in [world.jeton(["man", "login"]), world.jeton(["man"])] {
+        let (_, keys) = page.answer().split_once(".SH \"PROFILES FILE\"\n").expect("the keys");
+        for key in ["default", "issuer", "certificate, certificate_key", "parameters"] {
+            assert!(keys.contains(&format!("\\fB{key}\\fR\n")), "{key}: {keys}");
+        }
+    }
+    assert!(!page.answer().contains("PROFILES FILE"));
     world.jeton(["man", "token", "--dir", "x"]).failed(2);
     let file = world.file("file", "");
     world.jeton(["man", "--dir", file.to_str().unwrap()]).failed(1);

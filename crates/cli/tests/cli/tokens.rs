@@ -245,6 +245,8 @@ fn claims_without_an_id_token_say_why_there_is_none() {
     assert!(failure["do"].as_str().unwrap().contains("--scope \"openid"), "{failure}");
 
     world.service_profile("robot");
-    assert!(world.jeton(["claims", "robot"]).failed(2).contains("client credentials"));
+    let nobody = world.jeton(["claims", "robot"]);
+    assert!(nobody.failed(2).contains("client credentials"));
+    assert!(nobody.stderr.contains("do:  jeton claims robot --access-token"), "{nobody}");
     assert_eq!(world.jeton(["claims", "work", "--userinfo", "--access-token"]).code, Some(2));
 }

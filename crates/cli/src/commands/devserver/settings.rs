@@ -5,6 +5,7 @@ use std::time::Duration;
 use jeton_devserver::{Builder, Client, DevServer, Endpoint, Fault, ResourceMetadata, Rotation};
 
 use crate::failure::Failure;
+use crate::when;
 
 /// Where `jeton` and most other native apps wait for the browser.
 const LOOPBACK: [&str; 2] = ["http://127.0.0.1/callback", "http://[::1]/callback"];
@@ -34,7 +35,7 @@ pub(super) struct Settings {
     #[arg(long, conflicts_with = "grace")]
     no_rotation: bool,
     /// Take a used refresh token for so long.
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = when::typed)]
     grace: Option<Duration>,
     /// Ask nobody: approve everything, as alice or that person.
     #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = DevServer::ALICE.0, require_equals = true)]
@@ -74,10 +75,10 @@ impl std::str::FromStr for Life {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "never" => Ok(Self(None)),
-            text => match humantime::parse_duration(text) {
+            text => match when::typed(text) {
                 Ok(life) if life >= Duration::from_secs(1) => Ok(Self(Some(life))),
                 Ok(_) => Err("at least one second, or never".to_owned()),
-                Err(error) => Err(format!("{error}; such as 60s, 1h or never")),
+                Err(error) => Err(format!("{error}, or never")),
             },
         }
     }
