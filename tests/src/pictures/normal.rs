@@ -65,20 +65,24 @@ fn each_fingerprint(text: &str) -> String {
     })
 }
 
-/// Puts one time in place of each of the form `2026-11-23 05:56:12`.
+/// Puts one time in place of each of the form `2026-11-23 05:56:12`, and one day in place of each that stands alone.
 fn each_time(text: &str) -> String {
-    const FORM: &str = "0000-00-00 00:00:00";
-    const ONE: &str = "2026-01-02 03:04:05";
+    let text = each_of_form(text, "0000-00-00 00:00:00", "2026-01-02 03:04:05");
+    each_of_form(&text, "0000-00-00", "2026-01-02")
+}
+
+/// Puts that in place of each text that has digits where the form has noughts, and else what the form has.
+fn each_of_form(text: &str, form: &str, one: &str) -> String {
     let mut done = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(next) = rest.chars().next() {
-        let fits = rest.get(..FORM.len()).is_some_and(|time| {
+        let fits = rest.get(..form.len()).is_some_and(|time| {
             time.bytes()
-                .zip(FORM.bytes())
+                .zip(form.bytes())
                 .all(|(byte, form)| if form == b'0' { byte.is_ascii_digit() } else { byte == form })
         });
-        let taken = if fits { FORM.len() } else { next.len_utf8() };
-        done.push_str(if fits { ONE } else { &rest[..taken] });
+        let taken = if fits { form.len() } else { next.len_utf8() };
+        done.push_str(if fits { one } else { &rest[..taken] });
         rest = &rest[taken..];
     }
     done
@@ -165,6 +169,7 @@ mod tests {
         assert_eq!(process, "unix:path=/run/user/1000/bus, process 4711, a process has");
         let dates = normal("since 2031-12-23 15:56:12 UTC, 2031-12-2 é", &known);
         assert_eq!(dates, "since 2026-01-02 03:04:05 UTC, 2031-12-2 é");
+        assert_eq!(normal("there on 2031-12-23", &known), "there on 2026-01-02");
         let times = normal("\r10:00 left, 9:59 left, nothing left; took 13 ms, items", &known);
         assert_eq!(times, "\r9:58 left, 9:58 left, nothing left; took 2 ms, items");
     }
