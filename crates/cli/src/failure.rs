@@ -77,17 +77,30 @@ impl Failure {
             let failure = Self::new(Exit::LoginRequired, "login_required", what).help(log_in);
             return Self { why, ..failure };
         }
+        if let Error::Store(error) = error
+            && matches!(**error, StoreError::NoSpace { .. } | StoreError::Io { .. })
+        {
+            return Self::store(error, what);
+        }
         let recovery = error.recovery();
         let text = error.to_string();
         // Some texts end with what to do, which has a line of its own here.
         let why = text.strip_suffix(&format!("; {recovery}")).unwrap_or(&text);
-        let (exit, code) = kind(error);
+        let (exit, code) = match kind(error) {
+            // As rustls says it. Trying again does not mend that.
+            (_, "network") if why.contains("UnknownIssuer") => (Exit::Usage, "untrusted_certificate"),
+            kind => kind,
+        };
         let failure = Self::new(exit, code, what).because(in_words_of_the_command(why));
         match (code, recovery) {
             (_, Recovery::LogIn) => failure.help(log_in),
             (_, Recovery::Retry { after: Some(after) }) => {
                 failure.help(format!("try again in {} s", after.as_secs_f64().ceil()))
             }
+            ("untrusted_certificate", _) => failure.help(format!(
+                "if the authority of that certificate is to be trusted: --certificate-authorities FILE (in PEM) of \
+                 `jeton login`; `jeton doctor {profile}` looks into it"
+            )),
             ("network", _) => failure.help(format!(
                 "check the address and the network, then try again; `jeton doctor {profile}` looks into it"
             )),
@@ -98,7 +111,19 @@ impl Failure {
 
     /// An error of the store.
     pub(crate) fn store(error: &StoreError, what: impl Into<String>) -> Self {
-        Self::new(Exit::Store, "store", what).because(in_words_of_the_command(&error.to_string()))
+        let text = in_words_of_the_command(&error.to_string());
+        let failure = Self::new(Exit::Store, "store", what);
+        // Some texts hold what to do, which has a line of its own here.
+        match error {
+            StoreError::NoSpace { path, .. } => failure
+                .because(format!("there is no room at {}; what was stored is untouched", path.display()))
+                .help("free some space and try again"),
+            StoreError::Io { .. } => match text.rsplit_once("; mend that, or ") {
+                Some((why, rest)) => failure.because(why).help(format!("mend that, or {rest}")),
+                None => failure.because(text),
+            },
+            _ => failure.because(text),
+        }
     }
 
     /// For a person: what, why, what to do, broken into lines of so many columns.
@@ -205,6 +230,24 @@ mod tests {
         let failure = failed(&error);
         assert_eq!(failure.why.as_deref(), Some("the coupon is not known"));
         assert!(failure.help.is_some(), "{failure:?}");
+    }
+
+    #[test]
+    fn what_a_full_disk_asks_for_is_no_reason() {
+        let source = || std::sync::Arc::new(std::io::Error::from(std::io::ErrorKind::StorageFull));
+        let full = StoreError::NoSpace { path: "/logins".into(), source: source() };
+        let io = StoreError::Io { operation: "sync", path: "/logins".into(), source: source() };
+        for (error, why, help) in [
+            (full, "there is no room at /logins; what was stored is untouched", "free some space"),
+            (io, "could not sync /logins: ", "mend that, or keep logins in another place"),
+        ] {
+            for failure in [Failure::store(&error, "x"), failed(&error.clone().into())] {
+                assert_eq!((failure.exit, failure.code), (Exit::Store, "store"));
+                assert!(failure.why.as_deref().is_some_and(|said| said.starts_with(why)), "{failure:?}");
+                assert!(failure.why.as_deref().is_some_and(|said| !said.contains("mend")), "{failure:?}");
+                assert!(failure.help.is_some_and(|said| said.starts_with(help)), "{:?}", failure.why);
+            }
+        }
     }
 
     #[test]

@@ -281,6 +281,12 @@ fn certificates_that_nobody_can_trust_are_told_apart() {
     let issuer = world.server.tls_url("").unwrap();
     let unknown = world.jeton(["doctor", "--issuer", &issuer, "--json"]);
     mends(&unknown, "server", "certificate", "is of an authority that nobody here trusts");
+    let mut own = world.command(["doctor", "--issuer", &issuer, "--json"]);
+    let own = run(own.env("SSL_CERT_FILE", world.file("none.pem", serve_tls(Certificate::Expired).1)), b"");
+    for ran in [&unknown, &own] {
+        let help = check(&report(ran, 8), "server", "certificate")["do"].to_string();
+        assert!(help.contains("`jeton login NAME --certificate-authorities FILE`"), "{ran}");
+    }
     for (kind, says) in [
         (Certificate::Expired, "has expired"),
         (Certificate::NotYet, "is not valid yet"),
@@ -296,7 +302,30 @@ fn certificates_that_nobody_can_trust_are_told_apart() {
     }
 }
 
+#[test]
+fn a_login_names_the_option_for_an_authority_that_nobody_here_trusts() {
+    let (issuer, _) = serve_tls(Certificate::OtherAuthority);
+    let world = World::new();
+    let login =
+        ["login", "new", "--issuer", &issuer, "--client-id", "x", "--login-method", "device", "--json"];
+    let failure = world.jeton(login).failed_json(2);
+    assert_eq!(failure["code"], "untrusted_certificate");
+    let help = failure["do"].as_str().unwrap();
+    assert!(help.contains("--certificate-authorities FILE") && help.contains("`jeton doctor"), "{help}");
+    assert!(!help.contains("jeton doctor new"), "it is not saved: {help}");
+    // A server of which the certificate is trusted, and that is none of OAuth, is another matter.
+    let (issuer, authority) = serve_tls(Certificate::OtherAuthority);
+    let file = world.file("authority.pem", authority);
+    let with_file = ["--certificate-authorities", file.to_str().unwrap()];
+    let login =
+        ["login", "new", "--issuer", &issuer, "--client-id", "x", "--login-method", "device", "--json"];
+    let ran = run(&mut world.command(login.into_iter().chain(with_file)), b"");
+    assert_eq!(ran.failed_json(5)["code"], "network", "the connection breaks");
+}
+
 enum Certificate {
+    /// A good one.
+    OtherAuthority,
     Expired,
     NotYet,
     OtherName,
@@ -321,7 +350,7 @@ fn serve_tls(kind: Certificate) -> (String, String) {
         Certificate::NotYet => {
             (own.not_before, own.not_after) = (date_time_ymd(2090, 1, 1), date_time_ymd(2091, 1, 1));
         }
-        Certificate::OtherName => {}
+        Certificate::OtherName | Certificate::OtherAuthority => {}
     }
     let key = KeyPair::generate().unwrap();
     let own = own.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();

@@ -49,9 +49,12 @@ fn tls(said: &str, host: &str) -> (&'static str, String, String) {
         )
     } else if said.contains("UnknownIssuer") {
         let help = match of_own_choice {
-            Some(name) => format!("{name} is set: the authority has to be there, or unset it"),
-            None => "a company's own authority goes into the profile as `certificate_authorities` (a file in PEM), or into \
-                     the system's; a proxy that opens TLS has one, too"
+            Some(name) => format!(
+                "name the authority's file (in PEM): `jeton login NAME --certificate-authorities FILE`; or add it to what \
+                 {name} names, or unset that"
+            ),
+            None => "name the file (in PEM) of a company's own authority: `jeton login NAME --certificate-authorities FILE`, \
+                     or add it to the system's; a proxy that opens TLS has one, too"
                 .to_owned(),
         };
         (format!("the certificate of {host} is of an authority that nobody here trusts"), help)
