@@ -34,6 +34,9 @@ pub(super) fn normal(recorded: &str, known: &Known<'_>) -> String {
     let text = each_number_before(&text, " left", "9:58");
     let text = each_number_before(&text, " ms", "2");
     let text = each_number_before(&text, " MiB free", "48000");
+    let text = each_value(&text, &["expires in "], |time| {
+        (time.len() == 4 && time.bytes().all(|byte| byte.is_ascii_digit())).then(|| "3599".to_owned())
+    });
     let text = each_rest_of_line(&text, "date: ", "Fri, 02 Jan 2026 03:04:05 GMT");
     each_fingerprint(&each_time(&text))
 }
@@ -170,6 +173,10 @@ mod tests {
         let dates = normal("since 2031-12-23 15:56:12 UTC, 2031-12-2 é", &known);
         assert_eq!(dates, "since 2026-01-02 03:04:05 UTC, 2031-12-2 é");
         assert_eq!(normal("there on 2031-12-23", &known), "there on 2026-01-02");
+        assert_eq!(
+            normal("expires in 3581 s, expires in 59 min", &known),
+            "expires in 3599 s, expires in 59 min"
+        );
         let times = normal("\r10:00 left, 9:59 left, nothing left; took 13 ms, items", &known);
         assert_eq!(times, "\r9:58 left, 9:58 left, nothing left; took 2 ms, items");
     }
