@@ -126,7 +126,7 @@ impl Failure {
         }
     }
 
-    /// For a person: what, why, what to do, broken into lines of so many columns.
+    /// For a person: what, why, what to do, broken into lines of so many columns. A command that stands in its own line stays in one.
     pub(crate) fn to_text(&self, columns: usize) -> String {
         let parts =
             [("jeton: ", Some(&self.what)), ("  why: ", self.why.as_ref()), ("  do:  ", self.help.as_ref())];
@@ -134,8 +134,13 @@ impl Failure {
         for (label, part) in parts {
             if let Some(part) = part {
                 // Names and texts of others may be in it, and lines of its own.
-                let part: Vec<String> = part.split('\n').map(printable).collect();
-                let _ = writeln!(text, "{label}{}", wrapped(&part.join("\n"), label.len(), columns));
+                for (index, line) in part.split('\n').map(printable).enumerate() {
+                    let label = if index == 0 { label } else { "       " };
+                    let _ = match index > 0 && line.starts_with("jeton ") {
+                        true => writeln!(text, "  {line}"),
+                        false => writeln!(text, "{label}{}", wrapped(&line, label.len(), columns)),
+                    };
+                }
             }
         }
         text
@@ -271,6 +276,13 @@ mod tests {
         assert_eq!(failure.to_text(80), "jeton: a\n  why: b\n  do:  c\n");
         let json = failure.to_json();
         assert_eq!(json, json!({"error": {"code": "usage", "exit": 2, "what": "a", "why": "b", "do": "c"}}));
+    }
+
+    #[test]
+    fn a_command_in_its_own_line_can_be_copied() {
+        let command = format!("jeton login x --scope 'a  b' --issuer https://{}", "a ".repeat(40));
+        let text = Failure::usage("a").help(format!("to try again:\n{command}")).to_text(40);
+        assert_eq!(text, format!("jeton: a\n  do:  to try again:\n  {command}\n"));
     }
 
     #[test]

@@ -1,18 +1,20 @@
 //! Where this command keeps logins: the keychain, else a file; the same as last time.
 
 use std::io::{IsTerminal as _, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use jeton::storage::{StoreChoice, StoreDescription, StoreError, StoreKind, TokenStore};
+use jeton::storage::{FileStore, StoreChoice, StoreDescription, StoreError, StoreKind, TokenStore};
 use jeton::{ChosenStore, Secret};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::exit::Exit;
 use crate::failure::{Failure, in_words_of_the_command};
 use crate::hidden_input::ask_hidden;
 use crate::interrupts::Uninterrupted;
+use crate::output::Output;
 
 /// The name under which the logins are kept: programs that choose their store for this name share them.
 pub(crate) const PROGRAM: &str = "jeton";
@@ -39,9 +41,18 @@ pub(crate) struct OpenStore(Arc<ChosenStore>);
 impl OpenStore {
     /// Opens the store. The passphrase of sealed files is read from that file, or asked for.
     pub(crate) async fn open(setting: StoreSetting, passphrase_file: Option<&Path>) -> Result<Self, Failure> {
-        let choice = choice(setting, passphrase_file)?;
-        let store = choice.choose().await.map_err(|error| unavailable(&error))?;
-        Ok(Self(Arc::new(store)))
+        let is_typed = setting == StoreSetting::Sealed && passphrase_file.is_none();
+        let mut tries = if is_typed { PASSPHRASE_TRIES } else { 1 };
+        loop {
+            tries -= 1;
+            match choice(setting, passphrase_file)?.choose().await {
+                Ok(store) => return Ok(Self(Arc::new(store))),
+                Err(StoreError::WrongSealingKey { .. }) if tries > 0 => {
+                    Output::notice("That is not the passphrase.");
+                }
+                Err(error) => return Err(unavailable(&error)),
+            }
+        }
     }
 
     /// For clients: no signal comes between the spending of a refresh token and the saving of the next one.
@@ -128,6 +139,12 @@ pub(crate) fn choice_of_all(
 }
 
 fn unavailable(error: &StoreError) -> Failure {
+    if let StoreError::WrongSealingKey { place, .. } = error {
+        let folder = Path::new(place).parent().unwrap_or(Path::new(place));
+        return Failure::new(Exit::Store, "store", "the passphrase of the store is wrong")
+            .because(format!("the logins in {} are sealed with another one", folder.display()))
+            .help("try again; if it is forgotten, these logins are lost: move that folder away, and sign in anew");
+    }
     let failure = Failure::store(error, "the logins cannot be reached");
     let why = failure.why.clone().unwrap_or_default();
     // What to do has a line of its own, and nobody is led to delete logins.
@@ -149,19 +166,14 @@ fn unavailable(error: &StoreError) -> Failure {
 
 /// The longest passphrase, in bytes.
 const LONGEST_PASSPHRASE: u64 = 64 << 10;
+/// How often a wrong one may be typed.
+const PASSPHRASE_TRIES: u32 = 3;
 
 fn passphrase(file: Option<&Path>) -> Result<Secret, Failure> {
-    let unreadable =
-        |error: &std::io::Error| Failure::io("the passphrase of the store could not be read", error);
     let (passphrase, place) = if let Some(path) = file {
-        let mut text = String::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(LONGEST_PASSPHRASE).read_to_string(&mut text))
-            .map_err(|error| unreadable(&error))?;
-        (Secret::new(text.trim_end_matches(['\r', '\n'])), format!("nothing is in {}", path.display()))
+        (in_file(path)?, format!("nothing is in {}", path.display()))
     } else if std::io::stdin().is_terminal() {
-        let typed = ask_hidden("Passphrase of the store: ").map_err(|error| unreadable(&error))?;
-        (typed, "nothing was typed".to_owned())
+        (typed()?, "nothing was typed".to_owned())
     } else {
         return Err(Failure::usage("the store is sealed with a passphrase, and nobody is here to type it")
             .help("set JETON_PASSPHRASE_FILE, or `passphrase_file` in the profiles file, to a file that holds it"));
@@ -171,4 +183,46 @@ fn passphrase(file: Option<&Path>) -> Result<Secret, Failure> {
         true => Err(Failure::usage("the passphrase of the store is empty").because(place)),
         false => Ok(passphrase),
     }
+}
+
+fn in_file(path: &Path) -> Result<Secret, Failure> {
+    let mut text = String::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LONGEST_PASSPHRASE).read_to_string(&mut text))
+        .map_err(|error| {
+            Failure::configuration(format!("the passphrase file {} cannot be read", path.display()))
+                .because(error.to_string())
+                .help("write the passphrase there, or name its file in JETON_PASSPHRASE_FILE or as `passphrase_file`")
+        })?;
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+}
+
+/// Twice where it is made up now: a slip would lock the logins up for ever.
+fn typed() -> Result<Secret, Failure> {
+    let ask = |question| {
+        ask_hidden(question)
+            .map_err(|error| Failure::io("the passphrase of the store could not be read", &error))
+    };
+    if is_sealed_already() {
+        return ask("Passphrase of the store: ");
+    }
+    let passphrase = ask("New passphrase for sealed files: ")?;
+    if passphrase.is_empty() || ask("Once more: ")?.expose() == passphrase.expose() {
+        return Ok(passphrase);
+    }
+    Err(Failure::usage("the two passphrases are not the same")
+        .because("a new one is asked for twice, as nothing opens the logins without it"))
+}
+
+/// Whether there are sealed files, with the passphrase that they have.
+fn is_sealed_already() -> bool {
+    // Where that cannot be known, opening the store says why.
+    state_folder()
+        .is_ok_and(|state| state.join("programs").join(PROGRAM).join("sealed").join("sealing.json").exists())
+}
+
+/// `jeton` in the user's folder for state.
+pub(crate) fn state_folder() -> Result<PathBuf, StoreError> {
+    let logins = FileStore::at_default_place()?;
+    Ok(logins.path().parent().unwrap_or(logins.path()).to_owned())
 }

@@ -65,7 +65,14 @@ impl TerminalInteraction {
     }
 
     fn over(input: Input, output: Box<dyn Write + Send>) -> Self {
-        let screen = Screen { output, rewrites_lines: false, countdown: 0, shown: None, asking: false };
+        let screen = Screen {
+            output,
+            rewrites_lines: false,
+            countdown: 0,
+            shown: None,
+            asking: false,
+            clock: String::new(),
+        };
         Self {
             opens_browser: true,
             says_how_it_ended: true,
@@ -104,6 +111,25 @@ impl TerminalInteraction {
     /// [`InteractionError`] if the terminal cannot be written to.
     pub fn say(&self, text: &str) -> Result<(), InteractionError> {
         self.screen().say(text)
+    }
+
+    /// Writes a line that stands until something else is said, as the countdown does; where lines are not rewritten it stays.
+    ///
+    /// # Errors
+    /// [`InteractionError`] if the terminal cannot be written to.
+    pub fn say_for_now(&self, line: &str) -> Result<(), InteractionError> {
+        self.screen().say_for_now(line)
+    }
+
+    /// Shows how long the person still has: for an [`Interaction`] that waits in its own way and calls this now and then. Where lines
+    /// are not rewritten it is told once a minute at most.
+    ///
+    /// While a question waits for its answer, the time stands before the answer; this takes a terminal that knows escape sequences.
+    ///
+    /// # Errors
+    /// [`InteractionError`] if the terminal cannot be written to.
+    pub fn count_down(&self, remaining: Duration) -> Result<(), InteractionError> {
+        self.screen().count_down(remaining)
     }
 
     fn screen(&self) -> MutexGuard<'_, Screen> {
@@ -315,6 +341,8 @@ struct Screen {
     shown: Option<Duration>,
     /// Whether the last line is a question that nobody has answered.
     asking: bool,
+    /// The time that stands before answers; nothing until there is one.
+    clock: String,
 }
 
 impl Screen {
@@ -331,23 +359,50 @@ impl Screen {
 
     /// Says it and waits behind a prompt for a line.
     fn ask(&mut self, text: &str) -> Result<(), InteractionError> {
-        self.say(&format!("{text}> "))?;
+        let clock = &self.clock;
+        self.say(&format!("{text}{clock}> "))?;
         self.asking = true;
         Ok(())
     }
 
+    fn say_for_now(&mut self, line: &str) -> Result<(), InteractionError> {
+        if !self.rewrites_lines {
+            return self.say(&format!("{line}\n"));
+        }
+        let unanswered = if std::mem::take(&mut self.asking) { "\n" } else { "" };
+        let width = std::mem::replace(&mut self.countdown, line.chars().count());
+        self.write(&format!("{unanswered}\r{line:width$}"))
+    }
+
     fn count_down(&mut self, remaining: Duration) -> Result<(), InteractionError> {
+        if self.asking {
+            return self.count_down_before_the_answer(remaining);
+        }
         let line = format!("Waiting for you: {} left", clock_face(remaining));
         if self.rewrites_lines {
-            let width = self.countdown;
-            self.countdown = line.len();
-            return self.write(&format!("\r{line:width$}"));
+            return self.say_for_now(&line);
         }
         if self.shown.is_some_and(|shown| shown.saturating_sub(remaining) < RARELY) {
             return Ok(());
         }
         self.shown = Some(remaining);
         self.write(&format!("{line}\n"))
+    }
+
+    /// What is being typed stays, and the cursor behind it.
+    fn count_down_before_the_answer(&mut self, remaining: Duration) -> Result<(), InteractionError> {
+        if !self.rewrites_lines {
+            return Ok(());
+        }
+        let clock = format!("{} left ", clock_face(remaining));
+        let width = self.clock.len();
+        let text = match width {
+            // Nobody has typed anything so soon.
+            0 => format!("\r{clock}> "),
+            _ => format!("\u{1b}7\r{clock:width$}\u{1b}8"),
+        };
+        self.clock = format!("{clock:width$}");
+        self.write(&text)
     }
 
     fn write(&mut self, text: &str) -> Result<(), InteractionError> {
@@ -519,6 +574,62 @@ mod tests {
         assert_eq!(clock_face(Duration::from_secs(600)), "10:00");
         assert_eq!(clock_face(Duration::from_millis(59_001)), "1:00");
         assert_eq!(clock_face(Duration::from_millis(1)), "0:01");
+    }
+
+    #[test]
+    fn the_time_stands_before_what_is_being_typed() {
+        let paper = Paper::default();
+        let terminal =
+            TerminalInteraction::with_io(Box::new(io::empty()), Box::new(paper.clone())).rewrites_lines(true);
+        terminal.screen().ask("Paste it.\n").unwrap();
+        terminal.count_down(Duration::from_secs(600)).unwrap();
+        terminal.count_down(Duration::from_secs(599)).unwrap();
+        assert_eq!(paper.take(), "Paste it.\n> \r10:00 left > \u{1b}7\r9:59 left  \u{1b}8");
+        // As after an answer that was none.
+        terminal.screen().asking = false;
+        terminal.screen().ask("What?\n").unwrap();
+        assert_eq!(paper.take(), "What?\n9:59 left  > ");
+        terminal.say_for_now("It came by itself.").unwrap();
+        terminal.say_for_now("Wait.").unwrap();
+        terminal.say("Done.\n").unwrap();
+        assert_eq!(paper.take(), "\n\rIt came by itself.\rWait.             \r     \rDone.\n");
+    }
+
+    #[test]
+    fn a_log_gets_lines_and_no_time_into_a_question() {
+        let paper = Paper::default();
+        let terminal = TerminalInteraction::with_io(Box::new(io::empty()), Box::new(paper.clone()));
+        terminal.say_for_now("Wait.").unwrap();
+        for left in [300, 299, 240] {
+            terminal.count_down(Duration::from_secs(left)).unwrap();
+        }
+        terminal.screen().ask("Paste it.\n").unwrap();
+        terminal.count_down(Duration::from_secs(100)).unwrap();
+        assert_eq!(
+            paper.take(),
+            "Wait.\nWaiting for you: 5:00 left\nWaiting for you: 4:00 left\nPaste it.\n> "
+        );
+    }
+
+    /// What is written, to be read.
+    #[derive(Clone, Default)]
+    struct Paper(std::sync::Arc<Mutex<Vec<u8>>>);
+
+    impl Paper {
+        fn take(&self) -> String {
+            String::from_utf8(std::mem::take(&mut *self.0.lock().unwrap())).unwrap()
+        }
+    }
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
     }
 
     #[test]

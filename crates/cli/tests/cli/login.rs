@@ -66,6 +66,26 @@ fn profiles(world: &World) -> String {
     std::fs::read_to_string(world.profiles_file()).unwrap()
 }
 
+/// The command that a failure says to type.
+#[track_caller]
+fn as_it_stands(ran: &Ran) -> &str {
+    ran.stderr
+        .lines()
+        .map(str::trim)
+        .find(|line| line.starts_with("jeton "))
+        .unwrap_or_else(|| panic!("{ran}"))
+}
+
+/// Types that into a shell.
+#[track_caller]
+fn typed(world: &World, line: &str, environment: &[(&str, &str)]) -> Ran {
+    let jeton = world.command([]);
+    let line = line.replacen("jeton", &format!("'{}'", jeton.get_program().display()), 1);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &line]).env_clear().current_dir(world.home()).envs(world.environment());
+    run(shell.envs(environment.iter().copied()), b"")
+}
+
 /// Nothing of the login that failed is left.
 #[track_caller]
 fn nothing_is_left(world: &World, before: &str) {
@@ -135,6 +155,8 @@ fn the_answer_is_json_for_programs() {
     assert_eq!(members(&answer["store"]), members(&status["store"]), "the same in each command");
     assert_eq!(status["store"], world.jeton(["store", "--json"]).json()["store"]);
     assert_eq!(answer["person"], status["logins"][0]["person"]);
+    assert!(answer["warnings"][0].as_str().unwrap().contains("jeton --store sealed store move"), "{ran}");
+    assert!(!ran.stderr.contains("Be careful"), "it is in the answer: {ran}");
     assert_eq!(answer["refresh_token"], true);
     assert_eq!(answer["missing_scope"], serde_json::Value::Null);
     assert!(answer["expires_at"].as_u64().unwrap() > crate::world::now_ms() / 1000 + 3_500);
@@ -144,7 +166,11 @@ fn the_answer_is_json_for_programs() {
     let browser = Browser::named(&world, "another");
     let ran = run(world.command(["login", "work", "--json"]).env("BROWSER", &browser.program), b"");
     assert_eq!(ran.json()["profiles_file"], serde_json::Value::Null);
+    assert_eq!(ran.json()["warnings"], serde_json::json!([]), "it was said at the first login");
     assert_eq!(profiles(&world), text);
+    let browser = Browser::named(&world, "third");
+    let ran = run(world.command(["login", "work"]).env("BROWSER", &browser.program), b"");
+    assert!(ran.code == Some(0) && !ran.stderr.contains("Be careful"), "{ran}");
 }
 
 #[test]
@@ -216,6 +242,7 @@ fn a_code_is_shown_where_that_is_asked_for_and_pipes_get_neither_colour_nor_a_mo
     assert!(ran.stderr.starts_with("To sign in, open  http://127.0.0.1:"), "{ran}");
     assert!(ran.stderr.contains("\nand enter the code  "), "{ran}");
     assert!(!ran.stderr.contains(['\u{1b}', '\r']), "{ran}");
+    assert!(!ran.stderr.contains("after a scan"), "there is nothing to scan: {ran}");
     assert_eq!(ran.stderr.matches("Waiting for you: ").count(), 1, "{ran}");
 }
 
@@ -228,6 +255,8 @@ fn a_code_that_nobody_enters_in_time_is_told_so() {
     let ran = run(&mut world.command(arguments(&world, &["--login-method", "device", "--json"])), b"");
     assert_eq!(ran.code, Some(5), "{ran}");
     assert!(ran.stderr.contains("\"code\":\"timed_out\""), "{ran}");
+    let typed = arguments(&world, &["--login-method", "device", "--json"]).join(" ");
+    assert!(ran.stderr.contains(&format!("\"do\":\"to try again:\\njeton {typed}\"")), "{ran}");
     nothing_is_left(&world, &before);
 }
 
@@ -242,10 +271,12 @@ fn a_service_logs_in_with_its_secret_and_a_wrong_one_replaces_no_good_one() {
     let ran = run(&mut world.command(first.iter().copied()), b"not the secret\n");
     let said = ran.failed(4);
     assert!(
-        said.contains("invalid_client") && said.contains("jeton login job --client-secret-stdin"),
+        said.contains("invalid_client") && said.contains("do:  check --client-id and the secret, then:\n"),
         "{ran}"
     );
     nothing_is_left(&world, &before);
+    let again = as_it_stands(&ran);
+    assert_eq!(again, format!("jeton {}", first.join(" ")));
 
     let ran = run(&mut world.command(first.iter().copied()), format!("{secret}\r\n").as_bytes());
     assert!(ran.answer().contains("the next one is fetched by"), "{ran}");
@@ -289,7 +320,8 @@ fn a_login_that_is_denied_leaves_nothing_behind() {
     let (ran, page) = in_browser(&world, &arguments(&world, &[]));
     let said = ran.failed(4);
     assert!(said.contains("jeton: nobody is signed in to `work`\n"), "{ran}");
-    assert!(said.contains("access_denied") && said.contains("do:  to try again: jeton login work"), "{ran}");
+    assert!(said.contains("access_denied") && said.contains("do:  to try again:\n"), "{ran}");
+    assert_eq!(as_it_stands(&ran), format!("jeton {}", arguments(&world, &[]).join(" ")));
     assert!(!page.body.contains("signed in"), "{}", page.body);
     nothing_is_left(&world, &before);
 }
@@ -373,6 +405,113 @@ fn what_to_do_about_a_wrong_server_works_without_a_profile() {
     let line = ["login", "new", "--issuer", gone, "--client-id", "x"];
     let ran = run(world.command(line).env("BROWSER", "/bin/true"), b"");
     assert!(ran.failed(5).contains(&format!("`jeton doctor --issuer {gone}`")), "{ran}");
+}
+
+#[test]
+fn what_to_do_about_a_first_login_works_as_it_stands() {
+    let world = World::new();
+    world.server.deny_next_authorization();
+    let typed_first = arguments(&world, &["--scope", "openid read", "--api", "https://api.example/it's?"]);
+    let (ran, _) = in_browser(&world, &typed_first);
+    let line = as_it_stands(&ran).to_owned();
+    assert!(line.contains("--scope 'openid read'"), "{line}");
+    let browser = Browser::named(&world, "again");
+    let again = typed(&world, &line, &[("BROWSER", browser.program.to_str().unwrap())]);
+    assert!(again.answer().starts_with("Signed in to work as alice."), "{again}");
+    assert!(profiles(&world).contains("https://api.example/it's?"), "{}", profiles(&world));
+
+    let ran = world.jeton(["login", "new", "--issuer", world.server.issuer()]);
+    ran.failed(2);
+    let issuer = world.server.issuer();
+    assert_eq!(as_it_stands(&ran), format!("jeton login new --issuer {issuer} --client-id ID"));
+    // What may be a secret is not said again.
+    world.server.deny_next_authorization();
+    let ran = Browser::named(&world, "parameter");
+    let mut command = world.command(["login", "new", "--issuer", issuer, "--client-id", "public-app"]);
+    let ran = run(command.args(["--parameter", "hint=s3cret"]).env("BROWSER", &ran.program), b"");
+    assert!(ran.failed(4).contains("do:  to try again: the same command\n"), "{ran}");
+    assert!(!ran.stderr.split("jeton: ").last().unwrap().contains("s3cret"), "{ran}");
+}
+
+#[test]
+fn a_browser_that_cannot_be_started_is_told_at_once() {
+    let world = World::new();
+    let before = profiles(&world);
+    let not_to_be_run = world.file("no-program", "");
+    for (browser, why) in [
+        ("/nonexistent/browser", "there is no such program"),
+        (not_to_be_run.to_str().unwrap(), "it may not be run"),
+        ("/bin/false", "it failed"),
+    ] {
+        let ran = run(world.command(arguments(&world, &[])).env("BROWSER", browser), b"");
+        let said = ran.failed(2);
+        let why = format!("why: no browser could be opened: `{browser}` (the variable BROWSER): {why}\n");
+        assert!(said.contains(&why) && said.contains("add --login-method device, or paste"), "{ran}");
+        assert!(!said.contains("paste it here") && !said.contains("> "), "nobody is there to paste: {ran}");
+    }
+    // The same where there is none to start.
+    let ran = run(&mut world.command(arguments(&world, &["--login-method", "browser"])), b"");
+    assert!(ran.failed(2).contains("no browser could be opened: there is none here"), "{ran}");
+    nothing_is_left(&world, &before);
+}
+
+#[test]
+fn a_program_that_opens_the_address_itself_hears_how_long_there_is_time() {
+    let world = World::new();
+    let mut command = world.command(arguments(&world, &["--no-open"]));
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let url = said.by_ref().find(|line| line.contains("/authorize?")).unwrap();
+    assert!(said.by_ref().any(|line| line == "Waiting for you: 5:00 left"));
+    let visiting = {
+        let (server, url) = (world.server.clone(), url.trim().to_owned());
+        thread::spawn(move || visit(&server, &url).status)
+    };
+    assert!(said.any(|line| line == "The browser is back; asking the server."));
+    assert!(child.wait_with_output().unwrap().status.success());
+    assert_eq!(visiting.join().unwrap(), 200);
+}
+
+#[test]
+fn where_the_token_may_go_changes_without_a_login() {
+    let world = World::new();
+    world.signed_in("work");
+    let requests = world.server.requests().len();
+    // Nobody is there who could sign in.
+    let targets = ["login", "work", "--git", "https://git.example", "--api", "https://api.example"];
+    let ran = world.jeton(targets);
+    assert!(ran.answer().starts_with("Still signed in to work as "), "{ran}");
+    assert!(ran.answer().contains("written to") && !ran.stderr.contains("Be careful"), "{ran}");
+    let saved: toml::Table = profiles(&world).parse().unwrap();
+    let saved = &saved["profiles"]["work"];
+    assert_eq!(saved["git"][0].as_str(), Some("https://git.example"));
+    assert_eq!(saved["apis"].as_array().unwrap().len(), 1, "{saved:?}");
+    assert_eq!(saved["apis"][0].as_str(), Some("https://api.example"));
+    let again = [&targets[..], &["--json", "--default"]].concat();
+    let answer = run(&mut world.command(again), b"").json();
+    assert_eq!((&answer["profile"], &answer["profiles_file"]), (&"work".into(), &serde_json::Value::Null));
+    assert!(profiles(&world).contains("default = \"work\""));
+    assert_eq!(world.server.requests().len(), requests, "nothing is asked");
+
+    // Whatever else is said is for the server, even if it is the same.
+    let text = profiles(&world);
+    for further in
+        [&["--scope", crate::world::SCOPE][..], &["--resource", "https://api.example"], &["--account", ""]]
+    {
+        let line = [&targets[..2], &["--api", "https://other.example"], further].concat();
+        let ran = run(&mut world.command(line), b"");
+        assert!(ran.failed(2).contains("a login needs a person"), "{ran}");
+    }
+    // A login that has ended is none.
+    world.server.revoke_all_logins();
+    world.expire("work");
+    let ran = world.jeton(["login", "work", "--api", "https://other.example"]);
+    assert!(ran.failed(2).contains("a login needs a person"), "{ran}");
+    assert_eq!(profiles(&world), text);
+    let (ran, _) = in_browser(&world, &["login", "work", "--api", "https://other.example"]);
+    assert!(ran.answer().starts_with("Signed in to work"), "{ran}");
+    assert!(profiles(&world).contains("https://other.example"));
 }
 
 #[test]

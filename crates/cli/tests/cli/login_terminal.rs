@@ -2,6 +2,7 @@
 
 use fast_qr::{ECL, QRBuilder};
 use jeton_devserver::{Builder, DevServer, Endpoint, Fault};
+use jeton_tests::browser::PATIENCE;
 use jeton_tests::terminal::Terminal;
 use vt100::Color;
 
@@ -106,6 +107,53 @@ fn the_countdown_is_rewritten_in_place_and_gone_at_the_end() {
 }
 
 #[test]
+fn the_time_is_shown_while_a_browser_is_out_and_a_word_when_it_is_back() {
+    let world = World::new();
+    world.server.fault(Endpoint::Token, Fault::Gate);
+    let mut terminal = login(&world, (24, 80), &[], &[("BROWSER", "true")]);
+    terminal.wait_for("Waiting for you: 4:58 left");
+    let text = terminal.text();
+    assert_eq!(text.matches("Waiting for you").count(), 1, "{text}");
+    let address = text.lines().find(|line| line.contains("/authorize?")).unwrap().trim().to_owned();
+    let visiting = {
+        let server = world.server.clone();
+        std::thread::spawn(move || visit(&server, &address).status)
+    };
+    terminal.wait_for("The browser is back; asking the server.");
+    assert!(!terminal.text().contains("Waiting for you"), "{}", terminal.text());
+    assert!(world.server.wait_until_held_blocking(1, PATIENCE));
+    world.server.open_gate();
+    terminal.ended_with(0);
+    let text = terminal.text();
+    assert!(text.contains("\n\nSigned in to work.") && !text.contains("browser is back"), "{text}");
+    assert_eq!(visiting.join().unwrap(), 200);
+}
+
+#[test]
+fn the_time_stands_before_what_is_pasted() {
+    let world = World::new();
+    let mut terminal = login(&world, (24, 80), &["--no-open"], &[]);
+    terminal.wait_for("left > ");
+    terminal.type_line("what now?");
+    terminal.wait_until("it asked again", |text| text.matches("left > ").count() == 2);
+    let text = terminal.text();
+    assert!(text.lines().any(|line| line == "5:00 left > what now?"), "{text}");
+    let address = text.lines().find(|line| line.contains("/authorize?")).unwrap().trim().to_owned();
+    terminal.type_line(&world.server.authorize(&address).unwrap());
+    terminal.ended_with(0);
+    terminal.wait_for("Signed in to work.");
+
+    // Where nothing can be rewritten there is no time in the line.
+    let mut terminal = login(&world, (24, 80), &["--no-open"], &[("NO_COLOR", "1")]);
+    terminal.wait_for("press Enter.\n>");
+    terminal.type_line("what now?");
+    terminal.wait_for("That is not the address");
+    assert!(!terminal.text().contains("left"), "{}", terminal.text());
+    terminal.press_ctrl_c();
+    assert!(!terminal.ended().success());
+}
+
+#[test]
 fn there_is_no_picture_where_it_would_not_be_one() {
     for (size, environment) in [
         ((10, 80), &[][..]),
@@ -118,7 +166,7 @@ fn there_is_no_picture_where_it_would_not_be_one() {
         let code = code_of(&terminal);
         let text = terminal.text();
         assert!(!text.contains(['█', '▀', '▄']), "{text}");
-        assert!(text.contains("To sign in, open"), "{text}");
+        assert!(text.contains("To sign in, open") && !text.contains("scan"), "{text}");
         assert!(world.server.approve_device(&code));
         terminal.ended_with(0);
     }
@@ -184,6 +232,7 @@ fn over_ssh_a_code_is_better_and_an_editors_browser_is_best() {
     // A browser that fails is as good as none.
     let world = device_world();
     let mut terminal = login(&world, (24, 80), &[], &[("BROWSER", "/bin/false")]);
+    terminal.wait_for("But no browser could be opened: `/bin/false` (the variable BROWSER): it failed.");
     terminal.wait_for("paste it here and press Enter.");
     terminal.press_ctrl_c();
     assert!(!terminal.ended().success());

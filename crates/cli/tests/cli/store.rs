@@ -140,11 +140,76 @@ fn a_login_that_cannot_be_read_keeps_all_where_they_are() {
     assert_eq!(world.jeton(["store", "--json"]).code, Some(6));
 }
 
+#[test]
+fn a_passphrase_that_is_wrong_or_not_there_is_told_as_such() {
+    let world = World::new();
+    world.signed_in("work");
+    let sealed = |arguments: &[&'static str], passphrase: &std::path::Path| {
+        let mut command = world.command(["--store", "sealed"].into_iter().chain(arguments.iter().copied()));
+        run(command.env("JETON_PASSPHRASE_FILE", passphrase), b"")
+    };
+    sealed(&["store", "move", "--yes"], &passphrase(&world)).answer();
+    let nowhere = world.home().join("nowhere");
+    let ran = sealed(&["token", "work"], &nowhere);
+    let what = format!("jeton: the passphrase file {} cannot be read\n", nowhere.display());
+    assert!(ran.failed(2).starts_with(&what) && ran.stderr.contains("  do:  write the passphrase"), "{ran}");
+    let wrong = world.file("wrong", "another one");
+    let ran = sealed(&["token", "work"], &wrong);
+    assert!(ran.failed(6).starts_with("jeton: the passphrase of the store is wrong\n"), "{ran}");
+    let folder = world.state_folder().join("sealed");
+    assert!(ran.stderr.contains(folder.to_str().unwrap()) && ran.stderr.contains("forgotten"), "{ran}");
+    sealed(&["token", "work"], &passphrase(&world)).answer();
+}
+
 #[cfg(unix)]
 mod at_a_terminal {
     use jeton_tests::terminal::Terminal;
 
     use super::{World, passphrase};
+
+    #[test]
+    fn a_new_passphrase_is_typed_twice_and_a_wrong_one_may_be_typed_again() {
+        let world = World::new();
+        world.signed_in("work");
+        let start = |arguments: &[&'static str]| {
+            Terminal::start(world.command(["--store", "sealed"].into_iter().chain(arguments.iter().copied())))
+        };
+        for (first, second, code) in
+            [("a slip", "a slop", 2), ("", "", 2), ("the right one", "the right one", 0)]
+        {
+            let mut terminal = start(&["store", "move", "--yes"]);
+            terminal.wait_for("New passphrase for sealed files:");
+            terminal.type_line(first);
+            if !first.is_empty() {
+                terminal.wait_for("Once more:");
+                terminal.type_line(second);
+            }
+            terminal.ended_with(code);
+            let text = terminal.text();
+            assert!(!text.contains("a sl") && !text.contains("right one"), "it is not shown: {text}");
+            assert_eq!(text.contains("not the same"), first != second, "{text}");
+        }
+
+        let mut terminal = start(&["token", "work"]);
+        for (asked, typed) in ["wrong", "wrong again", "the right one"].into_iter().enumerate() {
+            terminal
+                .wait_until("it asks", |text| text.matches("Passphrase of the store:").count() == asked + 1);
+            assert_eq!(terminal.text().matches("That is not the passphrase.").count(), asked);
+            terminal.type_line(typed);
+        }
+        terminal.ended_with(0);
+        let mut terminal = start(&["token", "work"]);
+        for asked in 1..=3 {
+            terminal.wait_until("it asks", |text| text.matches("Passphrase of the store:").count() == asked);
+            terminal.type_line("wrong");
+        }
+        terminal.ended_with(6);
+        assert!(
+            terminal.text().contains("jeton: the passphrase of the store is wrong"),
+            "{}",
+            terminal.text()
+        );
+    }
 
     fn moving(world: &World) -> Terminal {
         let mut command = world.command(["--store", "sealed", "store", "move"]);

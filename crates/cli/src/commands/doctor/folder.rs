@@ -9,7 +9,7 @@ use jeton::models::random_token;
 use jeton::storage::{FileStore, LoginKey, LoginRecord, StoreError, TokenStore};
 
 use super::report::{Group, Report};
-use crate::store::PROGRAM;
+use crate::store::{PROGRAM, state_folder};
 
 pub(super) async fn look(report: &mut Report) {
     let group = report.group("folder");
@@ -40,12 +40,6 @@ pub(super) async fn look(report: &mut Report) {
             "see to it that this user may write there, on a disk with room",
         ),
     }
-}
-
-/// `jeton` in the user's folder for state.
-fn state_folder() -> Result<PathBuf, StoreError> {
-    let logins = FileStore::at_default_place()?;
-    Ok(logins.path().parent().unwrap_or(logins.path()).to_owned())
 }
 
 /// The folder itself, or where it would be made.

@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::profile::{Authentication, Profile};
 
 /// Options that make a profile, or change it. They are written to the profiles file when the login has worked.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 #[command(
     next_help_heading = "The profile (saved when the login has worked; an empty value removes a setting)"
 )]
@@ -95,6 +95,12 @@ impl Changes {
     /// Whether they say enough for a profile that is not there yet.
     pub(super) fn name_a_server(&self) -> bool {
         self.issuer.is_some() || self.provider.is_some() || self.token_endpoint.is_some()
+    }
+
+    /// Whether they say nothing but where the token may go, which the server is not asked for.
+    pub(super) fn are_about_targets_alone(&self) -> bool {
+        let others = Self { api: Vec::new(), git: Vec::new(), ..self.clone() };
+        *self != others && others == Self::default()
     }
 
     pub(super) fn apply(&self, profile: &mut Profile) -> Result<(), Failure> {

@@ -3,6 +3,8 @@
 use jeton::Error;
 use jeton::grants::{GrantError, InteractionError, ProtectedResourceError};
 
+use super::again::again;
+use super::person::NO_BROWSER;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::printable::printable;
@@ -17,9 +19,8 @@ pub(super) fn log_in(
     is_saved: bool,
 ) -> Failure {
     let what = format!("nobody is signed in to `{name}`");
-    let mut failure = Failure::of(error, what, name);
     let doctor = doctor(name, profile, is_saved);
-    failure.help = failure.help.map(|help| help.replace(&format!("`jeton doctor {name}`"), &doctor));
+    let failure = without_the_profile(Failure::of(error, what, name), name, &doctor);
     let Error::Grant(grant) = error else { return failure };
     if let Some(failure) = nobody_answered(grant, name) {
         return failure;
@@ -28,9 +29,7 @@ pub(super) fn log_in(
         let with_secret = profile.authentication.is_some_and(Authentication::has_secret);
         return failure.help(match (profile.registration.is_some(), with_secret) {
             (true, _) => format!("the server has forgotten its client: jeton login {name} --url URL"),
-            (_, true) => {
-                format!("check --client-id and the secret: jeton login {name} --client-secret-stdin")
-            }
+            (_, true) => again("check --client-id and the secret, then", &["--client-secret-stdin"]),
             (_, false) => {
                 "check --client-id; if the client has a secret, add --client-secret-stdin".to_owned()
             }
@@ -39,7 +38,7 @@ pub(super) fn log_in(
     if let Some(response) = grant.error_response() {
         let said = printable(&response.error);
         return match (said.as_str(), way) {
-            ("access_denied", _) => failure.help(format!("to try again: jeton login {name}")),
+            ("access_denied", _) => failure.help(again(TO_TRY_AGAIN, &[])),
             ("unauthorized_client", Some(LoginMethod::Device)) => failure
                 .help("the client may not use codes for other devices: --login-method browser or paste"),
             ("invalid_scope", _) => failure.help("ask for another --scope"),
@@ -55,11 +54,32 @@ pub(super) fn log_in(
         GrantError::Metadata(_) | GrantError::Unusable { .. } => {
             failure.help(format!("check --issuer; {doctor} looks at what the server says of itself"))
         }
+        GrantError::Interaction(InteractionError::Failed { what }) if what.starts_with(NO_BROWSER) => {
+            without_browser(failure).help(
+                "have BROWSER name a command that opens a URL; or add --login-method device, or paste, which need none here",
+            )
+        }
         GrantError::Interaction(InteractionError::Failed { what }) if what.contains("port ") => failure.help(
             "end the other program, or take another --redirect-port that is registered for this client",
         ),
         _ => failure,
     }
+}
+
+const TO_TRY_AGAIN: &str = "to try again";
+
+/// Until a login has worked nothing is saved, so that no command would know the profile.
+fn without_the_profile(mut failure: Failure, name: &str, doctor: &str) -> Failure {
+    failure.help = failure.help.map(|help| match help == format!("jeton login {name}") {
+        true => again(TO_TRY_AGAIN, &[]),
+        false => help.replace(&format!("`jeton doctor {name}`"), doctor),
+    });
+    failure
+}
+
+/// A browser that was wanted and cannot be had.
+fn without_browser(failure: Failure) -> Failure {
+    Failure { exit: Exit::Usage, code: "no_browser", ..failure }
 }
 
 /// The command that looks into it: by the server, where a name would not be known or is not what was tried.
@@ -73,16 +93,25 @@ fn doctor(name: &str, profile: &Profile, is_saved: bool) -> String {
 
 /// A login for a resource of which only the URL was known.
 pub(super) fn log_in_for(error: &Error, url: &str, name: &str, somebody_was_asked: bool) -> Failure {
-    let failure = Failure::of(error, format!("nobody is signed in for {}", printable(url)), name);
+    let what = format!("nobody is signed in for {}", printable(url));
+    let failure = without_the_profile(Failure::of(error, what, name), name, "`jeton doctor`");
     let Error::Grant(grant) = error else { return failure };
     if let Some(failure) = nobody_answered(grant, name) {
         return failure;
     }
-    let GrantError::ProtectedResource(reason) = &**grant else {
-        return match grant.error_response().is_some_and(|response| response.error == "access_denied") {
-            true => failure.help(format!("to try again: jeton login --url {}", printable(url))),
-            false => failure,
-        };
+    let reason = match &**grant {
+        GrantError::ProtectedResource(reason) => reason,
+        GrantError::Interaction(InteractionError::Failed { what }) if what.starts_with(NO_BROWSER) => {
+            return without_browser(failure).help(
+                "have BROWSER name a command that opens a URL; or add --login-method paste, which needs none here",
+            );
+        }
+        other => {
+            return match other.error_response().is_some_and(|response| response.error == "access_denied") {
+                true => failure.help(again(TO_TRY_AGAIN, &[])),
+                false => failure,
+            };
+        }
     };
     match reason {
         ProtectedResourceError::ServerNotApproved { issuer, .. } => {
@@ -96,7 +125,7 @@ pub(super) fn log_in_for(error: &Error, url: &str, name: &str, somebody_was_aske
             };
             Failure { exit, code: "server_not_approved", ..failure }
                 .because(why)
-                .help(format!("if you do trust it: --trust {issuer}"))
+                .help(again("if you do trust it", &["--trust", &issuer]))
         }
         ProtectedResourceError::NoRegistration { issuer } => Failure {
             exit: Exit::Usage,
@@ -123,6 +152,13 @@ pub(super) fn log_in_for(error: &Error, url: &str, name: &str, somebody_was_aske
     }
 }
 
+/// A new profile whose client is not said.
+pub(super) fn without_client_id(name: &str) -> Failure {
+    Failure::configuration(format!("the profile `{name}` has no `client_id`"))
+        .because("nobody has said which client this is at the server")
+        .help(again("register one there, then", &["--client-id", "ID"]))
+}
+
 /// The person was away for too long.
 fn nobody_answered(error: &GrantError, name: &str) -> Option<Failure> {
     let why = match error {
@@ -131,5 +167,5 @@ fn nobody_answered(error: &GrantError, name: &str) -> Option<Failure> {
         _ => return None,
     };
     let failure = Failure::new(Exit::TryLater, "timed_out", format!("nobody is signed in to `{name}`"));
-    Some(failure.because(why).help(format!("to try again: jeton login {name}")))
+    Some(failure.because(why).help(again(TO_TRY_AGAIN, &[])))
 }

@@ -2,8 +2,10 @@
 //!
 //! mod.rs is the arguments and the happy path, changes.rs what options make of a profile, way.rs the choice of the way, person.rs and
 //! qr_code.rs what the person sees, client_secret.rs the client's secret, resource.rs the login of an API of which only the URL is
-//! known, providers.rs the list of providers, failed.rs why it did not work, former.rs the login that a changed profile leaves behind, summary.rs what is said at the end.
+//! known, waiting.rs what passes meanwhile, providers.rs the list of providers, failed.rs why it did not work, again.rs the command to
+//! try again with, former.rs the login that a changed profile leaves behind, summary.rs what is said at the end.
 
+mod again;
 mod changes;
 mod client_secret;
 mod failed;
@@ -13,12 +15,13 @@ mod providers;
 mod qr_code;
 mod resource;
 mod summary;
+mod waiting;
 mod way;
 
 use std::time::Duration;
 
-use jeton::LoginOptions;
 use jeton::grants::{Grant, Interaction};
+use jeton::{Error, LoginOptions};
 
 use crate::client::issuer_of;
 use crate::context::{Connection, Context};
@@ -45,7 +48,8 @@ Examples:
   jeton login --url https://api.example.com
   jeton login job --client-secret-stdin < secret.txt
   jeton login work --login-method device
-  jeton login work")]
+  jeton login work
+  jeton login work --api https://api.example.com")]
 pub(crate) struct Args {
     /// The name of the profile; with --url the host, unless given.
     name: Option<String>,
@@ -105,6 +109,14 @@ impl Args {
         options
     }
 
+    /// Whether a login that there is may stay as it is.
+    fn say_only_where_the_token_may_go(&self) -> bool {
+        self.changes.are_about_targets_alone()
+            && self.way().is_none()
+            && !self.client_secret_stdin
+            && !self.needs_browser()
+    }
+
     /// Whether something is asked for that only a login in a browser can give.
     fn needs_browser(&self) -> bool {
         self.prompt.is_some()
@@ -138,15 +150,26 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         profile.login = args.login_method;
     }
     issuer_of(&name, &profile)?;
+    if profile.client_id.is_none() {
+        return Err(failed::without_client_id(&name));
+    }
     if args.default || before.as_ref() != Some(&profile) {
         profiles.check_writable()?;
+    }
+    if before.is_some() && args.say_only_where_the_token_may_go() {
+        let (name, profile) = (name.clone(), profile.clone());
+        if let Some(exit) =
+            without_signing_in(name, before.as_ref(), profile, args, cx, &mut profiles).await?
+        {
+            return Ok(exit);
+        }
     }
     let wish = Wish::of(args.way(), &profile, args.needs_browser())?;
     // A store that is locked is met before anybody is bothered.
     let store = cx.store(&profiles).await?;
     let secret = client_secret::given(args.client_secret_stdin, &name, &mut profile, &store).await?;
 
-    let way = ChosenWay::default();
+    let (way, person) = (ChosenWay::default(), Person::new(wish.opens_browser()));
     let connection = Connection::with_secret(
         name.clone(),
         profile.clone(),
@@ -155,13 +178,15 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         |builder| match wish {
             Wish::This(LoginMethod::ClientCredentials) => builder,
             _ => builder
-                .grant(WayGrant::new(wish, &profile, cx.output, way.clone()))
-                .interaction(Person::new(wish.opens_browser())),
+                .grant(WayGrant::new(wish, &profile, cx.output, way.clone(), &person))
+                .interaction(person),
         },
     )?;
     if wish == Wish::This(LoginMethod::ClientCredentials) {
         way.set(LoginMethod::ClientCredentials);
     }
+    // One that cannot be read is not new, and its replacing is for the library.
+    let is_new = matches!(connection.record().await, Ok(None));
     let token = connection.session.log_in_with(args.options()).await;
     let token =
         token.map_err(|error| failed::log_in(&error, &name, &profile, way.get(), before.is_some()))?;
@@ -177,11 +202,39 @@ pub(crate) async fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
         profiles.set_default(&name)?;
     }
     let written = saved.then(|| profiles.path());
-    Summary::of(&connection, &token, way.get(), written).await.tell(cx)?;
+    Summary::of(&connection, &token, way.get(), written, is_new).await.tell(cx)?;
     if let Some(before) = before {
         former::end(before, &connection, &profiles, cx).await;
     }
     Ok(Exit::Success)
+}
+
+/// Saves a profile of which no more has changed than where the token may go, if its login lives; `None` if somebody has to sign in.
+async fn without_signing_in(
+    name: String,
+    before: Option<&Profile>,
+    profile: Profile,
+    args: &Args,
+    cx: &Context,
+    profiles: &mut ProfilesFile,
+) -> Result<Option<Exit>, Failure> {
+    let store = cx.store(profiles).await?;
+    let connection = Connection::new(name, profile, store, |builder| builder)?;
+    let token = match connection.session.token().await {
+        Ok(token) => token,
+        Err(Error::LoginRequired(_)) => return Ok(None),
+        Err(error) => return Err(connection.failure(&error, "whether the login still works is not known")),
+    };
+    let saved = before != Some(&connection.profile);
+    if saved {
+        profiles.save(&connection.name, &connection.profile)?;
+    }
+    if args.default {
+        profiles.set_default(&connection.name)?;
+    }
+    let written = saved.then(|| profiles.path());
+    Summary::of(&connection, &token, None, written, false).await.still_signed_in().tell(cx)?;
+    Ok(Some(Exit::Success))
 }
 
 /// How `jeton login NAME` has somebody sign in, for whoever does the same otherwise; `None` for a client that needs nobody.
@@ -192,7 +245,8 @@ pub(crate) fn by_a_person(
     let wish = Wish::of(None, profile, false)?;
     let needs_nobody = wish == Wish::This(LoginMethod::ClientCredentials);
     Ok((!needs_nobody).then(|| {
-        (WayGrant::new(wish, profile, output, ChosenWay::default()), Person::new(wish.opens_browser()))
+        let person = Person::new(wish.opens_browser());
+        (WayGrant::new(wish, profile, output, ChosenWay::default(), &person), person)
     }))
 }
 

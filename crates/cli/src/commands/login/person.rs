@@ -3,16 +3,18 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use jeton::TerminalInteraction;
 use jeton::grants::{
     AuthorizationPrompt, AuthorizationReply, DeviceCodePrompt, Interaction, InteractionError, LoginOutcome,
     ManualRegistration, RegistrationPrompt, ServerPrompt, async_trait,
 };
+use jeton::{LoopbackRedirect, OpenBrowserError, TerminalInteraction, browser_available, open_browser};
 
 use super::qr_code;
+use super::waiting::{Told, Waiting};
 use crate::hidden_input::ask_hidden;
 use crate::output::STRONG;
 use crate::printable::printable;
@@ -22,10 +24,14 @@ const ROWS_BENEATH: usize = 5;
 /// A code may be as wide as that.
 const COLUMNS: usize = 80;
 
+/// So begins what is said of a browser that was wanted and cannot be had.
+pub(super) const NO_BROWSER: &str = "no browser could be opened";
+
 /// The person who logs in.
 #[derive(Debug)]
 pub(super) struct Person {
-    terminal: TerminalInteraction,
+    waiting: Arc<Waiting>,
+    opens_browser: bool,
     /// Whether what was shown last goes on in the next line: an empty one sets the end apart.
     goes_on: AtomicBool,
 }
@@ -33,9 +39,23 @@ pub(super) struct Person {
 impl Person {
     /// `opens_browser`: else the address is shown, and the one at which the browser ends up is asked for.
     pub(super) fn new(opens_browser: bool) -> Self {
-        let terminal = TerminalInteraction::new().says_how_it_ended(false);
-        let terminal = if opens_browser { terminal } else { terminal.no_browser() };
-        Self { terminal, goes_on: AtomicBool::new(false) }
+        // A browser is opened here, to be able to say why if that does not work.
+        let terminal = TerminalInteraction::new().says_how_it_ended(false).no_browser();
+        Self { waiting: Waiting::at(terminal), opens_browser, goes_on: AtomicBool::new(false) }
+    }
+
+    /// The place to which the browser comes back, which tells this person so.
+    pub(super) fn told_by(&self, redirect: LoopbackRedirect) -> Told<LoopbackRedirect> {
+        Told { redirect, waiting: self.waiting.clone() }
+    }
+
+    fn terminal(&self) -> &TerminalInteraction {
+        &self.waiting.terminal
+    }
+
+    fn wait_for_browser(&self, prompt: &AuthorizationPrompt<'_>) -> AuthorizationReply {
+        self.waiting.count_down(prompt.expires_at);
+        AuthorizationReply::Opened
     }
 }
 
@@ -45,14 +65,32 @@ impl Interaction for Person {
         &self,
         prompt: &AuthorizationPrompt<'_>,
     ) -> Result<AuthorizationReply, InteractionError> {
-        let reply = self.terminal.open_authorization_url(prompt).await?;
-        self.goes_on.store(matches!(reply, AuthorizationReply::Redirected(_)), Ordering::Relaxed);
+        if self.opens_browser {
+            match opened(prompt.url).await {
+                Ok(()) => {
+                    self.terminal().say(&format!(
+                        "Your browser is open to sign in. If it shows nothing, open this address:\n\n  {}\n\n",
+                        prompt.url
+                    ))?;
+                    return Ok(self.wait_for_browser(prompt));
+                }
+                // Nobody would see an address, nor paste one.
+                Err(why) if !io::stdin().is_terminal() => return Err(InteractionError::failed(why)),
+                Err(why) => self.terminal().say(&format!("But {why}.\n\n"))?,
+            }
+        }
+        let pasted = self.terminal().open_authorization_url(prompt);
+        let reply = self.waiting.count_down_while(prompt.expires_at, pasted).await?;
+        match reply {
+            AuthorizationReply::Redirected(_) => self.goes_on.store(true, Ordering::Relaxed),
+            _ => return Ok(self.wait_for_browser(prompt)),
+        }
         Ok(reply)
     }
 
     async fn show_device_code(&self, prompt: &DeviceCodePrompt<'_>) -> Result<(), InteractionError> {
         self.goes_on.store(true, Ordering::Relaxed);
-        self.terminal.say(&device_prompt(prompt, &Look::of_stderr()))
+        self.terminal().say(&device_prompt(prompt, &Look::of_stderr()))
     }
 
     async fn device_code_pending(
@@ -60,7 +98,7 @@ impl Interaction for Person {
         prompt: &DeviceCodePrompt<'_>,
         remaining: Duration,
     ) -> Result<(), InteractionError> {
-        self.terminal.device_code_pending(prompt, remaining).await
+        self.terminal().device_code_pending(prompt, remaining).await
     }
 
     async fn approve_authorization_server(
@@ -69,7 +107,7 @@ impl Interaction for Person {
     ) -> Result<bool, InteractionError> {
         // Else whoever called finds out that nobody was asked.
         match io::stdin().is_terminal() {
-            true => self.terminal.approve_authorization_server(prompt).await,
+            true => self.terminal().approve_authorization_server(prompt).await,
             false => Ok(false),
         }
     }
@@ -82,7 +120,7 @@ impl Interaction for Person {
             return Ok(None);
         }
         let see = prompt.documentation.map(|page| format!(" (see {})", printable(page))).unwrap_or_default();
-        self.terminal.say(&format!(
+        self.terminal().say(&format!(
             "{} does not register clients by itself.\nRegister one there{see}, and type its client identifier, or \
              nothing to give up.\n> ",
             printable(prompt.issuer)
@@ -95,12 +133,32 @@ impl Interaction for Person {
     }
 
     async fn login_ended(&self, outcome: LoginOutcome<'_>) {
-        self.terminal.login_ended(outcome).await;
+        self.waiting.end();
+        self.terminal().login_ended(outcome).await;
         if self.goes_on.load(Ordering::Relaxed) {
             // There is nobody to tell when standard error is closed.
-            let _ = self.terminal.say("\n");
+            let _ = self.terminal().say("\n");
         }
     }
+}
+
+/// Opens the browser, or says why not.
+async fn opened(url: &jeton::Url) -> Result<(), String> {
+    if !browser_available() {
+        return Err(format!("{NO_BROWSER}: there is none here"));
+    }
+    let why = match open_browser(url).await {
+        Ok(()) => return Ok(()),
+        Err(OpenBrowserError::Launch { kind: io::ErrorKind::NotFound }) => "there is no such program",
+        Err(OpenBrowserError::Launch { kind: io::ErrorKind::PermissionDenied }) => "it may not be run",
+        Err(OpenBrowserError::Scheme { .. }) => "the address is none for a browser",
+        Err(_) => "it failed",
+    };
+    let own = std::env::var("BROWSER").ok().filter(|own| !own.trim().is_empty());
+    Err(match own {
+        Some(own) => format!("{NO_BROWSER}: `{}` (the variable BROWSER): {why}", printable(&own)),
+        None => format!("{NO_BROWSER}: {why}"),
+    })
 }
 
 /// A client identifier and its secret, of which nothing is shown.
@@ -155,13 +213,14 @@ fn device_prompt(prompt: &DeviceCodePrompt<'_>, look: &Look) -> String {
     let scanned = prompt.verification_uri_complete.unwrap_or(prompt.verification_uri);
     let drawing = look.room.and_then(|(columns, rows)| qr_code::drawn(scanned, columns, rows));
     let style = if look.styled { STRONG } else { anstyle::Style::new() };
-    let begin = if drawing.is_some() { "Scan it, or open" } else { "To sign in, open" };
+    let scans = drawing.is_some();
+    let begin = if scans { "Scan it, or open" } else { "To sign in, open" };
     let mut text = drawing.unwrap_or_default();
     let short = begin.len() + address.chars().count() + 3 < look.columns;
     let between = if short { "  " } else { "\n  " };
     let _ = writeln!(text, "{begin}{between}{style}{address}{style:#}");
     let _ = writeln!(text, "and enter the code  {style}{code}{style:#}");
-    if prompt.verification_uri_complete.is_some() {
+    if scans && prompt.verification_uri_complete.is_some() {
         // The person compares the code, so that nobody has them approve another device (RFC 8628 §3.3.1, §5.4).
         text.push_str("(after a scan it may be there already: compare it)\n");
     }

@@ -42,7 +42,7 @@ pub(super) async fn run(
         ))
         .help(format!("take another name: jeton login --url {url} NAME")));
     }
-    let mut profile = before.cloned().unwrap_or_default();
+    let (mut profile, is_new) = (before.cloned().unwrap_or_default(), before.is_none());
     args.changes.apply(&mut profile)?;
     let way = way(args, &profile)?;
     profiles.check_writable()?;
@@ -62,7 +62,7 @@ pub(super) async fn run(
     let token = login.session.token().await.map_err(|error| failed::log_in_for(&error, url, &name, asked))?;
     let connection = Connection::new(name, profile, store, |builder| builder)?;
     let written = saved.then(|| profiles.path());
-    Summary::of(&connection, &token, Some(way), written).await.tell(cx)?;
+    Summary::of(&connection, &token, Some(way), written, is_new).await.tell(cx)?;
     Ok(Exit::Success)
 }
 
@@ -99,11 +99,12 @@ fn client(
     ]);
     metadata.client_name = Some("jeton".to_owned());
     let (dpop, strict) = (profile.dpop, profile.strict);
+    let person = Person::new(way == LoginMethod::Browser);
     let mut builder = ResourceClient::builder()
         .account(name)
         .shared_store(store.shared())
-        .redirect(redirect_of(profile))
-        .interaction(Person::new(way == LoginMethod::Browser))
+        .redirect(person.told_by(redirect_of(profile)))
+        .interaction(person)
         .client_metadata(metadata)
         .http(http_of(name, profile)?)
         .configure(move |builder| builder.dpop(dpop).strict(strict));

@@ -24,6 +24,10 @@ const VALUES: usize = 13;
 /// Nobody's name is longer than that.
 const LONGEST_NAME: usize = 200;
 
+/// What to be careful about where nothing is encrypted, and what to do.
+const READABLE: &str = "whoever can read your files can use this login";
+const ENCRYPT: &str = "jeton --store sealed store move";
+
 /// A login that has just begun.
 pub(super) struct Summary {
     profile: String,
@@ -39,6 +43,10 @@ pub(super) struct Summary {
     /// `None` if that could not be found out.
     refresh_token: Option<bool>,
     store: OpenStore,
+    /// Whether nothing was kept there for this profile before.
+    is_new: bool,
+    /// Whether somebody has signed in just now, and not before.
+    signed_in: bool,
     written: Option<PathBuf>,
     warnings: Vec<String>,
     /// A command to go on with.
@@ -46,12 +54,13 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// `written` is the profiles file, if the profile was written to it.
+    /// `written` is the profiles file, if the profile was written to it; `is_new`, that the store had no login of the profile.
     pub(super) async fn of(
         connection: &Connection,
         token: &AccessToken,
         way: Option<LoginMethod>,
         written: Option<&Path>,
+        is_new: bool,
     ) -> Self {
         let Connection { name, profile, store, session, .. } = connection;
         let key = session.key();
@@ -63,6 +72,10 @@ impl Summary {
         });
         // The token is there. What else is not to be had is left out.
         let record = store.shared().load(key).await.ok().flatten();
+        let mut warnings: Vec<String> = token.warnings().iter().map(ToString::to_string).collect();
+        if is_new && store.kind() == StoreKind::UnencryptedFile {
+            warnings.push(format!("{READABLE}; to have it encrypted: {ENCRYPT}"));
+        }
         Self {
             profile: name.clone(),
             issuer: key.issuer().to_owned(),
@@ -75,28 +88,35 @@ impl Summary {
             expires_at: token.expires_at(),
             refresh_token: record.map(|record| record.refresh_token.is_some()),
             store: store.clone(),
+            is_new,
+            signed_in: true,
             written: written.map(Path::to_owned),
-            warnings: token.warnings().iter().map(ToString::to_string).collect(),
+            warnings,
             next: next(name, profile),
         }
     }
 
+    /// For a login that there was already: only the profile has changed.
+    pub(super) fn still_signed_in(self) -> Self {
+        Self { signed_in: false, ..self }
+    }
+
     pub(super) fn tell(&self, cx: &Context) -> Result<(), Failure> {
         cx.output.confirm(self.to_text(cx.output.columns()), || self.to_json())?;
-        if self.store.kind() == StoreKind::UnencryptedFile {
-            cx.output.note(format_args!(
-                "\n{CAREFUL}Be careful:{CAREFUL:#} whoever can read your files can use this login.\nTo have it encrypted:\n  \
-                 jeton --store sealed store move"
-            ));
-        }
         if !cx.output.is_json() {
+            if self.is_new && self.store.kind() == StoreKind::UnencryptedFile {
+                cx.output.note(format_args!(
+                    "\n{CAREFUL}Be careful:{CAREFUL:#} {READABLE}.\nTo have it encrypted:\n  {ENCRYPT}"
+                ));
+            }
             cx.output.note(format_args!("\nTry it:\n  {}", self.next));
         }
         Ok(())
     }
 
     fn to_text(&self, columns: usize) -> String {
-        let mut text = format!("{GOOD}Signed in{GOOD:#} to {STRONG}{}{STRONG:#}", self.profile);
+        let what = if self.signed_in { "Signed in" } else { "Still signed in" };
+        let mut text = format!("{GOOD}{what}{GOOD:#} to {STRONG}{}{STRONG:#}", self.profile);
         if let Some(who) = &self.who {
             let _ = write!(text, " as {STRONG}{}{STRONG:#}", who.shown());
         }

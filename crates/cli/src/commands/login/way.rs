@@ -7,6 +7,7 @@ use jeton::grants::{GrantContext, async_trait};
 use jeton::models::{AuthorizationServerMetadata, GrantType, TokenResponse};
 use jeton::{AuthorizationCode, DeviceCode, Grant, GrantError, LoopbackRedirect, browser_available};
 
+use super::person::Person;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::profile::{LoginMethod, Profile};
@@ -116,8 +117,15 @@ impl ChosenWay {
 }
 
 impl WayGrant {
-    pub(super) fn new(wish: Wish, profile: &Profile, output: Output, chosen: ChosenWay) -> Self {
-        Self { wish, code: AuthorizationCode::new(redirect_of(profile)), output, chosen }
+    pub(super) fn new(
+        wish: Wish,
+        profile: &Profile,
+        output: Output,
+        chosen: ChosenWay,
+        person: &Person,
+    ) -> Self {
+        let code = AuthorizationCode::new(person.told_by(redirect_of(profile)));
+        Self { wish, code, output, chosen }
     }
 
     fn choose(&self, way: LoginMethod, why: &str, gives_codes: bool) {
