@@ -122,6 +122,9 @@ fn the_time_is_shown_while_a_browser_is_out_and_a_word_when_it_is_back() {
     terminal.wait_for("The browser is back; asking the server.");
     assert!(!terminal.text().contains("Waiting for you"), "{}", terminal.text());
     assert!(world.server.wait_until_held_blocking(1, PATIENCE));
+    // Time for a countdown that goes on to show itself.
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    assert!(terminal.text().trim_end().ends_with("asking the server."), "{}", terminal.text());
     world.server.open_gate();
     terminal.ended_with(0);
     let text = terminal.text();
