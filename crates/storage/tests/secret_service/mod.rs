@@ -173,8 +173,11 @@ impl Session {
         .unwrap();
         let collection =
             zbus::zvariant::ObjectPath::try_from("/org/freedesktop/secrets/aliases/default").unwrap();
-        service.call_method("Lock", &(vec![collection],)).unwrap();
-        self.wait_for("the keyring is locked", || self.property_locked() == Some(true));
+        // More than once: a daemon that has just begun may still put another collection, an unlocked one, in the default's place.
+        self.wait_for("the keyring is locked", || {
+            service.call_method("Lock", &(vec![collection.clone()],)).unwrap();
+            self.property_locked() == Some(true)
+        });
     }
 
     pub(crate) fn connection(&self) -> zbus::blocking::Connection {
