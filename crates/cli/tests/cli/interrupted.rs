@@ -1,7 +1,7 @@
 //! Ctrl-C at the worst moment: between the spending of a refresh token and the saving of the next one.
 
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 use jeton_devserver::{Endpoint, Fault};
 use jeton_tests::browser::PATIENCE;
@@ -13,8 +13,7 @@ const INTERRUPT: i32 = 2;
 /// `jeton refresh`, whose request the server holds.
 fn refreshing(world: &World) -> Child {
     world.server.fault(Endpoint::Token, Fault::Gate);
-    let mut command = world.command(["refresh", "work"]);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = world.begun(["refresh", "work"]);
     assert!(world.server.wait_until_held_blocking(1, PATIENCE), "the request came");
     child
 }

@@ -8,15 +8,7 @@ use crate::world::{Ran, World, holds, run};
 /// A service's profile; its secret comes by the environment.
 fn world() -> World {
     let world = World::new();
-    let (client_id, _) = DevServer::SERVICE_CLIENT;
-    world.profile(
-        "robot",
-        &format!(
-            "issuer = \"{}\"\nclient_id = \"{client_id}\"\nlogin = \"client-credentials\"\n\
-             authentication = \"client_secret_basic\"",
-            world.server.issuer()
-        ),
-    );
+    world.service_profile_without_secret("robot");
     world
 }
 

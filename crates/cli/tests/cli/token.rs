@@ -1,6 +1,5 @@
 //! `jeton token`, as scripts call it: what is printed, when the server is asked, and what is said when there is no token.
 
-use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
@@ -32,13 +31,7 @@ fn fifty_processes_and_an_expired_token_are_one_request() {
     let tokens: Vec<String> = thread::scope(|scope| {
         let crowd: Vec<_> = (0..CROWD)
             .map(|_| {
-                let child = world
-                    .command(["token", "work"])
-                    .stdin(Stdio::null())
-                    .stdout(Stdio::piped())
-                    .stderr(Stdio::piped())
-                    .spawn()
-                    .unwrap();
+                let child = world.begun(["token", "work"]);
                 scope.spawn(move || child.wait_with_output().unwrap())
             })
             .collect();
@@ -187,15 +180,8 @@ fn a_service_gets_one_token_and_keeps_it() {
 #[test]
 fn a_service_whose_secret_is_gone_is_told_where_it_belongs() {
     let world = World::new();
-    let (client_id, secret) = DevServer::SERVICE_CLIENT;
-    world.profile(
-        "robot",
-        &format!(
-            "issuer = \"{}\"\nclient_id = \"{client_id}\"\nlogin = \"client-credentials\"\n\
-             authentication = \"client_secret_basic\"",
-            world.server.issuer()
-        ),
-    );
+    let (_, secret) = DevServer::SERVICE_CLIENT;
+    world.service_profile_without_secret("robot");
     let ran = world.jeton(["token", "robot"]);
     assert!(ran.failed(ran.code.unwrap()).contains("--client-secret-stdin"), "{ran}");
     assert_eq!(world.server.stats().grant("client_credentials").requests, 0);
@@ -254,13 +240,7 @@ fn a_new_token_that_could_not_be_stored_is_printed_and_told() {
     world.signed_in("work");
     world.expire("work");
     world.server.fault(Endpoint::Token, Fault::Gate);
-    let child = world
-        .command(["token", "work"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = world.begun(["token", "work"]);
     assert!(world.server.wait_until_held_blocking(1, PATIENCE));
     // There was room when it asked; now there is no folder.
     let logins = world.state_folder().join("logins");

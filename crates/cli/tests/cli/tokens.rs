@@ -1,6 +1,5 @@
 //! What is done with a login's tokens: `refresh`, `revoke`, `introspect`, `claims`.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use jeton_devserver::{DevServer, Endpoint, Fault};
@@ -72,8 +71,7 @@ fn a_token_that_could_not_be_stored_is_told_in_whatever_command_it_happens() {
         world.signed_in("work");
         world.expire("work");
         world.server.fault(Endpoint::Token, Fault::Sequence(vec![Fault::Commit, Fault::Gate]));
-        let mut child = world.command(command.iter().copied());
-        let child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = world.begun(command.iter().copied());
         assert!(world.server.wait_until_held_blocking(1, PATIENCE));
         // The folder goes away while the server has the refresh token.
         let logins = world.state_folder().join("logins");

@@ -103,7 +103,14 @@ impl World {
 
     /// Adds the profile of a service (client credentials), and its secret to the store.
     pub(crate) fn service_profile(&self, name: &str) {
+        self.service_profile_without_secret(name);
         let (client_id, secret) = DevServer::SERVICE_CLIENT;
+        self.keep_secret(name, client_id, secret);
+    }
+
+    /// The profile alone.
+    pub(crate) fn service_profile_without_secret(&self, name: &str) {
+        let (client_id, _) = DevServer::SERVICE_CLIENT;
         self.profile(
             name,
             &format!(
@@ -113,7 +120,6 @@ impl World {
                 self.server.url(""),
             ),
         );
-        self.keep_secret(name, client_id, secret);
     }
 
     /// Keeps a client secret where the command looks for it.
@@ -207,6 +213,12 @@ impl World {
     }
 
     // ----- The binary ----------------------------------------------------------------------------------------------------
+
+    /// The command of these arguments, under way, with everything that it says in pipes.
+    pub(crate) fn begun<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Child {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
 
     /// The binary with an environment that has nothing but this home.
     pub(crate) fn command<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {

@@ -1,9 +1,9 @@
 //! Where logins are kept, whether a better place is there, and how the login of a profile is.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use jeton::Client;
-use jeton::storage::{LoginKey, LoginStatus, StoreKind};
+use jeton::storage::{LoginKey, LoginStatus, StoreKind, unix_ms};
 
 use super::report::{Group, Report};
 use crate::client::{client_of, issuer_of};
@@ -110,13 +110,12 @@ pub(super) async fn look_at(report: &mut Report, store: &OpenStore, name: &str, 
             "update jeton, or log in again",
         ),
     }
-    if let Some(hold) = &record.refresh_hold {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        if let Some(left) = hold.remaining(u64::try_from(now).unwrap_or(u64::MAX)) {
-            let found =
-                format!("nothing is asked of the server for another {} s: {}", left.as_secs(), hold.reason);
-            group.note_with(name, found, format!("`jeton refresh {name}` asks all the same"));
-        }
+    if let Some(hold) = &record.refresh_hold
+        && let Some(left) = hold.remaining(unix_ms(SystemTime::now()))
+    {
+        let found =
+            format!("nothing is asked of the server for another {} s: {}", left.as_secs(), hold.reason);
+        group.note_with(name, found, format!("`jeton refresh {name}` asks all the same"));
     }
     let warnings = record.tokens.iter().flat_map(|token| &token.warnings);
     for warning in warnings {

@@ -1,11 +1,12 @@
 //! A `TokenStore` that writes down what is read, leased and saved, and passes it on to the real one.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use jeton::grants::async_trait;
 use jeton::storage::{
     LoginKey, LoginKeys, LoginRecord, LoginStatus, StoreDescription, StoreError, TokenLease, TokenStore,
+    unix_ms,
 };
 use serde_json::Value;
 
@@ -56,14 +57,14 @@ fn record_details(timeline: &Timeline, record: &LoginRecord) -> Vec<(String, Val
     }
     for token in &record.tokens {
         let left = match token.expires_at_ms {
-            Some(at) => format!("expires in {} s", (signed(at) - signed(now_ms())) / 1_000),
+            Some(at) => format!("expires in {} s", (signed(at) - signed(unix_ms(SystemTime::now()))) / 1_000),
             None => "expiry unknown".to_owned(),
         };
         add("access_token", format!("{}, {left}", redactor.secret(token.access_token.expose())).into());
     }
     if let Some(hold) = &record.refresh_hold {
         let reason = redactor.words(&hold.reason);
-        let left = hold.remaining(now_ms()).unwrap_or_default().as_secs();
+        let left = hold.remaining(unix_ms(SystemTime::now())).unwrap_or_default().as_secs();
         add("refresh_hold", format!("{left} s, because of {reason}").into());
     }
     details
@@ -71,11 +72,6 @@ fn record_details(timeline: &Timeline, record: &LoginRecord) -> Vec<(String, Val
 
 fn signed(ms: u64) -> i64 {
     i64::try_from(ms).unwrap_or(i64::MAX)
-}
-
-fn now_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Notes what came of reading.
